@@ -1,0 +1,317 @@
+//! Who may do what: [`allows`] is the policy, all of it.
+
+use entity::{ActorKind, ApiKeyId, CoworkerId, PersonId, Role, RunId, WorkspaceId};
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+
+/// Who acts, in which workspace, with which rights.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Actor {
+    /// The workspace; everything that the actor sees or changes is in it.
+    pub workspace: WorkspaceId,
+    /// Who.
+    pub principal: Principal,
+    /// With which rights.
+    pub standing: Standing,
+}
+
+/// Who acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Principal {
+    /// A person, through one of their keys.
+    Person(PersonId),
+    /// A workflow, known by its key.
+    Workflow(ApiKeyId),
+    /// An outside system, known by its key.
+    System(ApiKeyId),
+    /// A coworker in a run.
+    Coworker(CoworkerId, RunId),
+    /// Stint itself.
+    Stint,
+}
+
+impl Principal {
+    /// What rows store of it.
+    pub const fn kind(self) -> ActorKind {
+        match self {
+            Self::Person(_) => ActorKind::Person,
+            Self::Workflow(_) => ActorKind::Workflow,
+            Self::System(_) | Self::Stint => ActorKind::System,
+            Self::Coworker(..) => ActorKind::Coworker,
+        }
+    }
+
+    /// What rows store of it; nil for Stint itself.
+    pub const fn id(self) -> Uuid {
+        match self {
+            Self::Person(id) => id.0,
+            Self::Workflow(id) | Self::System(id) => id.0,
+            Self::Coworker(id, _) => id.0,
+            Self::Stint => Uuid::nil(),
+        }
+    }
+
+    /// The run, if a coworker acts.
+    pub const fn run(self) -> Option<RunId> {
+        match self {
+            Self::Coworker(_, run) => Some(run),
+            Self::Person(_) | Self::Workflow(_) | Self::System(_) | Self::Stint => None,
+        }
+    }
+
+    /// Whether a person acts: only then a request counts as touched.
+    pub const fn is_person(self) -> bool {
+        matches!(self, Self::Person(_))
+    }
+}
+
+/// With which rights someone acts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// A key's role.
+    Role(Role),
+    /// A coworker whose run was triggered by an assignment of the request.
+    AssignedRun,
+    /// A coworker that was only mentioned.
+    MentionedRun,
+    /// Stint itself.
+    Stint,
+}
+
+impl Standing {
+    /// Every standing, in the order of the matrix.
+    pub const ALL: [Self; 7] = [
+        Self::Role(Role::Admin),
+        Self::Role(Role::Agent),
+        Self::Role(Role::Analyst),
+        Self::Role(Role::Requester),
+        Self::AssignedRun,
+        Self::MentionedRun,
+        Self::Stint,
+    ];
+
+    /// The name in the matrix.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Role(role) => role.as_str(),
+            Self::AssignedRun => "ASSIGNED_RUN",
+            Self::MentionedRun => "MENTIONED_RUN",
+            Self::Stint => "STINT",
+        }
+    }
+}
+
+macro_rules! actions {
+    ($($(#[$doc:meta])* $name:ident: $phrase:literal),+ $(,)?) => {
+        /// Everything that needs a permission.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action { $($(#[$doc])* $name,)+ }
+
+        impl Action {
+            /// Every action, in the order of the matrix.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The name in the matrix.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// What the action is, to be read after "may not".
+            pub const fn phrase(self) -> &'static str {
+                match self { $(Self::$name => $phrase,)+ }
+            }
+        }
+    };
+}
+
+actions! {
+    /// Make a request.
+    RequestCreate: "make requests",
+    /// See one's own requests, with their public notes.
+    RequestReadOwn: "see requests",
+    /// See every request, with private notes.
+    RequestReadAll: "see requests that are not their own",
+    /// Change title, description, labels, priority.
+    RequestUpdate: "change requests",
+    /// Set a status.
+    RequestSetStatus: "change a request's status",
+    /// Assign a request.
+    RequestAssign: "assign requests",
+    /// Post a public note (requesters: on their own requests).
+    NotePublic: "post public notes",
+    /// Post a private note.
+    NotePrivate: "post private notes",
+    /// See coworkers and their versions.
+    CoworkerRead: "see coworkers",
+    /// Create and change coworkers.
+    CoworkerWrite: "change coworkers",
+    /// Publish and unpublish coworkers.
+    CoworkerPublish: "publish coworkers",
+    /// See runs, steps, events.
+    RunRead: "see runs",
+    /// Stop a run.
+    RunStop: "stop runs",
+    /// See metrics and cost.
+    MetricsRead: "see metrics",
+    /// Set model prices.
+    PriceWrite: "set model prices",
+    /// Create, list and revoke API keys.
+    KeyManage: "manage API keys",
+}
+
+/// The policy: whether `standing` allows `action`.
+pub const fn allows(standing: Standing, action: Action) -> bool {
+    use Action as A;
+    match standing {
+        Standing::Stint | Standing::Role(Role::Admin) => true,
+        Standing::Role(Role::Agent) => match action {
+            A::RequestCreate
+            | A::RequestReadOwn
+            | A::RequestReadAll
+            | A::RequestUpdate
+            | A::RequestSetStatus
+            | A::RequestAssign
+            | A::NotePublic
+            | A::NotePrivate
+            | A::CoworkerRead
+            | A::RunRead
+            | A::RunStop
+            | A::MetricsRead => true,
+            A::CoworkerWrite | A::CoworkerPublish | A::PriceWrite | A::KeyManage => false,
+        },
+        Standing::Role(Role::Analyst) => match action {
+            A::RequestReadOwn
+            | A::RequestReadAll
+            | A::CoworkerRead
+            | A::RunRead
+            | A::MetricsRead => true,
+            A::RequestCreate
+            | A::RequestUpdate
+            | A::RequestSetStatus
+            | A::RequestAssign
+            | A::NotePublic
+            | A::NotePrivate
+            | A::CoworkerWrite
+            | A::CoworkerPublish
+            | A::RunStop
+            | A::PriceWrite
+            | A::KeyManage => false,
+        },
+        Standing::Role(Role::Requester) => match action {
+            A::RequestCreate | A::RequestReadOwn | A::NotePublic => true,
+            A::RequestReadAll
+            | A::RequestUpdate
+            | A::RequestSetStatus
+            | A::RequestAssign
+            | A::NotePrivate
+            | A::CoworkerRead
+            | A::CoworkerWrite
+            | A::CoworkerPublish
+            | A::RunRead
+            | A::RunStop
+            | A::MetricsRead
+            | A::PriceWrite
+            | A::KeyManage => false,
+        },
+        Standing::AssignedRun => match action {
+            A::RequestReadOwn
+            | A::RequestReadAll
+            | A::RequestSetStatus
+            | A::RequestAssign
+            | A::NotePublic
+            | A::NotePrivate
+            | A::CoworkerRead => true,
+            A::RequestCreate
+            | A::RequestUpdate
+            | A::CoworkerWrite
+            | A::CoworkerPublish
+            | A::RunRead
+            | A::RunStop
+            | A::MetricsRead
+            | A::PriceWrite
+            | A::KeyManage => false,
+        },
+        // R42: mentioned, not assigned: it may answer, the ticket stays where it is.
+        Standing::MentionedRun => match action {
+            A::RequestReadOwn
+            | A::RequestReadAll
+            | A::NotePublic
+            | A::NotePrivate
+            | A::CoworkerRead => true,
+            A::RequestCreate
+            | A::RequestUpdate
+            | A::RequestSetStatus
+            | A::RequestAssign
+            | A::CoworkerWrite
+            | A::CoworkerPublish
+            | A::RunRead
+            | A::RunStop
+            | A::MetricsRead
+            | A::PriceWrite
+            | A::KeyManage => false,
+        },
+    }
+}
+
+impl Actor {
+    /// Stint itself, in `workspace`.
+    pub const fn stint(workspace: WorkspaceId) -> Self {
+        Self {
+            workspace,
+            principal: Principal::Stint,
+            standing: Standing::Stint,
+        }
+    }
+
+    /// Whether the actor may do it.
+    pub const fn may(&self, action: Action) -> bool {
+        allows(self.standing, action)
+    }
+
+    /// Refuses what the actor may not do.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] with a sentence that names the role and the action.
+    pub fn authorize(&self, action: Action) -> Result<()> {
+        if self.may(action) {
+            return Ok(());
+        }
+        let who = match self.standing {
+            Standing::Role(role) => format!("a key with the role {}", role.as_str()),
+            Standing::MentionedRun => "a coworker that was only mentioned".into(),
+            Standing::AssignedRun => "a coworker".into(),
+            Standing::Stint => "Stint".into(),
+        };
+        Err(Error::Forbidden {
+            message: format!("{who} may not {}", action.phrase()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_role_by_action_matrix() {
+        let mut matrix = format!("{:18}", "");
+        for standing in Standing::ALL {
+            matrix.push_str(&format!("{:>14}", standing.name()));
+        }
+        for action in Action::ALL {
+            matrix.push_str(&format!("\n{:18}", action.name()));
+            for standing in Standing::ALL {
+                matrix.push_str(&format!(
+                    "{:>14}",
+                    if allows(standing, *action) {
+                        "yes"
+                    } else {
+                        "-"
+                    }
+                ));
+            }
+        }
+        insta::assert_snapshot!(matrix);
+    }
+}

@@ -1,0 +1,202 @@
+//! Reading coworkers and their versions, within the actor's workspace and rights.
+
+use entity::{CoworkerId, CoworkerVersionId, coworker, coworker_version};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, Select};
+
+use crate::access::{Action, Actor};
+use crate::error::{Error, Result};
+use crate::page::{self, Direction, Key, KeyValue, List, Page, Slice};
+use crate::request::query::nothing;
+
+/// The coworkers that the actor may look at.
+pub fn visible(actor: &Actor) -> Select<coworker::Entity> {
+    let select = coworker::Entity::find().filter(coworker::Column::WorkspaceId.eq(actor.workspace));
+    if actor.may(Action::CoworkerRead) {
+        select
+    } else {
+        select.filter(nothing())
+    }
+}
+
+/// The coworkers of the actor's workspace, for their names: whoever sees a request sees who works on
+/// it. What they are made of takes [`Action::CoworkerRead`].
+pub fn named(actor: &Actor) -> Select<coworker::Entity> {
+    coworker::Entity::find().filter(coworker::Column::WorkspaceId.eq(actor.workspace))
+}
+
+/// The versions that the actor may look at.
+pub fn visible_versions(actor: &Actor) -> Select<coworker_version::Entity> {
+    let select = coworker_version::Entity::find()
+        .filter(coworker_version::Column::WorkspaceId.eq(actor.workspace));
+    if actor.may(Action::CoworkerRead) {
+        select
+    } else {
+        select.filter(nothing())
+    }
+}
+
+/// One coworker.
+///
+/// # Errors
+/// [`Error::NotFound`], also for one that the actor may not look at.
+pub async fn get<C: ConnectionTrait>(
+    db: &C,
+    actor: &Actor,
+    id: CoworkerId,
+) -> Result<coworker::Model> {
+    visible(actor)
+        .filter(coworker::Column::Id.eq(id))
+        .one(db)
+        .await?
+        .ok_or(Error::NotFound { what: "Coworker" })
+}
+
+/// The coworker with this handle.
+///
+/// # Errors
+/// [`Error::NotFound`], also for one that the actor may not look at.
+pub async fn by_handle<C: ConnectionTrait>(
+    db: &C,
+    actor: &Actor,
+    handle: &str,
+) -> Result<coworker::Model> {
+    let found = visible(actor)
+        .filter(coworker::Column::Handle.eq(handle))
+        .one(db)
+        .await?;
+    found.ok_or(Error::NotFound { what: "Coworker" })
+}
+
+/// One version.
+///
+/// # Errors
+/// [`Error::NotFound`], also for one that the actor may not look at.
+pub async fn get_version<C: ConnectionTrait>(
+    db: &C,
+    actor: &Actor,
+    id: CoworkerVersionId,
+) -> Result<coworker_version::Model> {
+    let found = visible_versions(actor)
+        .filter(coworker_version::Column::Id.eq(id))
+        .one(db)
+        .await?;
+    found.ok_or(Error::NotFound {
+        what: "CoworkerVersion",
+    })
+}
+
+/// A page of the coworkers that the actor may look at and that meet `filter`; by name unless ordered.
+///
+/// # Errors
+/// As [`page::page`].
+pub async fn page<C: ConnectionTrait>(
+    db: &C,
+    actor: &Actor,
+    cursor_key: Vec<u8>,
+    filter: Condition,
+    order: &[(CoworkerKey, Direction)],
+    slice: &Slice,
+) -> Result<Page<coworker::Model>> {
+    let list = List {
+        cursor_key,
+        name: "coworkers".into(),
+    };
+    let order = if order.is_empty() {
+        &[(CoworkerKey::Name, Direction::Asc)]
+    } else {
+        order
+    };
+    page::page(db, &list, visible(actor).filter(filter), order, slice).await
+}
+
+/// A page of a coworker's versions, newest first.
+///
+/// # Errors
+/// As [`page::page`].
+pub async fn versions<C: ConnectionTrait>(
+    db: &C,
+    actor: &Actor,
+    cursor_key: Vec<u8>,
+    coworker: CoworkerId,
+    slice: &Slice,
+) -> Result<Page<coworker_version::Model>> {
+    let list = List {
+        cursor_key,
+        name: format!("coworker.versions:{coworker}"),
+    };
+    let select = visible_versions(actor).filter(coworker_version::Column::CoworkerId.eq(coworker));
+    page::page(db, &list, select, &[(VersionKey, Direction::Desc)], slice).await
+}
+
+/// What coworkers can be sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CoworkerKey {
+    /// The name.
+    Name,
+    /// The handle.
+    Handle,
+    /// When it was made.
+    CreatedAt,
+    /// When it last changed.
+    UpdatedAt,
+}
+
+impl Key<coworker::Entity> for CoworkerKey {
+    const TIE: Self = Self::Handle;
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Name => "name",
+            Self::Handle => "handle",
+            Self::CreatedAt => "createdAt",
+            Self::UpdatedAt => "updatedAt",
+        }
+    }
+
+    fn is_unique(self) -> bool {
+        matches!(self, Self::Handle)
+    }
+
+    fn expr(self) -> Expr {
+        match self {
+            Self::Name => coworker::Column::Name.into_expr(),
+            Self::Handle => coworker::Column::Handle.into_expr(),
+            Self::CreatedAt => coworker::Column::CreatedAt.into_expr(),
+            Self::UpdatedAt => coworker::Column::UpdatedAt.into_expr(),
+        }
+    }
+
+    fn value(self, row: &coworker::Model) -> KeyValue {
+        match self {
+            Self::Name => KeyValue::Text(row.name.clone()),
+            Self::Handle => KeyValue::Text(row.handle.clone()),
+            Self::CreatedAt => KeyValue::Int(row.created_at.0),
+            Self::UpdatedAt => KeyValue::Int(row.updated_at.0),
+        }
+    }
+}
+
+/// Versions are sorted by number, which is unique within a coworker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionKey;
+
+impl Key<coworker_version::Entity> for VersionKey {
+    const TIE: Self = Self;
+
+    fn name(self) -> &'static str {
+        "number"
+    }
+
+    fn is_unique(self) -> bool {
+        true
+    }
+
+    fn expr(self) -> Expr {
+        coworker_version::Column::Version.into_expr()
+    }
+
+    fn value(self, row: &coworker_version::Model) -> KeyValue {
+        KeyValue::Int(row.version.into())
+    }
+}

@@ -1,0 +1,536 @@
+//! A built-in tool's call: the command, the call's events and the decision's event, in one transaction.
+//! There is no window in which a crash could leave one without the other.
+
+use std::sync::Arc;
+
+use entity::{
+    ActorKind, FailureCode, Millis, NoteVisibility, Outcome, RequestStatus, SummaryAuthor, Trigger,
+    coworker, person,
+};
+use sea_orm::sea_query::LockType;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use uuid::Uuid;
+
+use crate::access::{Action, Actor};
+use crate::bus::Signal;
+use crate::coworker::Config;
+use crate::error::{Error, Result};
+use crate::model::ToolCall;
+use crate::request::TimelineData;
+use crate::request::assign::{Assignee, assign};
+use crate::request::desk::Desk;
+use crate::request::note::post;
+use crate::run::event::{
+    ActorRef, NotePosted, Reassigned, RunCompleted, RunFailed, StatusChanged, SummaryWritten,
+    ToolCompleted, ToolRequested,
+};
+use crate::run::log::{FENCED, Log, Logged};
+use crate::run::state::Ending;
+use crate::store::{Command, Tx};
+use crate::tool::{Builtin, Effect, Finish};
+
+/// The most bytes of a summary and of a reason.
+const LONGEST: usize = 16 * 1024;
+
+/// A log after a transaction that wrote to it, and what it wrote.
+pub type Written = (Log, Vec<Arc<Logged>>);
+
+/// A call of a built-in tool.
+#[derive(Debug)]
+pub struct Act {
+    /// The run's log, with what is staged and not yet written.
+    pub log: Log,
+    /// The coworker in its run.
+    pub actor: Actor,
+    /// Its configuration.
+    pub config: Arc<Config>,
+    /// The call.
+    pub call: ToolCall,
+    /// What it asks for.
+    pub builtin: Builtin,
+}
+
+impl Command for Act {
+    type Output = Written;
+
+    async fn run(&self, tx: &Tx) -> Result<Written> {
+        let Self {
+            log,
+            actor,
+            call,
+            builtin,
+            ..
+        } = self;
+        let target = match builtin {
+            Builtin::Reassign(to) => self.target(tx, to.to.as_deref()).await?,
+            Builtin::PostNote(_)
+            | Builtin::SetStatus(_)
+            | Builtin::AskRequester(_)
+            | Builtin::Finish(_) => None,
+        };
+        let mut desk = Desk::lock(tx, actor, log.run().request_id).await?;
+        fence(log, &desk)?;
+        let now = tx.at();
+        let mut log = log.clone();
+        log.stage(
+            now,
+            ToolRequested {
+                call_id: call.id.clone(),
+                tool: call.tool.clone(),
+                arguments: call.arguments.clone(),
+                idempotency_key: idempotency_key(&log, &call.id),
+                effect: Effect::Effect,
+            },
+        )?;
+        let mut ending = None;
+        let response = match builtin {
+            Builtin::PostNote(note) => {
+                self.note(tx, &mut log, &mut desk, note.visibility, &note.body)
+                    .await?;
+                "The note is posted."
+            }
+            Builtin::SetStatus(to) => {
+                actor.authorize(Action::RequestSetStatus)?;
+                self.set_status(now, &mut log, &mut desk, to.status)?;
+                "The status is set."
+            }
+            Builtin::AskRequester(ask) => {
+                actor.authorize(Action::RequestSetStatus)?;
+                self.note(
+                    tx,
+                    &mut log,
+                    &mut desk,
+                    NoteVisibility::Public,
+                    &ask.question,
+                )
+                .await?;
+                self.set_status(now, &mut log, &mut desk, RequestStatus::Pending)?;
+                "The requester is asked. Finish with AWAITING_REPLY."
+            }
+            Builtin::Reassign(to) => {
+                actor.authorize(Action::RequestAssign)?;
+                self.reassign(tx, &mut log, &mut desk, target.as_ref(), &to.reason)
+                    .await?;
+                "The request is reassigned. Only finish may follow."
+            }
+            Builtin::Finish(finish) => {
+                ending = Some(finish);
+                self.settle(now, &mut log, &mut desk, finish)?;
+                "The run is finished."
+            }
+        };
+        let done = ToolCompleted {
+            call_id: call.id.clone(),
+            response: response.into(),
+            latency_ms: 0,
+        };
+        log.stage(now, done)?;
+        if let Some(finish) = ending {
+            self.finish(tx, &mut log, &mut desk, finish).await?;
+        }
+        desk.save(tx).await?;
+        let written = log.flush_in(tx, false).await?;
+        Ok((log, written))
+    }
+}
+
+impl Act {
+    async fn target(&self, tx: &Tx, handle: Option<&str>) -> Result<Option<Assignee>> {
+        let Some(handle) = handle else {
+            return Ok(None);
+        };
+        let handle = handle.trim_start_matches('@').to_lowercase();
+        let found = coworker::Entity::find()
+            .filter(coworker::Column::WorkspaceId.eq(self.actor.workspace))
+            .filter(coworker::Column::Handle.eq(&handle))
+            .lock(LockType::Share)
+            .one(tx.conn())
+            .await?;
+        match found {
+            Some(own) if own.id == self.log.run().coworker_id => Err(Error::invalid(
+                "to",
+                "INVALID",
+                "the request is yours already; go on, or finish",
+            )),
+            Some(other) => Ok(Some(Assignee::Coworker(other))),
+            None => Err(Error::invalid(
+                "to",
+                "NOT_FOUND",
+                format!("there is no coworker with the handle {handle}"),
+            )),
+        }
+    }
+
+    async fn note(
+        &self,
+        tx: &Tx,
+        log: &mut Log,
+        desk: &mut Desk,
+        visibility: NoteVisibility,
+        body: &str,
+    ) -> Result<()> {
+        self.actor.authorize(match visibility {
+            NoteVisibility::Public => Action::NotePublic,
+            NoteVisibility::Private => Action::NotePrivate,
+        })?;
+        let note = post(tx, desk, &self.actor, visibility, body).await?;
+        log.stage(
+            tx.at(),
+            NotePosted {
+                call_id: self.call.id.clone(),
+                note: note.id,
+                visibility,
+                body: note.body,
+            },
+        )
+    }
+
+    fn set_status(
+        &self,
+        now: Millis,
+        log: &mut Log,
+        desk: &mut Desk,
+        after: RequestStatus,
+    ) -> Result<()> {
+        match desk.set_status(now, &self.actor, after)? {
+            Some(before) => log.stage(
+                now,
+                StatusChanged {
+                    call_id: self.call.id.clone(),
+                    before,
+                    after,
+                },
+            ),
+            None => Ok(()),
+        }
+    }
+
+    async fn reassign(
+        &self,
+        tx: &Tx,
+        log: &mut Log,
+        desk: &mut Desk,
+        to: Option<&Assignee>,
+        reason: &str,
+    ) -> Result<()> {
+        bounded("reason", reason)?;
+        let before = named(tx, desk.assignee()).await?;
+        // What Triage decides is the routing by identity; what others decide is a hand-off.
+        let trigger = if log.run().trigger == Trigger::Intake {
+            Trigger::Routed
+        } else {
+            Trigger::Handoff
+        };
+        let made = assign(tx, desk, &self.actor, to, Some(reason.to_owned()), trigger).await?;
+        let made = made.ok_or_else(|| {
+            Error::conflict("CONFLICT", "the request is assigned like that already")
+        })?;
+        let after = named(tx, desk.assignee()).await?;
+        let (assignment, epoch, reason) = (made.id, made.epoch, reason.to_owned());
+        log.stage(
+            tx.at(),
+            Reassigned {
+                call_id: self.call.id.clone(),
+                assignment,
+                before,
+                after,
+                epoch,
+                reason,
+            },
+        )
+    }
+
+    /// Checks that the run may end like this, and sets the status that the rule asks for.
+    fn settle(&self, now: Millis, log: &mut Log, desk: &mut Desk, finish: &Finish) -> Result<()> {
+        bounded("summary", &finish.summary)?;
+        bounded("reason", &finish.reason)?;
+        let refuse = |message: &str| Err(Error::conflict("OUTCOME", message));
+        let rules = &self.config.goal.end_of_run;
+        let rule = match &finish.rule {
+            None => None,
+            Some(named) => {
+                let found = rules.iter().find(|rule| rule.when.trim() == named.trim());
+                let known = || {
+                    rules
+                        .iter()
+                        .map(|rule| format!("\"{}\"", rule.when))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                };
+                Some(found.ok_or_else(|| {
+                    Error::invalid(
+                        "rule",
+                        "INVALID",
+                        format!("your goal has no such rule; it has: {}", known()),
+                    )
+                })?)
+            }
+        };
+        let (handed_off, public_note) = (log.state().handed_off, log.state().public_note);
+        let sets =
+            self.actor.may(Action::RequestSetStatus) && !handed_off && log.state().limit.is_none();
+        if sets && let Some(status) = rule.and_then(|rule| rule.set_status) {
+            self.set_status(now, log, desk, status)?;
+        }
+        // A run at its limit fails whatever it says; its summary counts.
+        if log.state().limit.is_some() {
+            return Ok(());
+        }
+        let status = desk.request.status;
+        match finish.outcome {
+            Outcome::Superseded => refuse("only Stint itself ends a run as SUPERSEDED"),
+            Outcome::HandedOff if !handed_off => {
+                refuse("HANDED_OFF needs a reassignment before; call reassign")
+            }
+            Outcome::Resolved
+            | Outcome::Replied
+            | Outcome::AwaitingReply
+            | Outcome::Declined
+            | Outcome::Blocked
+                if handed_off =>
+            {
+                refuse("the request is handed off: finish with HANDED_OFF")
+            }
+            Outcome::Resolved if status != RequestStatus::Resolved => {
+                refuse("RESOLVED needs the status RESOLVED: set it, or name a rule that does")
+            }
+            Outcome::AwaitingReply if status != RequestStatus::Pending => {
+                refuse("AWAITING_REPLY needs the status PENDING: call ask_requester")
+            }
+            Outcome::Blocked if !public_note => refuse(
+                "BLOCKED needs a public note that explains what is not available: call post_note",
+            ),
+            // R72: whoever picks it up finds it in progress.
+            Outcome::Blocked if sets => self.set_status(now, log, desk, RequestStatus::InProgress),
+            Outcome::Resolved
+            | Outcome::Replied
+            | Outcome::HandedOff
+            | Outcome::AwaitingReply
+            | Outcome::Declined
+            | Outcome::Blocked => Ok(()),
+        }
+    }
+
+    async fn finish(&self, tx: &Tx, log: &mut Log, desk: &mut Desk, finish: &Finish) -> Result<()> {
+        let now = tx.at();
+        log.stage(
+            now,
+            SummaryWritten {
+                text: finish.summary.clone(),
+                author: SummaryAuthor::Coworker,
+            },
+        )?;
+        match log.state().limit.clone() {
+            Some(limit) => {
+                let reason = format!(
+                    "the limit {} was reached. {}",
+                    limit.limit.as_str(),
+                    finish.reason
+                );
+                fail(tx, log, desk, limit.limit, reason).await
+            }
+            None => {
+                let totals = log.state().totals;
+                let (outcome, reason, rule) =
+                    (finish.outcome, finish.reason.clone(), finish.rule.clone());
+                log.stage(
+                    now,
+                    RunCompleted {
+                        outcome,
+                        reason,
+                        rule,
+                        totals,
+                    },
+                )?;
+                ended(tx, log, desk, &self.actor)
+            }
+        }
+    }
+}
+
+/// Ends a run without its coworker: Stint writes the summary.
+#[derive(Debug)]
+pub struct EndRun {
+    /// The run's log, with what is staged.
+    pub log: Log,
+    /// How.
+    pub ending: Ending,
+}
+
+impl Command for EndRun {
+    type Output = Written;
+
+    async fn run(&self, tx: &Tx) -> Result<Written> {
+        let mut log = self.log.clone();
+        let stint = Actor::stint(log.run().workspace_id);
+        let mut desk = Desk::lock(tx, &stint, log.run().request_id).await?;
+        let now = tx.at();
+        let mut summary = |text: &str| {
+            log.stage(
+                now,
+                SummaryWritten {
+                    text: text.into(),
+                    author: SummaryAuthor::System,
+                },
+            )
+        };
+        match &self.ending {
+            Ending::Failed(code, reason) => {
+                summary(&format!(
+                    "The run ended without a closing word of the coworker: {reason}."
+                ))?;
+                fail(tx, &mut log, &mut desk, *code, reason.clone()).await?;
+            }
+            Ending::Blocked(reason) => {
+                summary(&format!(
+                    "The run ended because nobody knows what became of a call: {reason}"
+                ))?;
+                if current(&log, &desk) {
+                    let text = format!(
+                        "A system that is needed for this request stopped answering in the middle of a call, and it is \
+                         not known whether the call took effect. Someone must look before it goes on. ({reason})"
+                    );
+                    post(tx, &mut desk, &stint, NoteVisibility::Public, &text).await?;
+                    in_progress(now, &mut desk, &stint)?;
+                }
+                complete(now, &mut log, Outcome::Blocked, reason)?;
+                ended(tx, &log, &mut desk, &stint)?;
+            }
+            Ending::HandedOff => {
+                let reason = "the coworker handed the request off and did not write a closing word";
+                summary(&format!("The run ended after its hand-off: {reason}."))?;
+                complete(now, &mut log, Outcome::HandedOff, reason)?;
+                ended(tx, &log, &mut desk, &stint)?;
+            }
+            Ending::Superseded => {
+                let reason = "the request was assigned anew while the run went on";
+                summary(&format!("The run ended early: {reason}."))?;
+                complete(now, &mut log, Outcome::Superseded, reason)?;
+                ended(tx, &log, &mut desk, &stint)?;
+            }
+        }
+        desk.save(tx).await?;
+        let written = log.flush_in(tx, false).await?;
+        Ok((log, written))
+    }
+}
+
+fn complete(now: Millis, log: &mut Log, outcome: Outcome, reason: &str) -> Result<()> {
+    let totals = log.state().totals;
+    log.stage(
+        now,
+        RunCompleted {
+            outcome,
+            reason: reason.into(),
+            rule: None,
+            totals,
+        },
+    )
+}
+
+/// The failure, its explanation on the request, and the request back in progress.
+async fn fail(
+    tx: &Tx,
+    log: &mut Log,
+    desk: &mut Desk,
+    code: FailureCode,
+    reason: String,
+) -> Result<()> {
+    let now = tx.at();
+    let stint = Actor::stint(log.run().workspace_id);
+    let text = format!(
+        "Run-{} failed ({}): {reason}",
+        log.run().number,
+        code.as_str()
+    );
+    post(tx, desk, &stint, NoteVisibility::Private, &text).await?;
+    if current(log, desk) {
+        in_progress(now, desk, &stint)?;
+    }
+    let totals = log.state().totals;
+    log.stage(
+        now,
+        RunFailed {
+            code,
+            reason,
+            totals,
+        },
+    )?;
+    ended(tx, log, desk, &stint)
+}
+
+/// Whether the run works under the request's current assignment, on a request that is not done.
+fn current(log: &Log, desk: &Desk) -> bool {
+    log.run().assignment_epoch == Some(desk.request.assignment_epoch)
+        && !desk.request.status.is_done()
+}
+
+fn in_progress(now: Millis, desk: &mut Desk, actor: &Actor) -> Result<()> {
+    desk.set_status(now, actor, RequestStatus::InProgress)
+        .map(drop)
+}
+
+/// The run's end on the request's timeline; what waited for it may start.
+fn ended(tx: &Tx, log: &Log, desk: &mut Desk, actor: &Actor) -> Result<()> {
+    desk.entry(tx.at(), actor, Some(log.run().id), &TimelineData::RunEnded)?;
+    tx.signal(Signal::Work);
+    Ok(())
+}
+
+/// Refuses a write to a request that was assigned anew, unless the run itself did that.
+fn fence(log: &Log, desk: &Desk) -> Result<()> {
+    match log.run().assignment_epoch {
+        Some(epoch) if epoch != desk.request.assignment_epoch && !log.state().handed_off => {
+            Err(Error::conflict(FENCED, "the request was assigned anew"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The key under which a call is sent, the same for every try of it.
+pub fn idempotency_key(log: &Log, call_id: &str) -> String {
+    format!("{}:{call_id}", log.run().id)
+}
+
+fn bounded(field: &'static str, text: &str) -> Result<()> {
+    if text.trim().is_empty() {
+        return Err(Error::invalid(
+            field,
+            "REQUIRED",
+            format!("{field} is empty"),
+        ));
+    }
+    if text.len() > LONGEST || text.contains('\0') {
+        return Err(Error::invalid(
+            field,
+            "TOO_LONG",
+            format!(
+                "{field} has {} bytes; {LONGEST} are allowed, none of them NUL",
+                text.len()
+            ),
+        ));
+    }
+    Ok(())
+}
+
+async fn named(tx: &Tx, assignee: Option<(ActorKind, Uuid)>) -> Result<Option<ActorRef>> {
+    let Some((kind, id)) = assignee else {
+        return Ok(None);
+    };
+    let name = match kind {
+        ActorKind::Coworker => coworker::Entity::find_by_id(entity::CoworkerId(id))
+            .one(tx.conn())
+            .await?
+            .map(|row| row.handle),
+        ActorKind::Person => person::Entity::find_by_id(entity::PersonId(id))
+            .one(tx.conn())
+            .await?
+            .map(|row| row.name),
+        ActorKind::Workflow | ActorKind::System => None,
+    };
+    Ok(Some(ActorRef {
+        kind,
+        id,
+        name: name.unwrap_or_default(),
+    }))
+}

@@ -1,0 +1,101 @@
+//! The limits of a run, and the reserve that pays for its closing turn. Pure.
+
+use entity::{FailureCode, Millis};
+
+use crate::coworker::config::Limits;
+use crate::run::event::LimitReached;
+use crate::run::state::State;
+
+/// The most that a model may write in one turn.
+const MOST_OUTPUT: i64 = 8_192;
+
+/// A tenth of a limit, at least `least`, at most half of it.
+fn reserve(limit: i64, least: i64) -> i64 {
+    (limit / 10).max(least).min(limit / 2)
+}
+
+/// The moment from which on only the closing turn may run.
+pub fn closing_from(limits: &Limits, deadline: Millis) -> Millis {
+    deadline.plus(-reserve(limits.max_duration_ms, 30_000))
+}
+
+/// Tokens that may be used before the closing turn.
+fn working_tokens(limits: &Limits) -> i64 {
+    limits.max_tokens - reserve(limits.max_tokens, 1_000)
+}
+
+/// The most that the model may write in the next turn.
+pub fn max_output(state: &State, limits: &Limits, closing: bool) -> i64 {
+    let used = state.totals.input_tokens + state.totals.output_tokens;
+    let until = if closing {
+        limits.max_tokens
+    } else {
+        working_tokens(limits)
+    };
+    (until - used).clamp(1, MOST_OUTPUT)
+}
+
+/// The limit that forbids another turn, if any: the turn after it is the closing one.
+pub fn before_turn(
+    state: &State,
+    limits: &Limits,
+    deadline: Millis,
+    now: Millis,
+) -> Option<LimitReached> {
+    let reached = |limit, value, maximum| {
+        Some(LimitReached {
+            limit,
+            value,
+            maximum,
+        })
+    };
+    let totals = &state.totals;
+    let tokens = totals.input_tokens + totals.output_tokens;
+    if totals.turns >= limits.max_turns {
+        return reached(
+            FailureCode::LimitTurns,
+            totals.turns.into(),
+            limits.max_turns.into(),
+        );
+    }
+    if now >= closing_from(limits, deadline) {
+        let elapsed = limits.max_duration_ms - deadline.since(now);
+        return reached(FailureCode::LimitTime, elapsed, limits.max_duration_ms);
+    }
+    if tokens >= working_tokens(limits) {
+        return reached(FailureCode::LimitTokens, tokens, limits.max_tokens);
+    }
+    match limits.max_cost_nano {
+        Some(most) if totals.cost_nano >= most - reserve(most, 0) => {
+            reached(FailureCode::LimitCost, totals.cost_nano, most)
+        }
+        Some(_) | None => None,
+    }
+}
+
+/// The limit that forbids another tool call, if any.
+pub fn before_call(state: &State, limits: &Limits) -> Option<LimitReached> {
+    let (value, maximum) = (state.totals.tool_calls.into(), limits.max_tool_calls.into());
+    (value >= maximum).then_some(LimitReached {
+        limit: FailureCode::LimitToolCalls,
+        value,
+        maximum,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reserve_is_a_tenth_but_enough_for_a_closing_turn_and_never_more_than_half() {
+        assert_eq!(reserve(1_000_000, 1_000), 100_000);
+        assert_eq!(reserve(5_000, 1_000), 1_000);
+        assert_eq!(reserve(1_000, 1_000), 500);
+        let limits = Limits {
+            max_duration_ms: 600_000,
+            ..Limits::default()
+        };
+        assert_eq!(closing_from(&limits, Millis(600_000)), Millis(540_000));
+    }
+}

@@ -1,0 +1,422 @@
+//! The background executor: wakes, claims, executes, drains.
+
+pub mod act;
+mod limits;
+mod prompt;
+mod turn;
+
+use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use entity::RunId;
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+use sea_orm::DbBackend;
+use tokio::sync::{Notify, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::clock::random_id;
+use crate::coworker::Config;
+use crate::error::Result;
+use crate::model::scripted::Scripted;
+use crate::model::{Model, ModelCall, ModelConfig, ModelError, ModelErrorClass, ModelReply};
+use crate::price::Prices;
+use crate::run::event::Takeover;
+use crate::run::log::Log;
+use crate::run::queue::{Claim, Claimed, HandBack, Renew, TakeOver, TakenOver, VoidLeases};
+use crate::store::Store;
+use crate::tool::{Tool, ToolSpec, specs};
+use turn::Driver;
+
+/// How an executor works.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Runs at once.
+    pub slots: usize,
+    /// How long a run is held without renewal.
+    pub lease: Duration,
+    /// How often leases are renewed.
+    pub renew: Duration,
+    /// How often abandoned runs are looked for.
+    pub reap: Duration,
+    /// How often work is looked for without having been rung.
+    pub poll: Duration,
+    /// How long one call of a tool may take.
+    pub tool_timeout: Duration,
+    /// How long runs may go on at shutdown before they are handed back.
+    pub grace: Duration,
+    /// Whether playbooks may kill the process (`fault: abort`); for tests of crashes.
+    pub aborts: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            slots: 64,
+            lease: Duration::from_secs(15),
+            renew: Duration::from_secs(5),
+            reap: Duration::from_secs(5),
+            poll: Duration::from_secs(1),
+            tool_timeout: Duration::from_secs(60),
+            grace: Duration::from_secs(5),
+            aborts: false,
+        }
+    }
+}
+
+/// A running executor.
+pub struct Executor {
+    shared: Arc<Shared>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// What the runs of one worker share.
+struct Shared {
+    worker: Uuid,
+    store: Store,
+    options: Options,
+    models: Models,
+    prices: Prices,
+    prefixes: prompt::Prefixes,
+    room: Arc<Semaphore>,
+    /// Runs in hand, with the token that makes their task let go.
+    held: Mutex<HashMap<RunId, CancellationToken>>,
+    /// Runs in hand that may have killed a worker before.
+    suspects: Mutex<Vec<RunId>>,
+    /// How long a provider asked a run to wait before its next try.
+    retry_after: Mutex<HashMap<RunId, Duration>>,
+    /// Rung when a run left this worker.
+    freed: Notify,
+    runs: TaskTracker,
+}
+
+/// The providers of models.
+struct Models {
+    scripted: Scripted,
+}
+
+impl Models {
+    async fn complete(&self, call: ModelCall<'_>) -> Result<ModelReply, ModelError> {
+        match call.config.provider.as_str() {
+            "scripted" => self.scripted.complete(call).await,
+            other => Err(ModelError {
+                class: ModelErrorClass::NotConfigured,
+                message: format!(
+                    "the model provider \"{other}\" is not configured on this installation"
+                ),
+                retry_after: None,
+                usage: None,
+            }),
+        }
+    }
+}
+
+/// The tools of one run: the built-in ones and those outside.
+struct Toolbox {
+    specs: Arc<[ToolSpec]>,
+    outside: Vec<Arc<dyn Tool>>,
+}
+
+impl Toolbox {
+    fn specs(&self) -> Arc<[ToolSpec]> {
+        self.specs.clone()
+    }
+
+    fn get(&self, name: &str) -> Option<Arc<dyn Tool>> {
+        self.outside
+            .iter()
+            .find(|tool| tool.spec().name == name)
+            .cloned()
+    }
+
+    fn names(&self) -> String {
+        self.specs
+            .iter()
+            .map(|spec| spec.name.as_str())
+            .collect::<Vec<_>>()
+            .join(", ")
+    }
+}
+
+impl Shared {
+    fn toolbox(&self, model: &ModelConfig) -> Toolbox {
+        // A playbook that can't be read was refused when the coworker was written.
+        let outside = self.models.scripted.tools(model).unwrap_or_default();
+        let all = specs()
+            .iter()
+            .chain(outside.iter().map(|tool| tool.spec()))
+            .cloned();
+        Toolbox {
+            specs: all.collect(),
+            outside,
+        }
+    }
+
+    fn leave(&self, run: RunId) {
+        self.store.bus().here().executed(run);
+        self.held.lock().remove(&run);
+        self.retry_after.lock().remove(&run);
+        self.suspects.lock().retain(|suspect| *suspect != run);
+    }
+}
+
+impl Executor {
+    /// Starts executing. On an embedded database all earlier leases are void.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn start(store: Store, options: Options) -> Result<Self> {
+        if store.backend() == DbBackend::Sqlite {
+            store.write(VoidLeases).await?;
+        }
+        let scripted = if options.aborts {
+            Scripted::with_aborts()
+        } else {
+            Scripted::default()
+        };
+        let shared = Arc::new(Shared {
+            worker: random_id(),
+            room: Arc::new(Semaphore::new(options.slots)),
+            models: Models { scripted },
+            prices: Prices::default(),
+            prefixes: prompt::Prefixes::default(),
+            held: Mutex::default(),
+            suspects: Mutex::default(),
+            retry_after: Mutex::default(),
+            freed: Notify::new(),
+            runs: TaskTracker::new(),
+            store,
+            options,
+        });
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        tasks.spawn(claiming(shared.clone(), stop.clone()));
+        tasks.spawn(reaping(shared.clone(), stop.clone()));
+        tasks.spawn(renewing(shared.clone(), stop.clone()));
+        Ok(Self {
+            shared,
+            stop,
+            tasks,
+        })
+    }
+
+    /// How many runs are in hand.
+    pub fn active(&self) -> usize {
+        self.shared.held.lock().len()
+    }
+
+    /// Claims no more, lets runs end within the grace period, and hands the others back.
+    pub async fn drain(&self) {
+        self.stop.cancel();
+        let shared = &self.shared;
+        shared.runs.close();
+        if tokio::time::timeout(shared.options.grace, shared.runs.wait())
+            .await
+            .is_err()
+        {
+            let left: Vec<RunId> = shared
+                .held
+                .lock()
+                .iter()
+                .map(|(run, token)| {
+                    token.cancel();
+                    *run
+                })
+                .collect();
+            shared.runs.wait().await;
+            let runs = left.len();
+            match shared
+                .store
+                .write(HandBack {
+                    worker: shared.worker,
+                    runs: left,
+                })
+                .await
+            {
+                Ok(()) => tracing::info!(runs, "runs were handed back"),
+                Err(err) => {
+                    tracing::warn!(runs, %err, "runs could not be handed back; their leases will run out")
+                }
+            }
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// Claims as much as there is room for; registers interest before it looks, and looks by itself too.
+async fn claiming(shared: Arc<Shared>, stop: CancellationToken) {
+    let mut work = shared.store.bus().here().work();
+    while !stop.is_cancelled() {
+        work.mark_unchanged();
+        let full = match claim(&shared).await {
+            Ok(full) => full,
+            Err(err) => {
+                tracing::warn!(%err, "work could not be claimed; trying again");
+                false
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = shared.freed.notified(), if full => {}
+            changed = work.changed(), if !full => if changed.is_err() { break },
+            () = tokio::time::sleep(shared.options.poll) => {}
+        }
+    }
+}
+
+/// Claims once; true if there was no room for all that may wait.
+async fn claim(shared: &Arc<Shared>) -> Result<bool> {
+    loop {
+        let room = shared.room.available_permits();
+        if room == 0 {
+            return Ok(true);
+        }
+        let most = room.min(32);
+        let claim = Claim {
+            worker: shared.worker,
+            most: most as u64,
+            lease_ms: millis(shared.options.lease),
+        };
+        let claimed = shared.store.write(claim).await?;
+        let n = claimed.len();
+        for Claimed { log, config } in claimed {
+            spawn(shared, log, config, Begin::Started);
+        }
+        if n < most {
+            return Ok(false);
+        }
+    }
+}
+
+/// Takes over runs that nobody holds any more.
+async fn reaping(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        if let Err(err) = reap(&shared).await {
+            tracing::warn!(%err, "abandoned runs could not be looked for; trying again");
+        }
+        let pause = tokio::time::sleep(shared.options.reap);
+        if stop.run_until_cancelled(pause).await.is_none() {
+            return;
+        }
+    }
+}
+
+async fn reap(shared: &Arc<Shared>) -> Result<()> {
+    let room = shared.room.available_permits();
+    if room == 0 {
+        return Ok(());
+    }
+    let suspects = u64::from(shared.suspects.lock().is_empty());
+    let lease_ms = millis(shared.options.lease);
+    let take = TakeOver {
+        worker: shared.worker,
+        suspects,
+        most: room.min(32) as u64,
+        lease_ms,
+    };
+    for TakenOver {
+        run,
+        reason,
+        config,
+    } in shared.store.write(take).await?
+    {
+        tracing::info!(run.number, run.attempt, ?reason, "took a run over");
+        let lease = run.lease_epoch;
+        spawn(
+            shared,
+            Log::empty(run, Some(lease)),
+            config,
+            Begin::TakenOver(reason),
+        );
+    }
+    Ok(())
+}
+
+/// How a run came to this worker.
+enum Begin {
+    Started,
+    TakenOver(Takeover),
+}
+
+/// Executes a run in a task of its own until it ends or leaves this worker.
+fn spawn(shared: &Arc<Shared>, log: Log, config: Config, begin: Begin) {
+    let run = log.run().id;
+    let suspect = log.run().idle_attempts > 1;
+    let place = shared.room.clone().try_acquire_owned().ok();
+    let token = CancellationToken::new();
+    shared.held.lock().insert(run, token.clone());
+    if suspect {
+        shared.suspects.lock().push(run);
+    }
+    let shared = shared.clone();
+    shared.runs.clone().spawn(async move {
+        let interrupt = shared.store.bus().here().executing(run);
+        let mut driver = Driver::new(shared.clone(), log, config, interrupt);
+        let execute = async {
+            match begin {
+                Begin::Started => driver.drive().await,
+                Begin::TakenOver(reason) => driver.take_over(reason).await,
+            }
+        };
+        let executed = token
+            .run_until_cancelled(AssertUnwindSafe(execute).catch_unwind())
+            .await;
+        match executed {
+            None | Some(Ok(Ok(()))) => {}
+            // The lease runs out, and another attempt is made: nothing else is safe to assume.
+            Some(Ok(Err(err))) => {
+                tracing::error!(run.id = %run, %err, "a run was given up by this worker")
+            }
+            Some(Err(_)) => tracing::error!(run.id = %run, "a run panicked its task"),
+        }
+        shared.leave(run);
+        drop(place);
+        shared.freed.notify_one();
+    });
+}
+
+/// Renews the leases of what is in hand, and lets go of what was lost.
+async fn renewing(shared: Arc<Shared>, stop: CancellationToken) {
+    // Renewal outlives the stop: runs in their grace period keep their leases.
+    loop {
+        let done = stop.is_cancelled() && shared.held.lock().is_empty();
+        if done {
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(shared.options.renew) => {}
+            () = stop.cancelled(), if !stop.is_cancelled() => {}
+        }
+        let runs: Vec<RunId> = shared.held.lock().keys().copied().collect();
+        if runs.is_empty() {
+            continue;
+        }
+        let renew = Renew {
+            worker: shared.worker,
+            runs: runs.clone(),
+            lease_ms: millis(shared.options.lease),
+        };
+        match shared.store.write(renew).await {
+            Ok((kept, now)) => {
+                shared.store.clock().correct(now);
+                let held = shared.held.lock();
+                for run in runs.iter().filter(|run| !kept.contains(run)) {
+                    // It ended a moment ago, or another worker has it: appends are fenced either way.
+                    if let Some(token) = held.get(run) {
+                        token.cancel();
+                    }
+                }
+            }
+            Err(err) => tracing::warn!(%err, "leases could not be renewed; trying again"),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}

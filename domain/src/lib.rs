@@ -1,0 +1,20 @@
+//! The product: requests, coworkers, runs, their log and their executor. No GraphQL, no HTTP server.
+
+pub mod access;
+pub mod bus;
+pub mod clock;
+pub mod coworker;
+pub mod error;
+pub mod executor;
+pub mod idempotency;
+pub mod key;
+pub mod metric;
+pub mod model;
+pub mod page;
+pub mod price;
+pub mod request;
+pub mod run;
+pub mod store;
+pub mod tool;
+
+pub use error::{Error, Result};

@@ -1,0 +1,3 @@
+//! Figures over runs: counts, tokens, cost, durations.
+
+pub mod query;

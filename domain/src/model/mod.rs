@@ -1,0 +1,315 @@
+//! The `Model` port: what the executor asks of a language model, and what it gets back.
+//!
+//! Implementations are siblings of this file. A provider never retries by itself: retries belong to
+//! the run, which logs each try.
+
+pub mod playbook;
+pub mod scripted;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use entity::{
+    ActorKind, Millis, NoteVisibility, Outcome, Priority, RequestSource, RequestStatus, Trigger,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::tool::ToolSpec;
+
+/// A language model, or something that stands in for one.
+#[async_trait]
+pub trait Model: Send + Sync {
+    /// Answers one prompt. Dropping the future cancels the call.
+    ///
+    /// # Errors
+    /// A [`ModelError`] with its class; `retryable` says whether the same call may succeed later.
+    async fn complete(&self, call: ModelCall<'_>) -> Result<ModelReply, ModelError>;
+}
+
+/// The model of a coworker, as its configuration names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ModelConfig {
+    /// Who serves the model; `scripted` is the only provider that needs no key.
+    pub provider: String,
+    /// The scripted model's playbook, YAML; only for `scripted`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub playbook: Option<String>,
+}
+
+impl ModelConfig {
+    /// The name under which runs, prices and metrics know the model.
+    pub fn name(&self) -> &str {
+        &self.provider
+    }
+}
+
+/// One call of a model.
+#[derive(Clone, Copy, Debug)]
+pub struct ModelCall<'a> {
+    /// The coworker's model configuration.
+    pub config: &'a ModelConfig,
+    /// What the model reads.
+    pub prompt: &'a Prompt,
+    /// The tools that it may call.
+    pub tools: &'a [ToolSpec],
+    /// The most that it may write.
+    pub max_output_tokens: i64,
+    /// From 1: the try within this turn.
+    pub attempt: i32,
+}
+
+/// What the model reads: a stable prefix, the request as the run found it, then the turns.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Prompt {
+    /// The texts in order, stable ones first; exactly these bytes are what the log refers to.
+    pub parts: Vec<Part>,
+    /// The same request, notes and earlier outcomes in structured form.
+    pub brief: Brief,
+    /// What happened in the run so far.
+    pub messages: Vec<Message>,
+}
+
+/// One text of a prompt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is.
+    pub kind: PartKind,
+    /// The text, as the model reads it.
+    pub text: std::sync::Arc<str>,
+}
+
+/// The kinds of prompt parts, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PartKind {
+    /// Soul, identity, goal and tool definitions: the same bytes for every run of one version.
+    Prefix,
+    /// The request, its notes and earlier outcomes as the run found them.
+    Request,
+    /// Notes that arrived while the run went on.
+    Notes,
+}
+
+/// The request as the run found it. Its JSON is the prompt part that the model reads, so that a run
+/// which changes hands reads the same again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Brief {
+    /// The handle of the coworker that runs.
+    pub coworker: String,
+    /// What triggered the run.
+    pub trigger: Trigger,
+    /// The request's number.
+    pub number: i64,
+    /// Its title.
+    pub title: String,
+    /// Its text.
+    pub description: String,
+    /// Its status.
+    pub status: RequestStatus,
+    /// Its priority.
+    pub priority: Priority,
+    /// Its source.
+    pub source: RequestSource,
+    /// Its notes, oldest first.
+    pub notes: Vec<NoteBrief>,
+    /// The ended runs on it, oldest first.
+    pub earlier: Vec<OutcomeBrief>,
+}
+
+impl Default for Brief {
+    fn default() -> Self {
+        Self {
+            coworker: String::new(),
+            trigger: Trigger::Assigned,
+            number: 0,
+            title: String::new(),
+            description: String::new(),
+            status: RequestStatus::Open,
+            priority: Priority::Normal,
+            source: RequestSource::Employee,
+            notes: Vec::new(),
+            earlier: Vec::new(),
+        }
+    }
+}
+
+/// A note as a model reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoteBrief {
+    /// The author's name, a coworker's with its handle.
+    pub author: String,
+    /// What kind of actor wrote it.
+    pub author_kind: ActorKind,
+    /// Who may read it.
+    pub visibility: NoteVisibility,
+    /// The text.
+    pub body: String,
+    /// When it was posted.
+    pub at: Millis,
+}
+
+/// An ended run as a later run's model reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeBrief {
+    /// The run's number.
+    pub number: i64,
+    /// The handle of its coworker.
+    pub coworker: String,
+    /// Its outcome; none if it failed.
+    pub outcome: Option<Outcome>,
+    /// Its summary.
+    pub summary: String,
+}
+
+/// What happened in the run so far.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Message {
+    /// What the model answered.
+    Assistant {
+        /// What it said.
+        text: String,
+        /// Its reasoning.
+        thinking: String,
+        /// The calls that it asked for.
+        calls: Vec<ToolCall>,
+    },
+    /// What a call gave.
+    Tool {
+        /// The call.
+        call_id: String,
+        /// The tool's name.
+        tool: String,
+        /// The response, or a sentence that says what went wrong.
+        content: String,
+        /// Whether it failed or was refused.
+        failed: bool,
+    },
+    /// Notes that arrived meanwhile.
+    Notes(Vec<NoteBrief>),
+    /// The run is near a limit: the next turn is the last, and may only finish.
+    Closing(String),
+}
+
+/// A call that the model asks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// Unique within the run.
+    pub id: String,
+    /// The tool's name.
+    pub tool: String,
+    /// The arguments, the exact text that the model wrote: a JSON object if it did as it should.
+    pub arguments: String,
+}
+
+/// What the model answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelReply {
+    /// What it said; may be empty.
+    pub text: String,
+    /// Its reasoning; may be empty.
+    pub thinking: String,
+    /// The calls that it asks for, in order; empty ids are filled by the executor.
+    pub calls: Vec<ToolCall>,
+    /// Why it stopped writing.
+    pub finish: FinishReason,
+    /// What it used.
+    pub usage: Usage,
+    /// Milliseconds until its first token, if known.
+    pub first_token_ms: Option<i64>,
+}
+
+/// Why a model stopped writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FinishReason {
+    /// It was done.
+    Stop,
+    /// It waits for its tool calls.
+    ToolCalls,
+    /// Its output limit was reached.
+    Length,
+    /// The provider withheld the answer.
+    Filtered,
+}
+
+/// What one call used, in disjoint kinds: a token counts in exactly one of the first five.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Usage {
+    /// Input tokens neither read from nor written to a cache.
+    #[serde(default)]
+    pub input: i64,
+    /// Input tokens read from the cache.
+    #[serde(default)]
+    pub cache_read: i64,
+    /// Input tokens written to the short-lived cache.
+    #[serde(default)]
+    pub cache_write_short: i64,
+    /// Input tokens written to the long-lived cache.
+    #[serde(default)]
+    pub cache_write_long: i64,
+    /// Output tokens, reasoning included.
+    #[serde(default)]
+    pub output: i64,
+    /// How many of `output` were reasoning.
+    #[serde(default)]
+    pub reasoning: i64,
+}
+
+impl Usage {
+    /// All input tokens, cached ones included.
+    pub fn total_input(&self) -> i64 {
+        self.input + self.cache_read + self.cache_write_short + self.cache_write_long
+    }
+}
+
+/// Why a model did not answer.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct ModelError {
+    /// What kind of failure.
+    pub class: ModelErrorClass,
+    /// One sentence.
+    pub message: String,
+    /// How long the provider asks to wait.
+    pub retry_after: Option<Duration>,
+    /// What the failed call used, if the provider said so.
+    pub usage: Option<Usage>,
+}
+
+/// The kinds of model failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModelErrorClass {
+    /// No connection, or it broke before the first byte.
+    Unreachable,
+    /// Too many requests.
+    RateLimited,
+    /// The provider is overloaded or failed.
+    Overloaded,
+    /// The answer broke off.
+    Truncated,
+    /// No answer within the time that the run had for it.
+    TimedOut,
+    /// The provider refused the request as it is.
+    Rejected,
+    /// No such provider or model is configured.
+    NotConfigured,
+    /// The call was given up: the run was stopped or superseded, or its worker died.
+    Abandoned,
+}
+
+impl ModelErrorClass {
+    /// Whether the same call may succeed later.
+    pub const fn retryable(self) -> bool {
+        match self {
+            Self::Unreachable
+            | Self::RateLimited
+            | Self::Overloaded
+            | Self::Truncated
+            | Self::Abandoned => true,
+            Self::TimedOut | Self::Rejected | Self::NotConfigured => false,
+        }
+    }
+}

@@ -1,0 +1,368 @@
+//! The playbook as it is written, and what serde can't check.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Deserialize;
+use serde_saphyr::{Location, Spanned};
+
+use super::condition::{Condition, Moment, Place};
+use super::fault::Fault;
+use super::text::{Payload, Speech};
+use super::value::Delay;
+use super::{
+    MAX_ANSWERS, MAX_CALLS, MAX_EXPANDED, MAX_TOKENS, MAX_TOOLS, MAX_TURNS, Playbook, PlaybookError,
+};
+use crate::model::{FinishReason, ModelErrorClass, Usage};
+use crate::tool::{Effect, ToolErrorClass, ToolSpec};
+
+/// One answer of the model.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Turn {
+    when: Option<Spanned<Condition>>,
+    #[serde(default)]
+    pub thinking: Speech,
+    #[serde(default)]
+    pub text: Speech,
+    #[serde(default)]
+    pub calls: Vec<Call>,
+    usage: Option<Spanned<Usage>>,
+    pub finish_reason: Option<FinishReason>,
+    delay: Option<Delay>,
+    pub fault: Option<Fault<ModelErrorClass>>,
+    #[serde(default)]
+    pub repeat: bool,
+}
+
+/// A call that a turn asks for; the tool need not exist.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Call {
+    pub tool: String,
+    #[serde(default = "Payload::empty")]
+    pub arguments: Payload,
+}
+
+/// A tool that answers from the playbook.
+#[derive(Debug)]
+pub struct ScriptedTool {
+    pub spec: ToolSpec,
+    answers: Vec<Answer>,
+}
+
+/// One answer of a tool.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Answer {
+    when: Option<Spanned<Condition>>,
+    delay: Option<Delay>,
+    pub response: Option<Payload>,
+    pub fault: Option<Fault<ToolErrorClass>>,
+}
+
+impl Turn {
+    pub fn when(&self) -> Option<&Condition> {
+        self.when.as_ref().map(|when| &when.value)
+    }
+
+    pub fn usage(&self) -> Option<Usage> {
+        self.usage.as_ref().map(|usage| usage.value)
+    }
+
+    pub fn delay(&self) -> Option<Duration> {
+        self.delay.map(|delay| delay.0)
+    }
+}
+
+impl ScriptedTool {
+    fn len(&self) -> usize {
+        let responses = self
+            .answers
+            .iter()
+            .filter_map(|answer| answer.response.as_ref());
+        responses.map(Payload::len).sum()
+    }
+
+    /// The answer to one call.
+    pub fn answer(&self, moment: Moment<'_>) -> Option<&Answer> {
+        self.answers.iter().find(|answer| {
+            answer
+                .when
+                .as_ref()
+                .is_none_or(|when| when.value.holds(moment))
+        })
+    }
+}
+
+impl Answer {
+    pub fn delay(&self) -> Option<Duration> {
+        self.delay.map(|delay| delay.0)
+    }
+}
+
+/// The playbook as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Form {
+    #[serde(default)]
+    tools: Vec<Spanned<ToolForm>>,
+    turns: Spanned<Vec<Spanned<Turn>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ToolForm {
+    name: Spanned<String>,
+    description: String,
+    effect: Option<Effect>,
+    parameters: Option<Spanned<serde_json::Value>>,
+    answers: Spanned<Vec<Spanned<Answer>>>,
+}
+
+impl Form {
+    /// Checks everything, in the order of the text.
+    pub fn check(self) -> Result<Playbook, PlaybookError> {
+        let Self { tools, turns } = self;
+        if turns.value.is_empty() {
+            return Err(at(
+                turns.referenced,
+                "there is no turn; add one, such as `- text: Hello`",
+            ));
+        }
+        if turns.value.len() > MAX_TURNS {
+            return Err(at(
+                turns.value[MAX_TURNS].referenced,
+                format!(
+                    "this is turn {}, and at most {MAX_TURNS} are allowed; `repeat: true` plays one again",
+                    MAX_TURNS + 1
+                ),
+            ));
+        }
+        if tools.len() > MAX_TOOLS {
+            return Err(at(
+                tools[MAX_TOOLS].referenced,
+                format!(
+                    "this is tool {}, and at most {MAX_TOOLS} are allowed",
+                    MAX_TOOLS + 1
+                ),
+            ));
+        }
+        let mut checked: Vec<Arc<ScriptedTool>> = Vec::with_capacity(tools.len());
+        for tool in tools {
+            let name = tool.value.name.clone();
+            if checked.iter().any(|other| other.spec.name == name.value) {
+                return Err(at(
+                    name.referenced,
+                    format!(
+                        "a second tool has the name {:?}; give it another",
+                        name.value
+                    ),
+                ));
+            }
+            checked.push(Arc::new(tool.value.check()?));
+        }
+        for turn in &turns.value {
+            turn.value.check(turn.referenced)?;
+        }
+        // Anchors within anchors make much of little text; what is kept in memory is bounded too.
+        let bytes = turns
+            .value
+            .iter()
+            .map(|turn| turn.value.len())
+            .sum::<usize>()
+            + checked.iter().map(|tool| tool.len()).sum::<usize>();
+        if bytes > MAX_EXPANDED {
+            return Err(at(
+                turns.referenced,
+                format!(
+                    "its anchors expand it to {bytes} bytes, and at most {MAX_EXPANDED} are allowed; write out less"
+                ),
+            ));
+        }
+        Ok(Playbook {
+            tools: checked,
+            turns: turns.value.into_iter().map(|turn| turn.value).collect(),
+        })
+    }
+}
+
+impl ToolForm {
+    fn check(self) -> Result<ScriptedTool, PlaybookError> {
+        let Self {
+            name,
+            description,
+            effect,
+            parameters,
+            answers,
+        } = self;
+        let part = |part: &str| {
+            !part.is_empty()
+                && part
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+        };
+        // The dot keeps it apart from the built-in tools, which have none.
+        if name.value.len() > 64
+            || !name
+                .value
+                .split_once('.')
+                .is_some_and(|(server, action)| part(server) && part(action))
+        {
+            return Err(at(
+                name.referenced,
+                format!(
+                    "{:?} is no name for a tool; write server.action in lower case, such as device.telemetry",
+                    name.value
+                ),
+            ));
+        }
+        let parameters = match parameters {
+            None => serde_json::json!({ "type": "object" }),
+            Some(Spanned { value, .. }) if value.is_object() => value,
+            Some(other) => {
+                return Err(at(
+                    other.referenced,
+                    "`parameters` is a JSON Schema; write a mapping such as { type: object }",
+                ));
+            }
+        };
+        if answers.value.is_empty() || answers.value.len() > MAX_ANSWERS {
+            return Err(at(
+                answers.referenced,
+                format!(
+                    "a tool has 1 to {MAX_ANSWERS} answers; add one, such as `- response: {{ ok: true }}`"
+                ),
+            ));
+        }
+        for answer in &answers.value {
+            answer.value.check(answer.referenced)?;
+        }
+        Ok(ScriptedTool {
+            spec: ToolSpec {
+                name: name.value,
+                description,
+                parameters,
+                effect: effect.unwrap_or(Effect::Effect),
+            },
+            answers: answers
+                .value
+                .into_iter()
+                .map(|answer| answer.value)
+                .collect(),
+        })
+    }
+}
+
+impl Turn {
+    fn len(&self) -> usize {
+        let calls = self.calls.iter().map(|call| call.arguments.len());
+        self.thinking.len() + self.text.len() + calls.sum::<usize>()
+    }
+
+    fn check(&self, location: Location) -> Result<(), PlaybookError> {
+        if let Some(when) = &self.when {
+            when.value
+                .check(Place::Turn)
+                .map_err(|message| at(when.referenced, message))?;
+        }
+        if self.text.is_empty()
+            && self.thinking.is_empty()
+            && self.calls.is_empty()
+            && self.fault.is_none()
+        {
+            return Err(at(
+                location,
+                "this turn does nothing; give it `text`, `thinking`, `calls` or a `fault`",
+            ));
+        }
+        if self.calls.len() > MAX_CALLS {
+            return Err(at(
+                location,
+                format!(
+                    "this turn has {} calls, and at most {MAX_CALLS} are allowed; split it",
+                    self.calls.len()
+                ),
+            ));
+        }
+        let Some(usage) = &self.usage else {
+            return Ok(());
+        };
+        let Usage {
+            input,
+            cache_read,
+            cache_write_short,
+            cache_write_long,
+            output,
+            reasoning,
+        } = usage.value;
+        if [
+            input,
+            cache_read,
+            cache_write_short,
+            cache_write_long,
+            output,
+            reasoning,
+        ]
+        .iter()
+        .any(|tokens| !(0..=MAX_TOKENS).contains(tokens))
+        {
+            return Err(at(
+                usage.referenced,
+                format!("tokens are counted from 0 to {MAX_TOKENS}"),
+            ));
+        }
+        if reasoning > output {
+            return Err(at(
+                usage.referenced,
+                format!(
+                    "`reasoning` ({reasoning}) is a part of `output` ({output}) and can't be more"
+                ),
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Answer {
+    fn check(&self, location: Location) -> Result<(), PlaybookError> {
+        if let Some(when) = &self.when {
+            when.value
+                .check(Place::Answer)
+                .map_err(|message| at(when.referenced, message))?;
+        }
+        match (&self.response, &self.fault) {
+            (None, None) => Err(at(
+                location,
+                "this answer says nothing; give it a `response` or a `fault`",
+            )),
+            (
+                _,
+                Some(Fault {
+                    retry_after: Some(_),
+                    ..
+                }),
+            ) => Err(at(
+                location,
+                "`retry_after` is only for a fault of the model; remove it",
+            )),
+            (None, Some(Fault { times: Some(_), .. })) => Err(at(
+                location,
+                "a fault with `times` needs a `response` for the calls after it",
+            )),
+            (Some(_), Some(Fault { times: None, .. })) => Err(at(
+                location,
+                "this fault happens on every call, so the `response` is never given; add `times` to the fault, or remove one of the two",
+            )),
+            (Some(_), None) | (None, Some(_)) | (Some(_), Some(_)) => Ok(()),
+        }
+    }
+}
+
+fn at(location: Location, message: impl Into<String>) -> PlaybookError {
+    PlaybookError {
+        message: message.into(),
+        line: Some(location.line()),
+        column: Some(location.column()),
+    }
+}

@@ -1,0 +1,337 @@
+//! Who works on a request, and the dispatches that follow from it.
+
+use entity::{
+    ActorKind, AssignmentId, CoworkerId, CoworkerState, DispatchId, DispatchState, DropReason,
+    PersonId, RequestId, RunId, RunStatus, Trigger, assignment, coworker, dispatch, person,
+    request, run,
+};
+use sea_orm::sea_query::LockType;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use uuid::Uuid;
+
+use super::desk::Desk;
+use super::timeline::TimelineData;
+use crate::access::{Action, Actor};
+use crate::bus::Signal;
+use crate::clock::fresh_id;
+use crate::error::{Error, Result};
+use crate::idempotency::once;
+use crate::store::{Command, Tx, insert_all};
+
+/// Who can be assigned.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Assignee {
+    /// A person.
+    Person(person::Model),
+    /// A coworker, published or not.
+    Coworker(coworker::Model),
+}
+
+/// Whom a caller names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AssigneeId {
+    /// A person.
+    Person(PersonId),
+    /// A coworker.
+    Coworker(CoworkerId),
+}
+
+impl AssigneeId {
+    /// Loads it from the actor's workspace; a coworker is locked against being unpublished meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`].
+    pub async fn load(self, tx: &Tx, actor: &Actor) -> Result<Assignee> {
+        match self {
+            Self::Person(id) => person::Entity::find_by_id(id)
+                .filter(person::Column::WorkspaceId.eq(actor.workspace))
+                .one(tx.conn())
+                .await?
+                .map(Assignee::Person)
+                .ok_or(Error::NotFound { what: "Person" }),
+            Self::Coworker(id) => coworker::Entity::find_by_id(id)
+                .filter(coworker::Column::WorkspaceId.eq(actor.workspace))
+                .lock(LockType::Share)
+                .one(tx.conn())
+                .await?
+                .map(Assignee::Coworker)
+                .ok_or(Error::NotFound { what: "Coworker" }),
+        }
+    }
+}
+
+impl Assignee {
+    /// What rows hold of it.
+    pub fn parts(&self) -> (ActorKind, Uuid) {
+        match self {
+            Self::Person(person) => (ActorKind::Person, person.id.0),
+            Self::Coworker(coworker) => (ActorKind::Coworker, coworker.id.0),
+        }
+    }
+}
+
+/// Assigns a request, or takes it from everyone.
+#[derive(Clone, Debug)]
+pub struct AssignRequest {
+    /// Who asks.
+    pub actor: Actor,
+    /// The request.
+    pub request: RequestId,
+    /// To whom; none: to nobody.
+    pub assignee: Option<AssigneeId>,
+    /// Why.
+    pub reason: Option<String>,
+    /// The caller's key.
+    pub idempotency_key: Option<String>,
+}
+
+impl Command for AssignRequest {
+    type Output = request::Model;
+
+    async fn run(&self, tx: &Tx) -> Result<request::Model> {
+        self.actor.authorize(Action::RequestAssign)?;
+        let input = (
+            self.request,
+            self.assignee.map(|a| format!("{a:?}")),
+            &self.reason,
+        );
+        let once = once(
+            tx,
+            &self.actor,
+            "requestAssign",
+            self.idempotency_key.as_deref(),
+            &input,
+        )
+        .await?;
+        let to = match self.assignee {
+            Some(id) => Some(id.load(tx, &self.actor).await?),
+            None => None,
+        };
+        let mut desk = Desk::lock(tx, &self.actor, self.request).await?;
+        if once.made().is_none() {
+            assign(
+                tx,
+                &mut desk,
+                &self.actor,
+                to.as_ref(),
+                self.reason.clone(),
+                Trigger::Assigned,
+            )
+            .await?;
+            once.remember(tx, self.request.0).await?;
+        }
+        desk.save(tx).await
+    }
+
+    fn repeatable(&self) -> bool {
+        self.idempotency_key.is_some()
+    }
+}
+
+/// Assigns the request on the desk, begins an epoch, supersedes what waits and runs under the old
+/// one, and makes the dispatch. Assigning to the current assignee keeps the epoch and only makes a
+/// dispatch if the coworker has nothing under way.
+///
+/// # Errors
+/// [`Error::Conflict`] if the request is done; else what the database said.
+pub async fn assign(
+    tx: &Tx,
+    desk: &mut Desk,
+    actor: &Actor,
+    to: Option<&Assignee>,
+    reason: Option<String>,
+    trigger: Trigger,
+) -> Result<Option<assignment::Model>> {
+    if desk.request.status.is_done() && to.is_some() {
+        let status = desk.request.status.as_str();
+        return Err(Error::conflict(
+            "REQUEST_DONE",
+            format!("the request is {status}; set its status to OPEN first"),
+        ));
+    }
+    let now = tx.at();
+    desk.touch(actor);
+    let parts = to.map(Assignee::parts);
+    if parts == desk.assignee() && desk.request.assignment_epoch > 0 {
+        if let Some(Assignee::Coworker(coworker)) = to
+            && !under_way(
+                tx,
+                desk.request.id,
+                coworker.id,
+                desk.request.assignment_epoch,
+            )
+            .await?
+        {
+            dispatch(
+                tx,
+                desk,
+                actor,
+                coworker,
+                trigger,
+                Some(desk.request.assignment_epoch),
+            )
+            .await?;
+        }
+        return Ok(None);
+    }
+    let old = desk.request.assignment_epoch;
+    desk.request.assignment_epoch += 1;
+    (desk.request.assignee_kind, desk.request.assignee_id) = parts.unzip();
+    let made = assignment::Model {
+        id: AssignmentId(fresh_id()),
+        workspace_id: desk.request.workspace_id,
+        request_id: desk.request.id,
+        epoch: desk.request.assignment_epoch,
+        assignee_kind: desk.request.assignee_kind,
+        assignee_id: desk.request.assignee_id,
+        assigned_by_kind: actor.principal.kind(),
+        assigned_by_id: actor.principal.id(),
+        run_id: actor.principal.run(),
+        reason,
+        created_at: now,
+    };
+    insert_all(tx.conn(), vec![made.clone()], None).await?;
+    desk.entry(
+        now,
+        actor,
+        None,
+        &TimelineData::Assigned {
+            assignment: made.id,
+        },
+    )?;
+    if old > 0 {
+        supersede(tx, desk, actor).await?;
+    }
+    if let Some(Assignee::Coworker(coworker)) = to {
+        dispatch(
+            tx,
+            desk,
+            actor,
+            coworker,
+            trigger,
+            Some(desk.request.assignment_epoch),
+        )
+        .await?;
+    }
+    Ok(Some(made))
+}
+
+/// Whether the coworker has a run or a waiting dispatch of this epoch.
+async fn under_way(tx: &Tx, request: RequestId, coworker: CoworkerId, epoch: i64) -> Result<bool> {
+    let waiting = dispatch::Entity::find()
+        .filter(dispatch::Column::RequestId.eq(request))
+        .filter(dispatch::Column::CoworkerId.eq(coworker))
+        .filter(dispatch::Column::AssignmentEpoch.eq(epoch))
+        .filter(dispatch::Column::State.eq(DispatchState::Waiting))
+        .one(tx.conn())
+        .await?;
+    let active = run::Entity::find()
+        .filter(run::Column::RequestId.eq(request))
+        .filter(run::Column::CoworkerId.eq(coworker))
+        .filter(run::Column::AssignmentEpoch.eq(epoch))
+        .filter(run::Column::Status.is_in([RunStatus::Running, RunStatus::PausedForApproval]))
+        .one(tx.conn())
+        .await?;
+    Ok(waiting.is_some() || active.is_some())
+}
+
+/// Drops what waits under older epochs and rings the runs that work under them.
+async fn supersede(tx: &Tx, desk: &mut Desk, actor: &Actor) -> Result<()> {
+    let epoch = desk.request.assignment_epoch;
+    let waiting = dispatch::Entity::find()
+        .filter(dispatch::Column::RequestId.eq(desk.request.id))
+        .filter(dispatch::Column::State.eq(DispatchState::Waiting))
+        .filter(dispatch::Column::AssignmentEpoch.lt(epoch))
+        .all(tx.conn())
+        .await?;
+    for row in waiting {
+        drop_dispatch(tx, desk, actor, row.id, DropReason::Superseded).await?;
+    }
+    let mut active = run::Entity::find()
+        .select_only()
+        .column(run::Column::Id)
+        .filter(run::Column::RequestId.eq(desk.request.id))
+        .filter(run::Column::Status.eq(RunStatus::Running))
+        .filter(run::Column::AssignmentEpoch.lt(epoch));
+    if let Some(own) = actor.principal.run() {
+        active = active.filter(run::Column::Id.ne(own));
+    }
+    for run in active.into_tuple::<RunId>().all(tx.conn()).await? {
+        tx.signal(Signal::Interrupt(run));
+    }
+    Ok(())
+}
+
+/// Makes a dispatch; for a coworker that is not published it is dropped at once, visibly.
+///
+/// # Errors
+/// What the database said.
+pub async fn dispatch(
+    tx: &Tx,
+    desk: &mut Desk,
+    actor: &Actor,
+    to: &coworker::Model,
+    trigger: Trigger,
+    epoch: Option<i64>,
+) -> Result<dispatch::Model> {
+    let now = tx.at();
+    let published = to.state == CoworkerState::Published;
+    let row = dispatch::Model {
+        id: DispatchId(fresh_id()),
+        workspace_id: desk.request.workspace_id,
+        request_id: desk.request.id,
+        coworker_id: to.id,
+        trigger,
+        assignment_epoch: epoch,
+        source_run_id: actor.principal.run(),
+        state: if published {
+            DispatchState::Waiting
+        } else {
+            DispatchState::Dropped
+        },
+        run_id: None,
+        drop_reason: (!published).then_some(DropReason::NotPublished),
+        created_at: now,
+        decided_at: (!published).then_some(now),
+    };
+    insert_all(tx.conn(), vec![row.clone()], None).await?;
+    if published {
+        tx.signal(Signal::Work);
+    } else {
+        desk.entry(
+            now,
+            actor,
+            None,
+            &TimelineData::DispatchDropped { dispatch: row.id },
+        )?;
+    }
+    Ok(row)
+}
+
+/// Drops a waiting dispatch, with the reason on the timeline. One that a claim took meanwhile stays.
+///
+/// # Errors
+/// What the database said.
+pub async fn drop_dispatch(
+    tx: &Tx,
+    desk: &mut Desk,
+    actor: &Actor,
+    id: DispatchId,
+    reason: DropReason,
+) -> Result<()> {
+    let now = tx.at();
+    let sql = "UPDATE dispatch SET state = 'DROPPED', drop_reason = ?, decided_at = ? WHERE id = ? AND state = 'WAITING'";
+    let done = tx
+        .conn()
+        .execute_raw(tx.sql(sql, [reason.as_str().into(), now.into(), id.into()]))
+        .await?;
+    if done.rows_affected() == 1 {
+        desk.entry(
+            now,
+            actor,
+            None,
+            &TimelineData::DispatchDropped { dispatch: id },
+        )?;
+    }
+    Ok(())
+}

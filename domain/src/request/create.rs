@@ -1,0 +1,167 @@
+//! Intake: a request by an employee, a workflow or a system.
+
+use entity::{
+    ActorKind, Priority, RequestId, RequestSource, RequestStatus, Trigger, coworker, request,
+    workspace,
+};
+use sea_orm::sea_query::LockType;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+
+use super::assign::{Assignee, AssigneeId, assign};
+use super::desk::Desk;
+use super::timeline::TimelineData;
+use super::update::{DESCRIPTION, TITLE, check_labels, check_text, labels_row};
+use crate::access::{Action, Actor};
+use crate::clock::fresh_id;
+use crate::error::{Error, Result};
+use crate::idempotency::once;
+use crate::store::{Command, Tx};
+
+/// Makes a request. Without an assignee it goes to the workspace's Triage coworker, if one is published.
+#[derive(Clone, Debug)]
+pub struct CreateRequest {
+    /// Who makes it; the source follows from what kind of actor that is.
+    pub actor: Actor,
+    /// One line, 1 to 300 characters.
+    pub title: String,
+    /// The whole text, at most 64 KiB.
+    pub description: String,
+    /// How urgent it is.
+    pub priority: Priority,
+    /// At most 20 labels of 1 to 60 characters.
+    pub labels: Vec<String>,
+    /// To whom it goes at once.
+    pub assignee: Option<AssigneeId>,
+    /// The caller's key: the same call again gives the same request.
+    pub idempotency_key: Option<String>,
+}
+
+impl Command for CreateRequest {
+    type Output = request::Model;
+
+    async fn run(&self, tx: &Tx) -> Result<request::Model> {
+        let Self {
+            actor,
+            title,
+            description,
+            priority,
+            labels,
+            assignee,
+            idempotency_key,
+        } = self;
+        actor.authorize(Action::RequestCreate)?;
+        if assignee.is_some() {
+            actor.authorize(Action::RequestAssign)?;
+        }
+        check_text("title", title, TITLE)?;
+        check_text("description", description, DESCRIPTION)?;
+        check_labels(labels)?;
+        let input = (
+            title,
+            description,
+            priority,
+            labels,
+            assignee.map(|a| format!("{a:?}")),
+        );
+        let once = once(
+            tx,
+            actor,
+            "requestCreate",
+            idempotency_key.as_deref(),
+            &input,
+        )
+        .await?;
+        if let Some(made) = once.made() {
+            return super::query::get(tx.conn(), actor, RequestId(made)).await;
+        }
+        let (to, trigger, by) = match assignee {
+            Some(id) => (
+                Some(id.load(tx, actor).await?),
+                Trigger::Assigned,
+                actor.clone(),
+            ),
+            None => (
+                triage(tx, actor).await?,
+                Trigger::Intake,
+                Actor::stint(actor.workspace),
+            ),
+        };
+        let now = tx.at();
+        let row = request::Model {
+            id: RequestId(fresh_id()),
+            workspace_id: actor.workspace,
+            number: take_number(tx, actor).await?,
+            title: title.trim().to_owned(),
+            description: description.clone(),
+            status: RequestStatus::Open,
+            priority: *priority,
+            source: source(actor),
+            requester_kind: actor.principal.kind(),
+            requester_id: actor.principal.id(),
+            assignee_kind: None,
+            assignee_id: None,
+            assignment_epoch: 0,
+            labels: labels_row(labels)?,
+            hop_count: 0,
+            needs_person: false,
+            last_seq: 0,
+            created_at: now,
+            updated_at: now,
+            resolved_at: None,
+        };
+        once.remember(tx, row.id.0).await?;
+        // The row comes before what refers to it; the entries and the assignment update it.
+        let mut desk = Desk::of(row);
+        desk.entry(now, actor, None, &TimelineData::RequestCreated)?;
+        let made = desk.insert(tx.conn()).await?;
+        let Some(to) = to else { return Ok(made) };
+        let mut desk = Desk::of(made);
+        assign(tx, &mut desk, &by, Some(&to), None, trigger).await?;
+        desk.save(tx).await
+    }
+
+    fn repeatable(&self) -> bool {
+        self.idempotency_key.is_some()
+    }
+}
+
+fn source(actor: &Actor) -> RequestSource {
+    match actor.principal.kind() {
+        ActorKind::Person | ActorKind::Coworker => RequestSource::Employee,
+        ActorKind::Workflow => RequestSource::Workflow,
+        ActorKind::System => RequestSource::System,
+    }
+}
+
+/// The workspace's Triage coworker, if it is published.
+async fn triage(tx: &Tx, actor: &Actor) -> Result<Option<Assignee>> {
+    let found = coworker::Entity::find()
+        .filter(coworker::Column::WorkspaceId.eq(actor.workspace))
+        .filter(coworker::Column::IsTriage.eq(true))
+        .filter(coworker::Column::State.eq(entity::CoworkerState::Published))
+        .lock(LockType::Share)
+        .one(tx.conn())
+        .await?;
+    Ok(found.map(Assignee::Coworker))
+}
+
+async fn take_number(tx: &Tx, actor: &Actor) -> Result<i64> {
+    let sql = "UPDATE workspace SET last_request_number = last_request_number + 1 WHERE id = ? RETURNING last_request_number";
+    let row = tx
+        .conn()
+        .query_one_raw(tx.sql(sql, [actor.workspace.into()]))
+        .await?;
+    let row = row.ok_or_else(|| Error::internal("the workspace is gone"))?;
+    Ok(row.try_get("", "last_request_number")?)
+}
+
+/// The workspace's row.
+///
+/// # Errors
+/// [`Error::Internal`] if it is gone, else what the database said.
+pub async fn workspace<C: ConnectionTrait>(conn: &C, actor: &Actor) -> Result<workspace::Model> {
+    let found = workspace::Entity::find_by_id(actor.workspace)
+        .one(conn)
+        .await?;
+    found.ok_or_else(|| Error::internal("the workspace is gone"))
+}

@@ -1,0 +1,209 @@
+//! Notes, and the mentions in them.
+
+use entity::{
+    ActorKind, NoteId, NoteVisibility, RequestId, RequestStatus, Trigger, coworker, note,
+};
+use sea_orm::sea_query::LockType;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::assign::{Assignee, AssigneeId, dispatch};
+use super::desk::Desk;
+use super::mention;
+use super::timeline::TimelineData;
+use crate::access::{Action, Actor};
+use crate::clock::fresh_id;
+use crate::error::{Error, Result};
+use crate::idempotency::once;
+use crate::store::{Command, Tx, insert_all};
+
+/// The most bytes of a note.
+pub const BODY: usize = 64 * 1024;
+/// The most coworkers that one note may mention.
+const MENTIONS: usize = 10;
+
+/// Posts a note with a key of one's own.
+#[derive(Clone, Debug)]
+pub struct CreateNote {
+    /// Who posts it.
+    pub actor: Actor,
+    /// The request.
+    pub request: RequestId,
+    /// The text, Markdown, 1 byte to 64 KiB. Each `@handle` of a coworker that a person writes starts a run.
+    pub body: String,
+    /// Who may read it.
+    pub visibility: NoteVisibility,
+    /// The caller's key.
+    pub idempotency_key: Option<String>,
+}
+
+impl Command for CreateNote {
+    type Output = note::Model;
+
+    async fn run(&self, tx: &Tx) -> Result<note::Model> {
+        let Self {
+            actor,
+            request,
+            body,
+            visibility,
+            idempotency_key,
+        } = self;
+        actor.authorize(match visibility {
+            NoteVisibility::Public => Action::NotePublic,
+            NoteVisibility::Private => Action::NotePrivate,
+        })?;
+        let once = once(
+            tx,
+            actor,
+            "noteCreate",
+            idempotency_key.as_deref(),
+            &(request, body, visibility),
+        )
+        .await?;
+        if let Some(made) = once.made() {
+            return super::query::get_note(tx.conn(), actor, NoteId(made)).await;
+        }
+        let mentioned = mentioned(tx, actor, body).await?;
+        let assignee = assignee(tx, actor, *request).await?;
+        let mut desk = Desk::lock(tx, actor, *request).await?;
+        let made = post(tx, &mut desk, actor, *visibility, body).await?;
+        for coworker in &mentioned {
+            dispatch(tx, &mut desk, actor, coworker, Trigger::Mention, None).await?;
+        }
+        if let Some(coworker) = assignee.filter(|c| answers(&desk, actor, *visibility, c)) {
+            desk.set_status(tx.at(), actor, RequestStatus::InProgress)?;
+            let epoch = Some(desk.request.assignment_epoch);
+            dispatch(tx, &mut desk, actor, &coworker, Trigger::Reply, epoch).await?;
+        }
+        once.remember(tx, made.id.0).await?;
+        desk.save(tx).await?;
+        Ok(made)
+    }
+
+    fn repeatable(&self) -> bool {
+        self.idempotency_key.is_some()
+    }
+}
+
+/// Whether the note is the answer that a coworker waits for: the requester's, public, on a pending
+/// request that is still assigned to that coworker.
+fn answers(
+    desk: &Desk,
+    actor: &Actor,
+    visibility: NoteVisibility,
+    coworker: &coworker::Model,
+) -> bool {
+    let request = &desk.request;
+    let by_requester = (request.requester_kind, request.requester_id)
+        == (actor.principal.kind(), actor.principal.id());
+    by_requester
+        && visibility == NoteVisibility::Public
+        && request.status == RequestStatus::Pending
+        && desk.assignee() == Some((ActorKind::Coworker, coworker.id.0))
+}
+
+/// The coworker that the request is assigned to, locked before the request itself.
+async fn assignee(tx: &Tx, actor: &Actor, request: RequestId) -> Result<Option<coworker::Model>> {
+    let row = super::query::get(tx.conn(), actor, request).await?;
+    if row.status != RequestStatus::Pending || row.assignee_kind != Some(ActorKind::Coworker) {
+        return Ok(None);
+    }
+    let Some(id) = row.assignee_id else {
+        return Ok(None);
+    };
+    match AssigneeId::Coworker(entity::CoworkerId(id))
+        .load(tx, actor)
+        .await?
+    {
+        Assignee::Coworker(coworker) => Ok(Some(coworker)),
+        Assignee::Person(_) => Ok(None),
+    }
+}
+
+/// The coworkers that a person mentions. Others mention without starting anything.
+async fn mentioned(tx: &Tx, actor: &Actor, body: &str) -> Result<Vec<coworker::Model>> {
+    if !actor.principal.is_person() {
+        return Ok(Vec::new());
+    }
+    let handles = mention::handles(body);
+    if handles.is_empty() {
+        return Ok(Vec::new());
+    }
+    let found = coworker::Entity::find()
+        .filter(coworker::Column::WorkspaceId.eq(actor.workspace))
+        .filter(coworker::Column::Handle.is_in(handles))
+        .order_by_asc(coworker::Column::Id)
+        .lock(LockType::Share)
+        .all(tx.conn())
+        .await?;
+    if found.len() > MENTIONS {
+        let message = format!(
+            "the note mentions {} coworkers; {MENTIONS} are allowed",
+            found.len()
+        );
+        return Err(Error::invalid("body", "TOO_LONG", message));
+    }
+    Ok(found)
+}
+
+/// Posts a note on the request on the desk.
+///
+/// # Errors
+/// [`Error::Invalid`] for an empty or oversized text, else what the database said.
+pub async fn post(
+    tx: &Tx,
+    desk: &mut Desk,
+    actor: &Actor,
+    visibility: NoteVisibility,
+    body: &str,
+) -> Result<note::Model> {
+    check(body)?;
+    let now = tx.at();
+    let row = note::Model {
+        id: NoteId(fresh_id()),
+        workspace_id: desk.request.workspace_id,
+        request_id: desk.request.id,
+        author_kind: actor.principal.kind(),
+        author_id: actor.principal.id(),
+        run_id: actor.principal.run(),
+        visibility,
+        body: body.to_owned(),
+        created_at: now,
+    };
+    insert_all(tx.conn(), vec![row.clone()], None).await?;
+    desk.touch(actor);
+    desk.entry(
+        now,
+        actor,
+        None,
+        &TimelineData::NotePosted {
+            note: row.id,
+            visibility,
+        },
+    )?;
+    Ok(row)
+}
+
+fn check(body: &str) -> Result<()> {
+    if body.trim().is_empty() {
+        return Err(Error::invalid(
+            "body",
+            "REQUIRED",
+            "the note is empty; write what it shall say",
+        ));
+    }
+    if body.len() > BODY {
+        return Err(Error::invalid(
+            "body",
+            "TOO_LONG",
+            format!("the note has {} bytes; {BODY} are allowed", body.len()),
+        ));
+    }
+    if body.contains('\0') {
+        return Err(Error::invalid(
+            "body",
+            "INVALID",
+            "the note holds a NUL character; remove it",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,322 @@
+//! The ONE writer of the log: stage events, then append them all at once.
+//!
+//! A [`Log`] is a run's log in the memory of its writer: the fold so far and the events that are not
+//! yet written. Whoever loses the append (another lease, another last event, another assignment
+//! epoch) drops the `Log` and reads again.
+
+use std::sync::Arc;
+
+use entity::{EventId, Millis, RunId, prompt_part, run, run_event, run_step, usage_ledger};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
+
+use super::envelope::{self, Place};
+use super::event::Event;
+use super::state::State;
+use super::step::Steps;
+use crate::clock::fresh_id;
+use crate::error::{Error, Result};
+use crate::model::Usage;
+use crate::store::{Append, Applied, Projection, Store, Tx, append};
+
+/// An event that stands in the log, with the step that it touched.
+#[derive(Clone, Debug)]
+pub struct Logged {
+    /// The row.
+    pub event: run_event::Model,
+    /// The step that it touched, as it was then.
+    pub step: Option<run_step::Model>,
+}
+
+/// A run's log in the memory of its writer.
+#[derive(Clone, Debug)]
+pub struct Log {
+    run: Arc<run::Model>,
+    lease_epoch: Option<i64>,
+    state: State,
+    steps: Steps,
+    last_seq: i64,
+    head_hash: Vec<u8>,
+    last_at: Millis,
+    request_seq: i64,
+    staged: Vec<Arc<Logged>>,
+    ledger: Vec<usage_ledger::Model>,
+    parts: Vec<prompt_part::Model>,
+    progress: bool,
+}
+
+/// What became of an append.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flushed {
+    /// It stands, and its watchers know.
+    Committed,
+    /// The fence did not let it through: read again.
+    Lost,
+}
+
+impl Log {
+    /// The empty log of a run that is about to start, or of one that shall be read anew.
+    pub fn empty(run: run::Model, lease_epoch: Option<i64>) -> Self {
+        Self {
+            last_at: run.started_at,
+            run: Arc::new(run),
+            lease_epoch,
+            state: State::default(),
+            steps: Steps::default(),
+            last_seq: 0,
+            head_hash: Vec::new(),
+            request_seq: 0,
+            staged: Vec::new(),
+            ledger: Vec::new(),
+            parts: Vec::new(),
+            progress: false,
+        }
+    }
+
+    /// Reads a run's log and folds it.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a line that can't be read, else what the database said.
+    pub async fn read<C: ConnectionTrait>(
+        conn: &C,
+        run: run::Model,
+        lease_epoch: Option<i64>,
+    ) -> Result<Self> {
+        let rows = run_event::Entity::find()
+            .filter(run_event::Column::RunId.eq(run.id))
+            .order_by_asc(run_event::Column::Seq)
+            .all(conn)
+            .await?;
+        let mut log = Self::empty(run, lease_epoch);
+        for row in rows {
+            let event = envelope::event(&row).map_err(|err| {
+                Error::internal(format!(
+                    "event {} of run {} can't be read: {err}",
+                    row.seq, log.run.number
+                ))
+            })?;
+            log.fold(&row, &event);
+        }
+        Ok(log)
+    }
+
+    fn fold(&mut self, row: &run_event::Model, event: &Event) -> Option<run_step::Model> {
+        self.state.apply(row.at, event);
+        self.last_seq = row.seq;
+        self.head_hash.clone_from(&row.hash);
+        self.last_at = row.at;
+        self.steps
+            .apply(self.run.id, row.seq, row.at, event)
+            .cloned()
+    }
+
+    /// The run, as it was when the log was opened; what changes is in [`Log::state`].
+    pub fn run(&self) -> &run::Model {
+        &self.run
+    }
+
+    /// What the events say, staged ones included.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// The steps, those of staged events included.
+    pub fn steps(&self) -> &Steps {
+        &self.steps
+    }
+
+    /// The newest timeline entry of the request that the last append saw.
+    pub fn request_seq(&self) -> i64 {
+        self.request_seq
+    }
+
+    /// The last sequence, staged events included.
+    pub fn last_seq(&self) -> i64 {
+        self.last_seq
+    }
+
+    /// The time of the newest event, at least.
+    pub fn last_at(&self) -> Millis {
+        self.last_at
+    }
+
+    /// The run's row as the log says it should be.
+    pub fn projection(&self) -> Projection {
+        self.state.projection(
+            self.last_seq,
+            self.head_hash.clone(),
+            self.steps.rows().len(),
+        )
+    }
+
+    /// Adds an event that [`Log::flush`] will write; time never goes back within a run.
+    ///
+    /// # Errors
+    /// [`Error::Internal`], which does not happen for events of this release.
+    pub fn stage(&mut self, now: Millis, event: impl Into<Event>) -> Result<()> {
+        let event = event.into();
+        let at = now.max(self.last_at);
+        let sequence = self.last_seq + 1;
+        let turn = match &event {
+            Event::TurnStarted(e) => e.turn,
+            _ => self.state.turn.max(1),
+        };
+        let attempt = match &event {
+            Event::AttemptStarted(e) => e.attempt,
+            _ => self.state.attempt.max(1),
+        };
+        let place = Place {
+            number: self.run.number,
+            turn,
+            attempt,
+            sequence,
+            at,
+            prev_hash: &self.head_hash,
+        };
+        let event_id = EventId(fresh_id());
+        let body = envelope::write(event_id, place, &event).map_err(Error::internal)?;
+        let hash = envelope::chain(&self.head_hash, &body);
+        let kind = event.kind().to_owned();
+        let row = run_event::Model {
+            run_id: self.run.id,
+            seq: sequence,
+            event_id,
+            kind,
+            at,
+            body,
+            hash,
+        };
+        self.progress |= matches!(
+            event,
+            Event::ModelCompleted(_) | Event::ToolCompleted(_) | Event::ToolFailed(_)
+        );
+        self.ledger.extend(self.ledger_row(&row, &event));
+        let step = self.fold(&row, &event);
+        self.staged.push(Arc::new(Logged { event: row, step }));
+        Ok(())
+    }
+
+    /// Adds a prompt part that the next append stores if it is not stored yet.
+    pub fn stage_part(&mut self, digest: Vec<u8>, body: &str) {
+        self.parts.push(prompt_part::Model {
+            workspace_id: self.run.workspace_id,
+            digest,
+            body: body.to_owned(),
+        });
+    }
+
+    pub(super) fn ledger_row(
+        &self,
+        row: &run_event::Model,
+        event: &Event,
+    ) -> Option<usage_ledger::Model> {
+        let (model, usage, price_id, cost_nano) = match event {
+            Event::ModelCompleted(e) => (&e.model, Some(e.usage), e.price, e.cost_nano),
+            Event::ModelFailed(e) => (&e.model, e.usage, e.price, e.cost_nano),
+            _ => return None,
+        };
+        let Usage {
+            input,
+            cache_read,
+            cache_write_short,
+            cache_write_long,
+            output,
+            reasoning,
+        } = usage.unwrap_or_default();
+        Some(usage_ledger::Model {
+            run_id: row.run_id,
+            seq: row.seq,
+            workspace_id: self.run.workspace_id,
+            coworker_id: self.run.coworker_id,
+            model: model.clone(),
+            at: row.at,
+            known: usage.is_some(),
+            input_tokens: input,
+            cache_read_tokens: cache_read,
+            cache_write_short_tokens: cache_write_short,
+            cache_write_long_tokens: cache_write_long,
+            output_tokens: output,
+            reasoning_tokens: reasoning,
+            price_id,
+            cost_nano,
+            rolled_up: false,
+        })
+    }
+
+    /// Takes what is staged as one append; `None` if nothing is.
+    pub fn take(&mut self, fenced: bool) -> Option<(Append, Vec<Arc<Logged>>)> {
+        let staged = std::mem::take(&mut self.staged);
+        let first = staged.first()?;
+        let mut steps: Vec<run_step::Model> = Vec::new();
+        for step in staged.iter().filter_map(|logged| logged.step.as_ref()) {
+            match steps.iter_mut().find(|known| known.idx == step.idx) {
+                Some(known) => *known = step.clone(),
+                None => steps.push(step.clone()),
+            }
+        }
+        let append = Append {
+            run: self.run.id,
+            lease_epoch: self.lease_epoch,
+            fenced,
+            after_seq: first.event.seq - 1,
+            progress: std::mem::take(&mut self.progress),
+            head: self.projection(),
+            events: staged.iter().map(|logged| logged.event.clone()).collect(),
+            steps,
+            ledger: std::mem::take(&mut self.ledger),
+            parts: std::mem::take(&mut self.parts),
+        };
+        Some((append, staged))
+    }
+
+    /// Writes what is staged; `fenced` if an effect follows that only the current assignment may have.
+    ///
+    /// # Errors
+    /// As [`Store::append`]. The log in memory must then be dropped.
+    pub async fn flush(&mut self, store: &Store, fenced: bool) -> Result<Flushed> {
+        let Some((append, staged)) = self.take(fenced) else {
+            return Ok(Flushed::Committed);
+        };
+        Ok(match store.append(append).await? {
+            Applied::Committed { request_seq } => {
+                self.request_seq = self.request_seq.max(request_seq);
+                store.bus().here().publish(self.run.id, &staged);
+                Flushed::Committed
+            }
+            Applied::Lost => Flushed::Lost,
+        })
+    }
+
+    /// Writes what is staged within a command's transaction. The caller publishes what it gets
+    /// after the commit ([`Log::publish`]).
+    ///
+    /// # Errors
+    /// [`Error::Conflict`] with the code `FENCED` if the fence did not let it through: the command
+    /// must then be rolled back as a whole.
+    pub async fn flush_in(&mut self, tx: &Tx, fenced: bool) -> Result<Vec<Arc<Logged>>> {
+        let Some((append, staged)) = self.take(fenced) else {
+            return Ok(Vec::new());
+        };
+        match append::apply(tx.conn(), &[&append]).await?.first() {
+            Some(Applied::Committed { request_seq }) => {
+                self.request_seq = self.request_seq.max(*request_seq);
+                Ok(staged)
+            }
+            Some(Applied::Lost) | None => Err(fenced_off()),
+        }
+    }
+
+    /// Hands what [`Log::flush_in`] wrote to the run's watchers, once it is committed.
+    pub fn publish(store: &Store, run: RunId, staged: &[Arc<Logged>]) {
+        store.bus().here().publish(run, staged);
+    }
+}
+
+/// The code of a write that the fence did not let through.
+pub const FENCED: &str = "FENCED";
+
+fn fenced_off() -> Error {
+    Error::conflict(
+        FENCED,
+        "the run is not this worker's any more, or the request was assigned anew",
+    )
+}

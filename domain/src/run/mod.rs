@@ -1,0 +1,14 @@
+//! The life of a run, and the heart of the product.
+
+pub mod envelope;
+pub mod event;
+pub mod log;
+pub mod query;
+pub mod queue;
+pub mod rebuild;
+pub mod state;
+pub mod step;
+pub mod stop;
+pub mod tail;
+
+pub use stop::StopRun;

@@ -1,0 +1,575 @@
+//! From dispatch to run, and who holds it: claim, renew, hand back, take over.
+//!
+//! All of it is decided by the database's clock. A lease's epoch grows with every change of hands, and
+//! an append under an older one never commits.
+
+use std::collections::{BTreeMap, HashSet};
+
+use entity::{
+    CoworkerId, CoworkerState, CoworkerVersionId, DispatchId, DropReason, Millis, RequestId,
+    RequestStatus, RunId, RunStatus, WorkspaceId, coworker, coworker_version, dispatch, request,
+    run, workspace,
+};
+use sea_orm::sea_query::{LockBehavior, LockType};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect,
+};
+use uuid::Uuid;
+
+use super::event::{CoworkerRef, RequestRef, RunStarted, Takeover};
+use super::log::Log;
+use crate::access::Actor;
+use crate::bus::Signal;
+use crate::clock::fresh_id;
+use crate::coworker::Config;
+use crate::error::{Error, Result};
+use crate::request::assign::{assign, drop_dispatch};
+use crate::request::desk::Desk;
+use crate::request::timeline::TimelineData;
+use crate::store::{Command, Tx, append, insert_all, update_all};
+
+/// Deaths of a worker without progress in between, after which a run is poisoned.
+pub const ATTEMPTS: i32 = 3;
+
+/// Starts runs: claims up to `most` waiting dispatches for a worker, each with its number, its row and
+/// its first event, in one transaction.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Who claims.
+    pub worker: Uuid,
+    /// The most runs to start.
+    pub most: u64,
+    /// The lease, milliseconds.
+    pub lease_ms: i64,
+}
+
+/// A run that this worker holds.
+#[derive(Clone, Debug)]
+pub struct Claimed {
+    /// Its log; for a run that was taken over it is still to be read.
+    pub log: Log,
+    /// The pinned configuration.
+    pub config: Config,
+}
+
+impl Command for Claim {
+    type Output = Vec<Claimed>;
+
+    async fn run(&self, tx: &Tx) -> Result<Vec<Claimed>> {
+        let waiting = self.candidates(tx).await?;
+        if waiting.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Coworkers before requests: the order of locks is the same everywhere.
+        let coworkers = lock_coworkers(tx, &waiting).await?;
+        let mut desks = lock_requests(tx, &waiting).await?;
+        let versions = load_versions(tx, &coworkers).await?;
+        let mut taken = HashSet::new();
+        let mut starting: BTreeMap<WorkspaceId, Vec<Starting<'_>>> = BTreeMap::new();
+        for row in &waiting {
+            // A request that another transaction holds waits for the next round.
+            let Some(desk) = desks
+                .iter_mut()
+                .find(|desk| desk.request.id == row.request_id)
+            else {
+                continue;
+            };
+            let Some(coworker) = coworkers.iter().find(|c| c.id == row.coworker_id) else {
+                continue;
+            };
+            if !taken.insert((row.request_id, row.coworker_id)) {
+                continue;
+            }
+            let actor = Actor::stint(row.workspace_id);
+            if let Some(reason) = refusal(row, desk, coworker) {
+                drop_dispatch(tx, desk, &actor, row.id, reason).await?;
+                continue;
+            }
+            let version = coworker
+                .version_id
+                .and_then(|id| versions.iter().find(|v| v.id == id));
+            let Some(version) = version else { continue };
+            starting
+                .entry(row.workspace_id)
+                .or_default()
+                .push(Starting {
+                    dispatch: row,
+                    coworker,
+                    version,
+                });
+        }
+        let mut claimed = Vec::new();
+        for (workspace, runs) in starting {
+            claimed.extend(self.start(tx, workspace, runs, &mut desks).await?);
+        }
+        Desk::save_all(tx, desks).await?;
+        Ok(claimed)
+    }
+}
+
+struct Starting<'a> {
+    dispatch: &'a dispatch::Model,
+    coworker: &'a coworker::Model,
+    version: &'a coworker_version::Model,
+}
+
+impl Claim {
+    /// The oldest dispatches that could start: their coworker has no active run on the request, and the
+    /// run that handed over has ended.
+    async fn candidates(&self, tx: &Tx) -> Result<Vec<dispatch::Model>> {
+        let sql = "SELECT d.* FROM dispatch d WHERE d.state = 'WAITING' \
+                   AND NOT EXISTS (SELECT 1 FROM run r WHERE r.request_id = d.request_id AND r.coworker_id = d.coworker_id \
+                                   AND r.status IN ('RUNNING', 'PAUSED_FOR_APPROVAL')) \
+                   AND NOT EXISTS (SELECT 1 FROM run r WHERE r.id = d.source_run_id \
+                                   AND r.status IN ('RUNNING', 'PAUSED_FOR_APPROVAL')) \
+                   ORDER BY d.id LIMIT ?";
+        let limit = i64::try_from(self.most).unwrap_or(i64::MAX);
+        Ok(
+            dispatch::Model::find_by_statement(tx.sql(sql, [limit.into()]))
+                .all(tx.conn())
+                .await?,
+        )
+    }
+
+    /// Takes the numbers, writes the rows and the first events.
+    async fn start(
+        &self,
+        tx: &Tx,
+        id: WorkspaceId,
+        runs: Vec<Starting<'_>>,
+        desks: &mut [Desk],
+    ) -> Result<Vec<Claimed>> {
+        // Runs over their request's hop budget go to a person instead.
+        let workspace = workspace::Entity::find_by_id(id).one(tx.conn()).await?;
+        let workspace = workspace.ok_or_else(|| Error::internal("the workspace is gone"))?;
+        let mut ready = Vec::with_capacity(runs.len());
+        for starting in runs {
+            let desk = desk_of(desks, starting.dispatch.request_id)?;
+            if desk.request.hop_count >= workspace.hop_budget {
+                escalate(tx, desk, starting.dispatch).await?;
+            } else {
+                desk.request.hop_count += 1;
+                ready.push(starting);
+            }
+        }
+        if ready.is_empty() {
+            return Ok(Vec::new());
+        }
+        let now = tx.now().await?;
+        let n = i64::try_from(ready.len()).unwrap_or(i64::MAX);
+        // The counter's row is locked last and until the commit: numbers have no gaps, and they follow
+        // the order of `started_at`.
+        let sql = "UPDATE workspace SET last_run_number = last_run_number + ?, \
+                   last_started_at = CASE WHEN last_started_at > ? THEN last_started_at ELSE ? END \
+                   WHERE id = ? RETURNING last_run_number, last_started_at";
+        let row = tx
+            .conn()
+            .query_one_raw(tx.sql(sql, [n.into(), now.into(), now.into(), id.into()]))
+            .await?;
+        let row = row.ok_or_else(|| Error::internal("the workspace is gone"))?;
+        let last: i64 = row.try_get("", "last_run_number")?;
+        let started_at: Millis = row.try_get("", "last_started_at")?;
+        let actor = Actor::stint(id);
+        let (mut claimed, mut rows, mut decided) = (Vec::new(), Vec::new(), Vec::new());
+        for (starting, number) in ready.iter().zip(last - n + 1..) {
+            let desk = desk_of(desks, starting.dispatch.request_id)?;
+            let (log, config) = self.first_event(starting, desk, number, started_at, now)?;
+            desk.entry(
+                started_at,
+                &actor,
+                Some(log.run().id),
+                &TimelineData::RunStarted,
+            )?;
+            rows.push(log.run().clone());
+            decided.push(vec![
+                starting.dispatch.id.into(),
+                "STARTED".into(),
+                log.run().id.into(),
+                Some(started_at.0).into(),
+            ]);
+            claimed.push(Claimed { log, config });
+        }
+        insert_all(tx.conn(), rows, None).await?;
+        let columns = [
+            ("id", "uuid"),
+            ("state", "text"),
+            ("run_id", "uuid"),
+            ("decided_at", "bigint"),
+        ];
+        update_all(tx.conn(), "dispatch", &columns, decided).await?;
+        let taken: Vec<_> = claimed
+            .iter_mut()
+            .filter_map(|c| c.log.take(false))
+            .collect();
+        let appends: Vec<_> = taken.iter().map(|(append, _)| append).collect();
+        append::apply(tx.conn(), &appends).await?;
+        for (append, _) in &taken {
+            tx.signal(Signal::Run {
+                run: append.run,
+                seq: append.head.last_seq,
+            });
+        }
+        Ok(claimed)
+    }
+
+    fn first_event(
+        &self,
+        starting: &Starting<'_>,
+        desk: &Desk,
+        number: i64,
+        started_at: Millis,
+        now: Millis,
+    ) -> Result<(Log, Config)> {
+        let Starting {
+            dispatch,
+            coworker,
+            version,
+        } = *starting;
+        let config = Config::from_row(&version.config)?;
+        let deadline = started_at.plus(config.limits.max_duration_ms);
+        let run = run::Model {
+            id: RunId(fresh_id()),
+            workspace_id: dispatch.workspace_id,
+            number,
+            request_id: dispatch.request_id,
+            coworker_id: coworker.id,
+            coworker_version_id: version.id,
+            dispatch_id: dispatch.id,
+            trigger: dispatch.trigger,
+            assignment_epoch: dispatch.assignment_epoch,
+            model: config.model.name().to_owned(),
+            status: RunStatus::Running,
+            outcome: None,
+            failure_code: None,
+            end_of_run_rule: None,
+            reason: None,
+            summary: None,
+            summary_author: None,
+            stop_requested_at: None,
+            started_at,
+            ended_at: None,
+            deadline,
+            attempt: 1,
+            idle_attempts: 1,
+            lease_owner: Some(self.worker),
+            lease_epoch: 1,
+            lease_until: Some(now.plus(self.lease_ms)),
+            last_seq: 0,
+            head_hash: Vec::new(),
+            turn_count: 0,
+            tool_call_count: 0,
+            step_count: 0,
+            input_tokens: 0,
+            output_tokens: 0,
+            cached_tokens: 0,
+            reasoning_tokens: 0,
+            cache_write_tokens: 0,
+            cost_nano: 0,
+            unpriced_calls: 0,
+            unknown_calls: 0,
+        };
+        let event = RunStarted {
+            run: run.id,
+            workspace: run.workspace_id,
+            request: RequestRef {
+                id: desk.request.id,
+                number: desk.request.number,
+                title: desk.request.title.clone(),
+            },
+            coworker: CoworkerRef {
+                id: coworker.id,
+                handle: coworker.handle.clone(),
+                version_id: version.id,
+                version: version.version,
+            },
+            trigger: dispatch.trigger,
+            dispatch: dispatch.id,
+            assignment_epoch: dispatch.assignment_epoch,
+            model: run.model.clone(),
+            limits: config.limits,
+            deadline,
+        };
+        let mut log = Log::empty(run, Some(1));
+        log.stage(started_at, event)?;
+        Ok((log, config))
+    }
+}
+
+fn desk_of(desks: &mut [Desk], id: RequestId) -> Result<&mut Desk> {
+    desks
+        .iter_mut()
+        .find(|desk| desk.request.id == id)
+        .ok_or_else(|| Error::internal("a request was not locked"))
+}
+
+/// Why a dispatch may not become a run any more.
+fn refusal(row: &dispatch::Model, desk: &Desk, coworker: &coworker::Model) -> Option<DropReason> {
+    if coworker.state != CoworkerState::Published {
+        Some(DropReason::NotPublished)
+    } else if row
+        .assignment_epoch
+        .is_some_and(|epoch| epoch != desk.request.assignment_epoch)
+    {
+        Some(DropReason::Superseded)
+    } else if desk.request.status.is_done() {
+        Some(DropReason::RequestClosed)
+    } else {
+        None
+    }
+}
+
+/// Coworkers went in circles: the request goes to nobody, open, and a person must look.
+async fn escalate(tx: &Tx, desk: &mut Desk, dispatch: &dispatch::Model) -> Result<()> {
+    let actor = Actor::stint(dispatch.workspace_id);
+    drop_dispatch(tx, desk, &actor, dispatch.id, DropReason::HopLimit).await?;
+    let why = "Coworkers passed the request on too often without a person; someone must look.";
+    assign(tx, desk, &actor, None, Some(why.into()), dispatch.trigger).await?;
+    desk.set_status(tx.at(), &actor, RequestStatus::Open)?;
+    desk.request.needs_person = true;
+    Ok(())
+}
+
+async fn lock_coworkers(tx: &Tx, waiting: &[dispatch::Model]) -> Result<Vec<coworker::Model>> {
+    let ids: HashSet<CoworkerId> = waiting.iter().map(|d| d.coworker_id).collect();
+    // Shared: being unpublished waits until the runs that start here have started.
+    let locked = coworker::Entity::find()
+        .filter(coworker::Column::Id.is_in(ids))
+        .order_by_asc(coworker::Column::Id)
+        .lock(LockType::Share);
+    Ok(locked.all(tx.conn()).await?)
+}
+
+async fn lock_requests(tx: &Tx, waiting: &[dispatch::Model]) -> Result<Vec<Desk>> {
+    let ids: HashSet<RequestId> = waiting.iter().map(|d| d.request_id).collect();
+    let rows = request::Entity::find()
+        .filter(request::Column::Id.is_in(ids))
+        .order_by_asc(request::Column::Id)
+        .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
+        .all(tx.conn())
+        .await?;
+    // Another worker may have claimed a dispatch before these locks were had.
+    let open: HashSet<DispatchId> = dispatch::Entity::find()
+        .select_only()
+        .column(dispatch::Column::Id)
+        .filter(dispatch::Column::Id.is_in(waiting.iter().map(|d| d.id)))
+        .filter(dispatch::Column::State.eq(entity::DispatchState::Waiting))
+        .into_tuple()
+        .all(tx.conn())
+        .await?
+        .into_iter()
+        .collect();
+    let stale: HashSet<RequestId> = waiting
+        .iter()
+        .filter(|d| !open.contains(&d.id))
+        .map(|d| d.request_id)
+        .collect();
+    Ok(rows
+        .into_iter()
+        .filter(|row| !stale.contains(&row.id))
+        .map(Desk::of)
+        .collect())
+}
+
+async fn load_versions(
+    tx: &Tx,
+    coworkers: &[coworker::Model],
+) -> Result<Vec<coworker_version::Model>> {
+    let ids: HashSet<CoworkerVersionId> = coworkers.iter().filter_map(|c| c.version_id).collect();
+    let versions = coworker_version::Entity::find().filter(coworker_version::Column::Id.is_in(ids));
+    Ok(versions.all(tx.conn()).await?)
+}
+
+/// Takes over runs that nobody holds any more, or that are overdue.
+#[derive(Clone, Debug)]
+pub struct TakeOver {
+    /// Who takes over.
+    pub worker: Uuid,
+    /// The most runs that may have killed a worker before; of the others as many as `most`.
+    pub suspects: u64,
+    /// The most runs.
+    pub most: u64,
+    /// The lease, milliseconds.
+    pub lease_ms: i64,
+}
+
+/// A run that was taken over.
+#[derive(Clone, Debug)]
+pub struct TakenOver {
+    /// The row, with the new lease.
+    pub run: run::Model,
+    /// Why it changed hands.
+    pub reason: Takeover,
+    /// The pinned configuration.
+    pub config: Config,
+}
+
+impl Command for TakeOver {
+    type Output = Vec<TakenOver>;
+
+    async fn run(&self, tx: &Tx) -> Result<Vec<TakenOver>> {
+        let now = tx.now().await?;
+        let found = run::Entity::find()
+            .filter(run::Column::Status.eq(RunStatus::Running))
+            .filter(
+                sea_orm::Condition::any()
+                    .add(run::Column::LeaseUntil.is_null())
+                    .add(run::Column::LeaseUntil.lt(now))
+                    .add(run::Column::Deadline.lt(now.plus(-self.lease_ms))),
+            )
+            .order_by_asc(run::Column::Id)
+            .limit(self.most)
+            .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
+            .all(tx.conn())
+            .await?;
+        let mut suspects = self.suspects;
+        let mut taken = Vec::new();
+        for mut row in found {
+            let overdue = row.lease_until.is_some_and(|until| until >= now);
+            // This worker holds it and is past the deadline already: it will see that by itself.
+            if overdue && row.lease_owner == Some(self.worker) {
+                continue;
+            }
+            let handed_back = row.lease_owner.is_none();
+            if !handed_back {
+                if row.idle_attempts >= 1 && suspects == 0 {
+                    continue;
+                }
+                suspects -= u64::from(row.idle_attempts >= 1);
+                row.idle_attempts += 1;
+            }
+            row.attempt += 1;
+            row.lease_epoch += 1;
+            row.lease_owner = Some(self.worker);
+            row.lease_until = Some(now.plus(self.lease_ms));
+            let reason = match (handed_back, overdue) {
+                (true, _) => Takeover::HandedBack,
+                (false, true) => Takeover::Overdue,
+                (false, false) => Takeover::LeaseExpired,
+            };
+            taken.push((row, reason));
+        }
+        let columns = [
+            ("id", "uuid"),
+            ("attempt", "integer"),
+            ("idle_attempts", "integer"),
+            ("lease_epoch", "bigint"),
+            ("lease_owner", "uuid"),
+            ("lease_until", "bigint"),
+        ];
+        let rows = taken.iter().map(|(row, _)| {
+            vec![
+                row.id.into(),
+                row.attempt.into(),
+                row.idle_attempts.into(),
+                row.lease_epoch.into(),
+                row.lease_owner.into(),
+                row.lease_until.map(|at| at.0).into(),
+            ]
+        });
+        update_all(tx.conn(), "run", &columns, rows.collect()).await?;
+        let ids: HashSet<CoworkerVersionId> = taken
+            .iter()
+            .map(|(row, _)| row.coworker_version_id)
+            .collect();
+        let versions =
+            coworker_version::Entity::find().filter(coworker_version::Column::Id.is_in(ids));
+        let versions = versions.all(tx.conn()).await?;
+        let mut out = Vec::with_capacity(taken.len());
+        for (run, reason) in taken {
+            let version = versions.iter().find(|v| v.id == run.coworker_version_id);
+            let version = version.ok_or_else(|| Error::internal("a pinned version is gone"))?;
+            out.push(TakenOver {
+                config: Config::from_row(&version.config)?,
+                run,
+                reason,
+            });
+        }
+        Ok(out)
+    }
+}
+
+/// Renews the leases of the runs that a worker executes; gives those that it still holds, with the
+/// database's time.
+#[derive(Clone, Debug)]
+pub struct Renew {
+    /// The worker.
+    pub worker: Uuid,
+    /// The runs.
+    pub runs: Vec<RunId>,
+    /// The lease, milliseconds.
+    pub lease_ms: i64,
+}
+
+impl Command for Renew {
+    type Output = (Vec<RunId>, Millis);
+
+    async fn run(&self, tx: &Tx) -> Result<Self::Output> {
+        let now = tx.now().await?;
+        let done = run::Entity::update_many()
+            .col_expr(
+                run::Column::LeaseUntil,
+                sea_orm::sea_query::Expr::value(now.plus(self.lease_ms).0),
+            )
+            .filter(run::Column::Id.is_in(self.runs.iter().copied()))
+            .filter(run::Column::LeaseOwner.eq(self.worker))
+            .filter(run::Column::Status.eq(RunStatus::Running))
+            .exec_with_returning(tx.conn())
+            .await?;
+        Ok((done.into_iter().map(|row| row.id).collect(), now))
+    }
+
+    fn repeatable(&self) -> bool {
+        true
+    }
+}
+
+/// Hands runs back in order: another worker may take them at once, and nobody is condemned for it.
+#[derive(Clone, Debug)]
+pub struct HandBack {
+    /// The worker.
+    pub worker: Uuid,
+    /// The runs.
+    pub runs: Vec<RunId>,
+}
+
+impl Command for HandBack {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<()> {
+        use sea_orm::sea_query::Expr;
+        run::Entity::update_many()
+            .col_expr(run::Column::LeaseOwner, Expr::value(Option::<Uuid>::None))
+            .col_expr(run::Column::LeaseUntil, Expr::value(Option::<i64>::None))
+            .filter(run::Column::Id.is_in(self.runs.iter().copied()))
+            .filter(run::Column::LeaseOwner.eq(self.worker))
+            .filter(run::Column::Status.eq(RunStatus::Running))
+            .exec(tx.conn())
+            .await?;
+        tx.signal(Signal::Work);
+        Ok(())
+    }
+
+    fn repeatable(&self) -> bool {
+        true
+    }
+}
+
+/// Declares every lease void: an embedded database has one process, and it has just started.
+#[derive(Clone, Copy, Debug)]
+pub struct VoidLeases;
+
+impl Command for VoidLeases {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<()> {
+        let sql =
+            "UPDATE run SET lease_until = 0 WHERE status = 'RUNNING' AND lease_until IS NOT NULL";
+        tx.conn().execute_raw(tx.sql(sql, [])).await?;
+        Ok(())
+    }
+
+    fn repeatable(&self) -> bool {
+        true
+    }
+}

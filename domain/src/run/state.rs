@@ -1,0 +1,422 @@
+//! What a run's log means: `fold(events) → State`, and `next(state) → what to do`. Pure.
+//!
+//! A worker that takes a run over folds its log and asks [`State::next`]; nothing else is
+//! remembered anywhere.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use entity::{
+    FailureCode, Millis, NoteVisibility, Outcome, RequestStatus, RunStatus, SummaryAuthor,
+};
+
+use super::event::{
+    Event, LimitReached, ModelFailed, ModelRequested, PartRef, RunStarted, StopRequested,
+    ToolRequested, Totals,
+};
+use crate::model::{Message, ModelErrorClass, PartKind, ToolCall, Usage};
+use crate::store::Projection;
+use crate::tool::Effect;
+
+/// Tries of one model call before the run gives up.
+const MODEL_TRIES: i32 = 4;
+/// Turns that a coworker gets to finish after it handed the request off.
+const TURNS_TO_FINISH: i32 = 2;
+
+/// A run, as its log tells it.
+#[derive(Clone, Debug, Default)]
+pub struct State {
+    /// How it began; none before the first event.
+    pub started: Option<Arc<RunStarted>>,
+    /// When it began.
+    pub started_at: Option<Millis>,
+    /// The turn, from 1; 0 before the first.
+    pub turn: i32,
+    /// The attempt, from 1.
+    pub attempt: i32,
+    /// The conversation so far.
+    pub messages: Vec<Message>,
+    /// The parts of the newest prompt.
+    pub parts: Vec<PartRef>,
+    /// Calls that the model asked for and that were not begun.
+    pub pending: VecDeque<ToolCall>,
+    /// What was begun and has not ended.
+    pub open: Option<Open>,
+    /// The failure of the newest model call, until one succeeds.
+    pub model_failed: Option<ModelFailed>,
+    /// Failed tries in this turn, given-up ones not counted.
+    pub model_failures: i32,
+    /// A stop that was asked for.
+    pub stop: Option<StopRequested>,
+    /// A limit that was reached.
+    pub limit: Option<LimitReached>,
+    /// Closing turns begun since a limit was reached.
+    pub closing_turns: i32,
+    /// Turns begun since the request was handed off.
+    pub finishing_turns: i32,
+    /// The coworker assigned the request to someone else.
+    pub handed_off: bool,
+    /// The coworker posted a public note.
+    pub public_note: bool,
+    /// The status that the coworker set last.
+    pub status_set: Option<RequestStatus>,
+    /// A call whose outcome is unknown.
+    pub outcome_unknown: Option<String>,
+    /// Where notes that arrived meanwhile stand among the messages: the index, and the part's digest.
+    pub notes_at: Vec<(usize, String)>,
+    /// The attempt in which the open call was begun.
+    pub opened_in: i32,
+    /// Calls per tool so far.
+    pub calls: HashMap<String, usize>,
+    /// What it used.
+    pub totals: Totals,
+    /// When a stop was asked for.
+    pub stop_requested_at: Option<Millis>,
+    /// The summary.
+    pub summary: Option<(String, SummaryAuthor)>,
+    /// The end.
+    pub end: Option<End>,
+}
+
+/// What was begun and has not ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Open {
+    /// A model call.
+    Model(ModelRequested),
+    /// A tool call.
+    Tool(ToolRequested),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct End {
+    /// When.
+    pub at: Millis,
+    /// The outcome, or the failure.
+    pub how: Result<Outcome, FailureCode>,
+    /// Why.
+    pub reason: String,
+    /// The end-of-run rule met.
+    pub rule: Option<String>,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Next {
+    /// Record that the model call in the log was given up, then ask again.
+    AbandonModel(ModelRequested),
+    /// Ask the model.
+    CallModel {
+        /// The try within the turn, from 1.
+        attempt: i32,
+        /// Whether only the end may follow.
+        closing: bool,
+    },
+    /// Check and dispatch a call.
+    Dispatch(ToolCall),
+    /// Send a call again under its key: the worker died before it recorded a result.
+    Repeat(ToolRequested),
+    /// Record that nobody knows what became of a call.
+    OutcomeUnknown(ToolRequested),
+    /// End the run without the coworker: Stint writes the summary.
+    End(Ending),
+    /// It has ended.
+    Ended,
+}
+
+/// An ending that Stint writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Failed.
+    Failed(FailureCode, String),
+    /// Someone must look what became of a call (R72).
+    Blocked(String),
+    /// Handed off, without a closing word of the coworker.
+    HandedOff,
+    /// The request was assigned anew.
+    Superseded,
+}
+
+impl State {
+    /// The state of a whole log.
+    pub fn fold<'a>(events: impl IntoIterator<Item = (Millis, &'a Event)>) -> Self {
+        let mut state = Self::default();
+        events
+            .into_iter()
+            .for_each(|(at, event)| state.apply(at, event));
+        state
+    }
+
+    /// Takes in one more event.
+    pub fn apply(&mut self, at: Millis, event: &Event) {
+        match event {
+            Event::RunStarted(e) => {
+                self.started = Some(Arc::new(e.clone()));
+                self.started_at = Some(at);
+                self.attempt = 1;
+            }
+            Event::AttemptStarted(e) => self.attempt = e.attempt,
+            Event::TurnStarted(e) => {
+                self.turn = e.turn;
+                self.totals.turns = e.turn;
+                self.model_failed = None;
+                self.model_failures = 0;
+            }
+            Event::ModelRequested(e) => {
+                let notes = e.prompt.iter().filter(|part| part.kind == PartKind::Notes);
+                for part in notes.skip(self.notes_at.len()) {
+                    self.notes_at
+                        .push((self.messages.len(), part.digest.clone()));
+                }
+                self.parts.clone_from(&e.prompt);
+                self.opened_in = self.attempt;
+                self.open = Some(Open::Model(e.clone()));
+                if e.attempt == 1 {
+                    self.closing_turns += i32::from(e.closing);
+                    self.finishing_turns += i32::from(self.handed_off);
+                }
+            }
+            Event::ModelCompleted(e) => {
+                self.open = None;
+                self.model_failed = None;
+                self.messages.push(Message::Assistant {
+                    text: e.text.clone(),
+                    thinking: e.thinking.clone(),
+                    calls: e.calls.clone(),
+                });
+                self.pending.extend(e.calls.iter().cloned());
+                self.charge(Some(&e.usage), e.cost_nano);
+            }
+            Event::ModelFailed(e) => {
+                self.open = None;
+                self.charge(e.usage.as_ref(), e.cost_nano);
+                if e.class != ModelErrorClass::Abandoned {
+                    self.model_failures += 1;
+                }
+                self.model_failed = Some(e.clone());
+            }
+            Event::ToolRequested(e) => {
+                self.called(&e.call_id, &e.tool);
+                self.opened_in = self.attempt;
+                self.open = Some(Open::Tool(e.clone()));
+            }
+            Event::ToolCompleted(e) => self.answered(&e.call_id, e.response.clone(), false),
+            Event::ToolFailed(e) => self.answered(&e.call_id, e.message.clone(), true),
+            Event::ToolRefused(e) => {
+                self.called(&e.call_id, &e.tool);
+                self.messages.push(Message::Tool {
+                    call_id: e.call_id.clone(),
+                    tool: e.tool.clone(),
+                    content: e.message.clone(),
+                    failed: true,
+                });
+            }
+            Event::ToolOutcomeUnknown(e) => {
+                self.answered(&e.call_id, e.message.clone(), true);
+                self.outcome_unknown = Some(e.message.clone());
+            }
+            Event::StopRequested(e) => {
+                self.stop_requested_at.get_or_insert(at);
+                self.stop.get_or_insert_with(|| e.clone());
+            }
+            Event::NotePosted(e) => self.public_note |= e.visibility == NoteVisibility::Public,
+            Event::StatusChanged(e) => self.status_set = Some(e.after),
+            Event::Reassigned(_) => self.handed_off = true,
+            Event::LimitReached(e) => {
+                self.limit = Some(e.clone());
+                self.messages.push(Message::Closing(format!(
+                    "The limit {} is reached ({} of {}). This is the last turn: call `finish` with what you know.",
+                    e.limit.as_str(),
+                    e.value,
+                    e.maximum
+                )));
+            }
+            Event::SummaryWritten(e) => self.summary = Some((e.text.clone(), e.author)),
+            Event::RunCompleted(e) => {
+                self.end = Some(End {
+                    at,
+                    how: Ok(e.outcome),
+                    reason: e.reason.clone(),
+                    rule: e.rule.clone(),
+                });
+            }
+            Event::RunFailed(e) => {
+                self.end = Some(End {
+                    at,
+                    how: Err(e.code),
+                    reason: e.reason.clone(),
+                    rule: None,
+                });
+            }
+            Event::Unknown(_) => {}
+        }
+    }
+
+    fn called(&mut self, call_id: &str, tool: &str) {
+        self.pending.retain(|call| call.id != call_id);
+        self.totals.tool_calls += 1;
+        *self.calls.entry(tool.to_owned()).or_default() += 1;
+    }
+
+    fn answered(&mut self, call_id: &str, content: String, failed: bool) {
+        let tool = match self.open.take() {
+            Some(Open::Tool(open)) => open.tool,
+            Some(Open::Model(_)) | None => String::new(),
+        };
+        self.messages.push(Message::Tool {
+            call_id: call_id.to_owned(),
+            tool,
+            content,
+            failed,
+        });
+    }
+
+    fn charge(&mut self, usage: Option<&Usage>, cost_nano: Option<i64>) {
+        let totals = &mut self.totals;
+        match usage {
+            Some(usage) => {
+                totals.input_tokens += usage.total_input();
+                totals.output_tokens += usage.output;
+                totals.cached_tokens += usage.cache_read;
+                totals.reasoning_tokens += usage.reasoning;
+                totals.cache_write_tokens += usage.cache_write_short + usage.cache_write_long;
+                totals.cost_nano += cost_nano.unwrap_or(0);
+                totals.unpriced_calls += i32::from(cost_nano.is_none());
+            }
+            None => totals.unknown_calls += 1,
+        }
+    }
+
+    /// What to do next.
+    pub fn next(&self) -> Next {
+        if self.end.is_some() {
+            return Next::Ended;
+        }
+        match &self.open {
+            Some(Open::Model(call)) => return Next::AbandonModel(call.clone()),
+            Some(Open::Tool(call)) => {
+                return match call.effect {
+                    Effect::Read | Effect::Idempotent if self.stop.is_none() => {
+                        Next::Repeat(call.clone())
+                    }
+                    Effect::Read | Effect::Idempotent | Effect::Effect => {
+                        Next::OutcomeUnknown(call.clone())
+                    }
+                };
+            }
+            None => {}
+        }
+        if let Some(stop) = &self.stop {
+            let why = stop
+                .reason
+                .as_ref()
+                .map(|reason| format!(": {reason}"))
+                .unwrap_or_default();
+            return Next::End(Ending::Failed(
+                FailureCode::Stopped,
+                format!("{} stopped the run{why}", stop.by.name),
+            ));
+        }
+        if let Some(message) = &self.outcome_unknown {
+            return Next::End(Ending::Blocked(message.clone()));
+        }
+        if let Some(call) = self.pending.front() {
+            return Next::Dispatch(call.clone());
+        }
+        let retry = self
+            .model_failed
+            .as_ref()
+            .filter(|failed| failed.retryable && self.model_failures < MODEL_TRIES);
+        match (&self.limit, &self.model_failed) {
+            // The closing turn is a turn of its own, whatever became of the one before.
+            (Some(_), _) if self.closing_turns == 0 => Next::CallModel {
+                attempt: 1,
+                closing: true,
+            },
+            (limit, Some(failed)) => match (retry, limit) {
+                (Some(_), _) => Next::CallModel {
+                    attempt: failed.attempt + 1,
+                    closing: limit.is_some(),
+                },
+                (None, Some(limit)) => Next::End(limit_ending(limit)),
+                (None, None) => Next::End(Ending::Failed(
+                    FailureCode::ModelError,
+                    failed.message.clone(),
+                )),
+            },
+            (Some(limit), None) => Next::End(limit_ending(limit)),
+            (None, None) if self.handed_off && self.finishing_turns >= TURNS_TO_FINISH => {
+                Next::End(Ending::HandedOff)
+            }
+            (None, None) => Next::CallModel {
+                attempt: 1,
+                closing: false,
+            },
+        }
+    }
+
+    /// The status.
+    pub fn status(&self) -> RunStatus {
+        match self.end.as_ref().map(|end| end.how) {
+            None => RunStatus::Running,
+            Some(Ok(_)) => RunStatus::Completed,
+            Some(Err(_)) => RunStatus::Failed,
+        }
+    }
+
+    /// The run's row, given the log's head and the number of steps.
+    pub fn projection(&self, last_seq: i64, head_hash: Vec<u8>, steps: usize) -> Projection {
+        let Totals {
+            turns,
+            tool_calls,
+            input_tokens,
+            output_tokens,
+            cached_tokens,
+            reasoning_tokens,
+            cache_write_tokens,
+            cost_nano,
+            unpriced_calls,
+            unknown_calls,
+        } = self.totals;
+        let end = self.end.as_ref();
+        Projection {
+            status: self.status(),
+            outcome: end.and_then(|end| end.how.ok()),
+            failure_code: end.and_then(|end| end.how.err()),
+            end_of_run_rule: end.and_then(|end| end.rule.clone()),
+            reason: end.map(|end| end.reason.clone()),
+            summary: self.summary.as_ref().map(|(text, _)| text.clone()),
+            summary_author: self.summary.as_ref().map(|(_, author)| *author),
+            stop_requested_at: self.stop_requested_at,
+            ended_at: end.map(|end| end.at),
+            last_seq,
+            head_hash,
+            turn_count: turns,
+            tool_call_count: tool_calls,
+            step_count: i32::try_from(steps).unwrap_or(i32::MAX),
+            input_tokens,
+            output_tokens,
+            cached_tokens,
+            reasoning_tokens,
+            cache_write_tokens,
+            cost_nano,
+            unpriced_calls,
+            unknown_calls,
+        }
+    }
+}
+
+fn limit_ending(limit: &LimitReached) -> Ending {
+    let LimitReached {
+        limit,
+        value,
+        maximum,
+    } = limit;
+    Ending::Failed(
+        *limit,
+        format!(
+            "the run reached its limit {}: {value} of {maximum}",
+            limit.as_str()
+        ),
+    )
+}

@@ -1,0 +1,83 @@
+//! A person stops a run.
+
+use entity::{RunId, run};
+use sea_orm::sea_query::LockType;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+
+use super::event::{ActorRef, StopRequested};
+use super::log::Log;
+use crate::access::{Action, Actor};
+use crate::bus::Signal;
+use crate::error::{Error, Result};
+use crate::store::{Command, Tx};
+
+/// Asks a run to stop. Whoever holds it first records what became of an open call, then ends it.
+#[derive(Clone, Debug)]
+pub struct StopRun {
+    /// Who asks.
+    pub actor: Actor,
+    /// The name to show for them.
+    pub name: String,
+    /// The run.
+    pub run: RunId,
+    /// Why, at most 1,000 characters.
+    pub reason: Option<String>,
+}
+
+impl Command for StopRun {
+    type Output = run::Model;
+
+    async fn run(&self, tx: &Tx) -> Result<run::Model> {
+        let Self {
+            actor,
+            name,
+            run,
+            reason,
+        } = self;
+        actor.authorize(Action::RunStop)?;
+        if let Some(reason) = reason {
+            crate::request::update::check_text("reason", reason, 1_000)?;
+        }
+        let row = super::query::visible(actor)
+            .filter(run::Column::Id.eq(*run))
+            .lock(LockType::NoKeyUpdate)
+            .one(tx.conn())
+            .await?
+            .ok_or(Error::NotFound { what: "Run" })?;
+        if !row.status.is_active() {
+            return Err(Error::conflict(
+                "RUN_ENDED",
+                format!("Run-{} has ended; there is nothing to stop", row.number),
+            ));
+        }
+        if row.stop_requested_at.is_some() {
+            return Ok(row);
+        }
+        let by = ActorRef {
+            kind: actor.principal.kind(),
+            id: actor.principal.id(),
+            name: name.clone(),
+        };
+        let mut log = Log::read(tx.conn(), row, None).await?;
+        log.stage(
+            tx.at(),
+            StopRequested {
+                by,
+                reason: reason.clone(),
+            },
+        )?;
+        log.flush_in(tx, false).await?;
+        tx.signal(Signal::Run {
+            run: *run,
+            seq: log.last_seq(),
+        });
+        tx.signal(Signal::Interrupt(*run));
+        tx.signal(Signal::Work);
+        let row = run::Entity::find_by_id(*run).one(tx.conn()).await?;
+        row.ok_or(Error::NotFound { what: "Run" })
+    }
+
+    fn repeatable(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,310 @@
+//! The hot door: events of runs, set-wise.
+
+use entity::{
+    EventId, FailureCode, Millis, Outcome, RunId, RunStatus, SummaryAuthor, prompt_part, run_event,
+    run_step, usage_ledger,
+};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ConnectionTrait, DbBackend, Value};
+use std::collections::HashMap;
+
+use super::rows::{Column, chunks, insert_all, values_cte};
+use super::tx::statement;
+use crate::error::Result;
+
+/// One append to a run's log, with everything that follows from it.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The run.
+    pub run: RunId,
+    /// The lease under which it is written; none for what needs no lease (a person's stop).
+    pub lease_epoch: Option<i64>,
+    /// Whether the run's assignment epoch must still be the request's.
+    pub fenced: bool,
+    /// The log's last sequence as the writer knows it.
+    pub after_seq: i64,
+    /// Whether the events prove that the worker got something done.
+    pub progress: bool,
+    /// The run's row after the events.
+    pub head: Projection,
+    /// The events.
+    pub events: Vec<run_event::Model>,
+    /// The steps that they touched, as they are now.
+    pub steps: Vec<run_step::Model>,
+    /// The model calls that they recorded.
+    pub ledger: Vec<usage_ledger::Model>,
+    /// Prompt parts that may not be stored yet.
+    pub parts: Vec<prompt_part::Model>,
+}
+
+/// What the fence answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applied {
+    /// It stands.
+    Committed {
+        /// The sequence of the request's newest timeline entry.
+        request_seq: i64,
+    },
+    /// Another lease, another last event or another assignment epoch: nothing was written.
+    Lost,
+}
+
+/// What a run's row holds of its log; [`crate::run::rebuild`] computes the same from the events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Projection {
+    /// See [`entity::run::Model`] for this and all other fields.
+    pub status: RunStatus,
+    /// How it ended.
+    pub outcome: Option<Outcome>,
+    /// Why it failed.
+    pub failure_code: Option<FailureCode>,
+    /// The end-of-run rule met.
+    pub end_of_run_rule: Option<String>,
+    /// The reason given.
+    pub reason: Option<String>,
+    /// The summary.
+    pub summary: Option<String>,
+    /// Who wrote it.
+    pub summary_author: Option<SummaryAuthor>,
+    /// When a stop was asked for.
+    pub stop_requested_at: Option<Millis>,
+    /// When it ended.
+    pub ended_at: Option<Millis>,
+    /// The newest event.
+    pub last_seq: i64,
+    /// Its hash.
+    pub head_hash: Vec<u8>,
+    /// Model turns.
+    pub turn_count: i32,
+    /// Tool calls.
+    pub tool_call_count: i32,
+    /// Steps.
+    pub step_count: i32,
+    /// Input tokens, cached ones included.
+    pub input_tokens: i64,
+    /// Output tokens.
+    pub output_tokens: i64,
+    /// Tokens read from a cache.
+    pub cached_tokens: i64,
+    /// Reasoning tokens.
+    pub reasoning_tokens: i64,
+    /// Tokens written to a cache.
+    pub cache_write_tokens: i64,
+    /// Cost of the priced calls.
+    pub cost_nano: i64,
+    /// Calls without a price.
+    pub unpriced_calls: i32,
+    /// Calls without known usage.
+    pub unknown_calls: i32,
+}
+
+/// The columns of the conditional update's `VALUES`, with PostgreSQL's types: the first row is cast,
+/// the others follow it.
+const COLUMNS: [Column; 27] = [
+    ("id", "uuid"),
+    ("lease", "bigint"),
+    ("fenced", "boolean"),
+    ("after_seq", "bigint"),
+    ("progress", "boolean"),
+    ("status", "text"),
+    ("outcome", "text"),
+    ("failure_code", "text"),
+    ("end_of_run_rule", "text"),
+    ("reason", "text"),
+    ("summary", "text"),
+    ("summary_author", "text"),
+    ("stop_requested_at", "bigint"),
+    ("ended_at", "bigint"),
+    ("last_seq", "bigint"),
+    ("head_hash", "bytea"),
+    ("turn_count", "integer"),
+    ("tool_call_count", "integer"),
+    ("step_count", "integer"),
+    ("input_tokens", "bigint"),
+    ("output_tokens", "bigint"),
+    ("cached_tokens", "bigint"),
+    ("reasoning_tokens", "bigint"),
+    ("cache_write_tokens", "bigint"),
+    ("cost_nano", "bigint"),
+    ("unpriced_calls", "integer"),
+    ("unknown_calls", "integer"),
+];
+
+fn values(append: &Append) -> [Value; 27] {
+    let Append {
+        run,
+        lease_epoch,
+        fenced,
+        after_seq,
+        progress,
+        head,
+        ..
+    } = append;
+    let Projection {
+        status,
+        outcome,
+        failure_code,
+        end_of_run_rule,
+        reason,
+        summary,
+        summary_author,
+        stop_requested_at,
+        ended_at,
+        last_seq,
+        head_hash,
+        turn_count,
+        tool_call_count,
+        step_count,
+        input_tokens,
+        output_tokens,
+        cached_tokens,
+        reasoning_tokens,
+        cache_write_tokens,
+        cost_nano,
+        unpriced_calls,
+        unknown_calls,
+    } = head.clone();
+    [
+        (*run).into(),
+        (*lease_epoch).into(),
+        (*fenced).into(),
+        (*after_seq).into(),
+        (*progress).into(),
+        status.as_str().into(),
+        outcome.map(Outcome::as_str).into(),
+        failure_code.map(FailureCode::as_str).into(),
+        end_of_run_rule.into(),
+        reason.into(),
+        summary.into(),
+        summary_author.map(SummaryAuthor::as_str).into(),
+        stop_requested_at.map(|at| at.0).into(),
+        ended_at.map(|at| at.0).into(),
+        last_seq.into(),
+        head_hash.into(),
+        turn_count.into(),
+        tool_call_count.into(),
+        step_count.into(),
+        input_tokens.into(),
+        output_tokens.into(),
+        cached_tokens.into(),
+        reasoning_tokens.into(),
+        cache_write_tokens.into(),
+        cost_nano.into(),
+        unpriced_calls.into(),
+        unknown_calls.into(),
+    ]
+}
+
+/// The fence and the projection of `n` runs in one statement.
+fn update_sql(backend: DbBackend, n: usize) -> String {
+    let set = COLUMNS[5..]
+        .iter()
+        .map(|(name, _)| format!("{name} = v.{name}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    format!(
+        "{} UPDATE run SET {set}, \
+         idle_attempts = CASE WHEN v.progress THEN 0 ELSE run.idle_attempts END, \
+         lease_owner = CASE WHEN v.status = 'RUNNING' THEN run.lease_owner END, \
+         lease_until = CASE WHEN v.status = 'RUNNING' THEN run.lease_until END \
+         FROM v WHERE run.id = v.id AND run.last_seq = v.after_seq \
+         AND (v.lease IS NULL OR run.lease_epoch = v.lease) \
+         AND (NOT v.fenced OR run.assignment_epoch IS NULL OR run.assignment_epoch = \
+              (SELECT assignment_epoch FROM request WHERE request.id = run.request_id)) \
+         RETURNING run.id AS id, (SELECT request.last_seq FROM request WHERE request.id = run.request_id) AS request_seq",
+        values_cte(backend, &COLUMNS, n)
+    )
+}
+
+/// Writes `appends` (of different runs) in the transaction `conn`. Losers write nothing.
+///
+/// # Errors
+/// What the database said; then the whole transaction must be rolled back.
+pub(crate) async fn apply<C: ConnectionTrait>(
+    conn: &C,
+    appends: &[&Append],
+) -> Result<Vec<Applied>> {
+    let backend = conn.get_database_backend();
+    let mut won: HashMap<RunId, i64> = HashMap::with_capacity(appends.len());
+    let mut left = appends;
+    for size in chunks(appends.len()) {
+        let (now, later) = left.split_at(size);
+        left = later;
+        let sql = update_sql(backend, size);
+        let rows = conn
+            .query_all_raw(statement(backend, &sql, now.iter().flat_map(|a| values(a))))
+            .await?;
+        for row in rows {
+            won.insert(row.try_get("", "id")?, row.try_get("", "request_seq")?);
+        }
+    }
+    let winners = || appends.iter().filter(|a| won.contains_key(&a.run));
+    insert_all(
+        conn,
+        winners().flat_map(|a| a.parts.iter().cloned()).collect(),
+        Some(keep_parts()),
+    )
+    .await?;
+    insert_all(
+        conn,
+        winners().flat_map(|a| a.events.iter().cloned()).collect(),
+        None,
+    )
+    .await?;
+    insert_all(
+        conn,
+        winners().flat_map(|a| a.steps.iter().cloned()).collect(),
+        Some(newer_step()),
+    )
+    .await?;
+    insert_all(
+        conn,
+        winners().flat_map(|a| a.ledger.iter().cloned()).collect(),
+        None,
+    )
+    .await?;
+    Ok(appends
+        .iter()
+        .map(|a| {
+            won.get(&a.run)
+                .map_or(Applied::Lost, |seq| Applied::Committed {
+                    request_seq: *seq,
+                })
+        })
+        .collect())
+}
+
+fn keep_parts() -> OnConflict {
+    use prompt_part::Column::{Digest, WorkspaceId};
+    OnConflict::columns([WorkspaceId, Digest])
+        .do_nothing()
+        .to_owned()
+}
+
+fn newer_step() -> OnConflict {
+    use run_step::Column::{EndedAt, Failed, Idx, LastSeq, RunId, Title};
+    OnConflict::columns([RunId, Idx])
+        .update_columns([Title, Failed, EndedAt, LastSeq])
+        .to_owned()
+}
+
+/// The ids of the events at the places where `append` wanted its own: equal to its own if it was
+/// committed although the reply was lost.
+///
+/// # Errors
+/// What the database said.
+pub(crate) async fn stands<C: ConnectionTrait>(conn: &C, append: &Append) -> Result<bool> {
+    use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+    let Some(first) = append.events.first() else {
+        return Ok(false);
+    };
+    let found: Option<EventId> = run_event::Entity::find()
+        .select_only()
+        .column(run_event::Column::EventId)
+        .filter(run_event::Column::RunId.eq(append.run))
+        .filter(run_event::Column::Seq.eq(first.seq))
+        .into_tuple()
+        .one(conn)
+        .await?;
+    Ok(found == Some(first.event_id))
+}

@@ -1,0 +1,379 @@
+//! A batch: jobs that share a transaction, and what happens when one of them, or the commit, fails.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::FutureExt;
+use sea_orm::{
+    DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
+    TransactionTrait,
+};
+use tokio::sync::oneshot;
+
+use super::append::{Append, Applied, apply, stands};
+use super::tx::{Command, Tx};
+use crate::bus::{Bus, Signal};
+use crate::clock::Clock;
+use crate::error::{Error, Fault, Result};
+
+/// How often a job is run again after a failure that is known not to have been committed.
+const TRIES: u32 = 6;
+
+/// One job of a lane.
+pub(super) enum Job {
+    Append(Box<Append>, oneshot::Sender<Result<Applied>>),
+    Command(Box<dyn Erased>),
+}
+
+/// A command whose type is forgotten, with the place for its output.
+#[async_trait]
+pub(super) trait Erased: Send + Sync {
+    async fn run(&mut self, tx: &Tx) -> Result<()>;
+    fn repeatable(&self) -> bool;
+    fn reply(self: Box<Self>, failed: Option<Error>);
+}
+
+pub(super) struct Pending<C: Command> {
+    command: Arc<C>,
+    output: Option<C::Output>,
+    reply: oneshot::Sender<Result<C::Output>>,
+}
+
+impl<C: Command> Pending<C> {
+    pub(super) fn new(command: C, reply: oneshot::Sender<Result<C::Output>>) -> Self {
+        Self {
+            command: Arc::new(command),
+            output: None,
+            reply,
+        }
+    }
+}
+
+#[async_trait]
+impl<C: Command> Erased for Pending<C> {
+    async fn run(&mut self, tx: &Tx) -> Result<()> {
+        self.output = None;
+        let command = self.command.clone();
+        let run = AssertUnwindSafe(command.run(tx)).catch_unwind();
+        self.output = Some(run.await.unwrap_or_else(|panic| Err(panicked(&*panic)))?);
+        Ok(())
+    }
+
+    fn repeatable(&self) -> bool {
+        self.command.repeatable()
+    }
+
+    fn reply(self: Box<Self>, failed: Option<Error>) {
+        let answer = match (failed, self.output) {
+            (Some(err), _) => Err(err),
+            (None, Some(output)) => Ok(output),
+            (None, None) => Err(Error::internal("a command ended without output")),
+        };
+        // A caller who has gone away needs no answer.
+        self.reply.send(answer).ok();
+    }
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
+    let what = panic.downcast_ref::<&str>().map(ToString::to_string);
+    let what = what
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    tracing::error!(what, "a command panicked; its transaction was rolled back");
+    Error::internal(format!("a command panicked: {what}"))
+}
+
+/// What a job has come to before the commit.
+enum Verdict {
+    Applied(Applied),
+    Done,
+    Refused(Error),
+}
+
+impl Job {
+    fn answer(self, verdict: Result<Verdict>) {
+        match (self, verdict) {
+            (Self::Append(_, reply), verdict) => {
+                let answer = match verdict {
+                    Ok(Verdict::Applied(applied)) => Ok(applied),
+                    Ok(Verdict::Refused(err)) | Err(err) => Err(err),
+                    Ok(Verdict::Done) => Err(Error::internal("an append ended as a command")),
+                };
+                reply.send(answer).ok();
+            }
+            (Self::Command(job), verdict) => job.reply(match verdict {
+                Ok(Verdict::Refused(err)) | Err(err) => Some(err),
+                Ok(Verdict::Applied(_) | Verdict::Done) => None,
+            }),
+        }
+    }
+}
+
+/// Where and with what batches are run.
+#[derive(Clone)]
+pub(super) struct Bench {
+    pub(super) conn: DatabaseConnection,
+    pub(super) clock: Clock,
+    pub(super) bus: Bus,
+}
+
+/// How one attempt at a transaction ended, if it did not commit.
+enum Failed {
+    /// Before COMMIT: nothing of it stands.
+    Before(Error, Fault),
+    /// In COMMIT: it may stand.
+    InCommit(Error),
+}
+
+impl Bench {
+    /// Runs the jobs in one transaction, answers each and performs the after-commit actions.
+    /// Any failure but a job's own refusal rolls everything back, and each job is run alone.
+    pub(super) async fn run(&self, mut jobs: Vec<Job>) {
+        match self.attempt(&mut jobs).await {
+            Ok(verdicts) => jobs
+                .into_iter()
+                .zip(verdicts)
+                .for_each(|(job, verdict)| job.answer(Ok(verdict))),
+            Err(failed) if jobs.len() > 1 => {
+                let (Failed::Before(err, _) | Failed::InCommit(err)) = &failed;
+                tracing::warn!(jobs = jobs.len(), %err, "a batch failed; its jobs are run one by one");
+                let unknown = matches!(failed, Failed::InCommit(_));
+                for job in jobs {
+                    self.alone(job, unknown).await;
+                }
+            }
+            Err(failed) => {
+                if let Some(job) = jobs.pop() {
+                    self.again(job, failed).await;
+                }
+            }
+        }
+    }
+
+    /// Runs one job of a failed batch; `unknown` says that the batch may have been committed.
+    async fn alone(&self, job: Job, unknown: bool) {
+        if unknown {
+            return self
+                .again(job, Failed::InCommit(Error::CommitUnknown))
+                .await;
+        }
+        let mut jobs = vec![job];
+        let outcome = self.attempt(&mut jobs).await;
+        let Some(job) = jobs.pop() else { return };
+        match outcome {
+            Ok(mut verdicts) => {
+                job.answer(verdicts.pop().ok_or_else(|| Error::internal("no verdict")))
+            }
+            Err(failed) => self.again(job, failed).await,
+        }
+    }
+
+    /// Runs a job again as long as that is safe and promises something.
+    async fn again(&self, job: Job, mut failed: Failed) {
+        let mut jobs = vec![job];
+        for attempt in 1..=TRIES {
+            let known = match &failed {
+                Failed::Before(_, Fault::Retry | Fault::Lost) => true,
+                Failed::Before(_, Fault::Constraint | Fault::Other) => break,
+                Failed::InCommit(_) => false,
+            };
+            tokio::time::sleep(pause(attempt)).await;
+            if !known {
+                match self.resolve(&jobs[0]).await {
+                    Resolved::Stands(applied) => {
+                        return jobs.remove(0).answer(Ok(Verdict::Applied(applied)));
+                    }
+                    Resolved::Repeat => {}
+                    Resolved::Unknown => break,
+                    Resolved::AskAgain => continue,
+                }
+            }
+            match self.attempt(&mut jobs).await {
+                Ok(mut verdicts) => {
+                    let verdict = verdicts.pop().ok_or_else(|| Error::internal("no verdict"));
+                    return jobs.remove(0).answer(verdict);
+                }
+                Err(next) => failed = next,
+            }
+        }
+        let err = match failed {
+            Failed::Before(err, _) => err,
+            Failed::InCommit(err) => {
+                tracing::warn!(%err, "a commit was not confirmed");
+                Error::CommitUnknown
+            }
+        };
+        jobs.remove(0).answer(Err(err));
+    }
+
+    /// Finds out by the write's own key whether a commit whose reply was lost stands.
+    async fn resolve(&self, job: &Job) -> Resolved {
+        match job {
+            Job::Command(command) if command.repeatable() => Resolved::Repeat,
+            Job::Command(_) => Resolved::Unknown,
+            Job::Append(append, _) => match stands(&self.conn, append).await {
+                // The next append learns of newer timeline entries.
+                Ok(true) => Resolved::Stands(Applied::Committed { request_seq: 0 }),
+                Ok(false) => Resolved::Repeat,
+                Err(_) => Resolved::AskAgain,
+            },
+        }
+    }
+
+    async fn attempt(&self, jobs: &mut [Job]) -> Result<Vec<Verdict>, Failed> {
+        let before = |err: Error, fault| Failed::Before(err, fault);
+        let tx = begin(&self.conn)
+            .await
+            .map_err(|err| before(unreachable(&err), Fault::of(&err)))?;
+        let single = jobs.len() == 1;
+        let mut verdicts: Vec<Option<Verdict>> = jobs.iter().map(|_| None).collect();
+        let mut signals = Vec::new();
+
+        let appends: Vec<(usize, &Append)> = jobs
+            .iter()
+            .enumerate()
+            .filter_map(|(i, job)| match job {
+                Job::Append(append, _) => Some((i, &**append)),
+                Job::Command(_) => None,
+            })
+            .collect();
+        if !appends.is_empty() {
+            let data: Vec<&Append> = appends.iter().map(|(_, a)| *a).collect();
+            let places: Vec<usize> = appends.iter().map(|(i, _)| *i).collect();
+            match apply(&tx, &data).await {
+                Ok(applied) => {
+                    places
+                        .into_iter()
+                        .zip(applied)
+                        .for_each(|(i, a)| verdicts[i] = Some(Verdict::Applied(a)));
+                }
+                Err(err) => {
+                    tx.rollback().await.ok();
+                    return Err(before(err.clone(), fault_of(&err)));
+                }
+            }
+        }
+
+        let mut conn = Some(tx);
+        for (job, verdict) in jobs.iter_mut().zip(&mut verdicts) {
+            let Job::Command(command) = job else { continue };
+            let Some(outer) = conn.take() else { break };
+            // Alone in its transaction a command needs no savepoint: a refusal rolls back everything.
+            let (inner, outer) = if single {
+                (outer, None)
+            } else {
+                match outer.begin().await {
+                    Ok(savepoint) => (savepoint, Some(outer)),
+                    Err(err) => return Err(before(unreachable(&err), Fault::of(&err))),
+                }
+            };
+            let tx = Tx::new(inner, self.clock.clone());
+            match command.run(&tx).await {
+                Ok(()) => {
+                    signals.append(&mut tx.signals.lock());
+                    *verdict = Some(Verdict::Done);
+                    conn = match outer {
+                        None => Some(tx.conn),
+                        Some(outer) => {
+                            tx.conn
+                                .commit()
+                                .await
+                                .map_err(|err| before(unreachable(&err), Fault::of(&err)))?;
+                            Some(outer)
+                        }
+                    };
+                }
+                Err(err)
+                    if err.is_refusal() || matches!(err, Error::Internal { .. }) && !single =>
+                {
+                    tx.conn
+                        .rollback()
+                        .await
+                        .map_err(|err| before(unreachable(&err), Fault::of(&err)))?;
+                    if matches!(err, Error::Internal { .. }) {
+                        return Err(before(err, Fault::Other));
+                    }
+                    *verdict = Some(Verdict::Refused(err));
+                    conn = outer;
+                }
+                Err(err) => {
+                    let fault = fault_of(&err);
+                    tx.conn.rollback().await.ok();
+                    return Err(before(err, fault));
+                }
+            }
+        }
+        if let Some(conn) = conn {
+            conn.commit()
+                .await
+                .map_err(|err| commit_failed(self.conn.get_database_backend(), &err))?;
+        }
+        perform(&self.bus, signals);
+        Ok(verdicts
+            .into_iter()
+            .map(|v| v.unwrap_or(Verdict::Done))
+            .collect())
+    }
+}
+
+enum Resolved {
+    Stands(Applied),
+    Repeat,
+    Unknown,
+    AskAgain,
+}
+
+/// SQLite's commit is a call, not a message: if it fails, nothing was committed. A connection that
+/// breaks while PostgreSQL commits leaves the outcome open.
+fn commit_failed(backend: DbBackend, err: &sea_orm::DbErr) -> Failed {
+    let fault = Fault::of(err);
+    match (backend, fault) {
+        (DbBackend::Sqlite, _) | (_, Fault::Retry | Fault::Constraint) => {
+            Failed::Before(Error::from_db(err), fault)
+        }
+        (_, Fault::Lost | Fault::Other) => Failed::InCommit(Error::from_db(err)),
+    }
+}
+
+fn perform(bus: &Bus, signals: Vec<Signal>) {
+    for signal in signals {
+        bus.send(signal);
+    }
+}
+
+fn pause(attempt: u32) -> Duration {
+    let jitter = u64::from(crate::clock::random_id().as_bytes()[0]);
+    Duration::from_millis((5 << attempt.min(6)) + jitter % (5 * u64::from(attempt)))
+}
+
+fn unreachable(err: &sea_orm::DbErr) -> Error {
+    Error::from_db(err)
+}
+
+fn fault_of(err: &Error) -> Fault {
+    match err {
+        Error::Unavailable { .. } => Fault::Retry,
+        Error::Conflict {
+            code: "CONFLICT", ..
+        } => Fault::Constraint,
+        Error::Invalid { .. }
+        | Error::NotFound { .. }
+        | Error::Forbidden { .. }
+        | Error::Conflict { .. }
+        | Error::CommitUnknown
+        | Error::Internal { .. } => Fault::Other,
+    }
+}
+
+async fn begin(conn: &DatabaseConnection) -> Result<DatabaseTransaction, sea_orm::DbErr> {
+    // A deferred BEGIN that turns from reading to writing fails at once, whatever the busy time-out.
+    let immediate = (conn.get_database_backend() == DbBackend::Sqlite)
+        .then_some(SqliteTransactionMode::Immediate);
+    conn.begin_with_options(TransactionOptions {
+        sqlite_transaction_mode: immediate,
+        ..Default::default()
+    })
+    .await
+}

@@ -1,0 +1,389 @@
+//! Opening a database, and refusing one that would not keep what it acknowledged.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement,
+};
+use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+
+use super::batch::Bench;
+use super::lane::Lanes;
+use super::{Inner, Store};
+use crate::bus::Bus;
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+
+/// Lanes for appends on PostgreSQL.
+const LANES: usize = 2;
+/// Connections for commands on PostgreSQL.
+const COMMANDS: u32 = 8;
+/// Connections for reading.
+const READERS: u32 = 8;
+
+/// How to open a database.
+#[derive(Clone, Debug)]
+pub struct OpenOptions {
+    /// Whether to bring the schema up to date.
+    pub migrate: bool,
+    /// Whether this process executes runs: then an embedded database is its alone, and is locked.
+    pub own: bool,
+    /// Where time comes from.
+    pub clock: Clock,
+}
+
+impl Default for OpenOptions {
+    fn default() -> Self {
+        Self {
+            migrate: true,
+            own: true,
+            clock: Clock::system(),
+        }
+    }
+}
+
+pub(super) async fn open(url: &str, options: OpenOptions) -> Result<Store> {
+    let bus = Bus::local();
+    let bench = |conn| Bench {
+        conn,
+        clock: options.clock.clone(),
+        bus: bus.clone(),
+    };
+    let (read, lanes, lock) = match kind(url)? {
+        Kind::Sqlite(path) => {
+            let lock = if options.own {
+                Some(lock(&path)?)
+            } else {
+                None
+            };
+            let write = connect(url, sqlite(url, &path, 1, false)).await?;
+            check_sqlite(&write, url).await?;
+            prepare(&write, url, options.migrate).await?;
+            let read = connect(url, sqlite(url, &path, READERS, true)).await?;
+            (read, Lanes::one(bench(write)), lock)
+        }
+        Kind::Postgres => {
+            let commands = connect(url, postgres(url, COMMANDS)).await?;
+            check_postgres(&commands, url).await?;
+            prepare(&commands, url, options.migrate).await?;
+            super::partition::ensure(&commands, options.clock.now()).await?;
+            let mut appends = Vec::with_capacity(LANES);
+            for _ in 0..LANES {
+                appends.push(bench(connect(url, postgres(url, 1)).await?));
+            }
+            let read = connect(url, postgres(url, READERS)).await?;
+            (
+                read,
+                Lanes::many(appends, bench(commands), COMMANDS as usize),
+                None,
+            )
+        }
+    };
+    let store = Store {
+        inner: std::sync::Arc::new(Inner {
+            read,
+            lanes,
+            clock: options.clock,
+            bus,
+            _lock: lock,
+        }),
+    };
+    store.sync_clock().await?;
+    Ok(store)
+}
+
+/// Brings the schema of the database at `url` up to date; gives the names of what was applied.
+///
+/// # Errors
+/// As [`Store::open`].
+pub async fn migrate(url: &str) -> Result<Vec<String>> {
+    let (conn, _lock) = match kind(url)? {
+        Kind::Sqlite(path) => {
+            let lock = lock(&path)?;
+            (
+                connect(url, sqlite(url, &path, 1, false)).await?,
+                Some(lock),
+            )
+        }
+        Kind::Postgres => (connect(url, postgres(url, 2)).await?, None),
+    };
+    prepare(&conn, url, true).await
+}
+
+/// The database at `url` in words that hold no password.
+pub fn describe(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        _ => url.to_string(),
+    }
+}
+
+enum Kind {
+    Sqlite(PathBuf),
+    Postgres,
+}
+
+fn kind(url: &str) -> Result<Kind> {
+    if let Some(rest) = url.strip_prefix("sqlite:") {
+        let path = rest
+            .strip_prefix("//")
+            .unwrap_or(rest)
+            .split('?')
+            .next()
+            .unwrap_or_default();
+        if path.is_empty() || path == ":memory:" {
+            return Err(unavailable(
+                url,
+                "an in-memory database forgets what it acknowledged; name a file, for example sqlite://stint.db",
+            ));
+        }
+        return Ok(Kind::Sqlite(PathBuf::from(path)));
+    }
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        return Ok(Kind::Postgres);
+    }
+    Err(unavailable(
+        url,
+        "a database URL begins with sqlite:// or postgres://",
+    ))
+}
+
+fn unavailable(url: &str, why: impl std::fmt::Display) -> Error {
+    Error::Unavailable {
+        message: format!("the database {} can't be used: {why}", describe(url)),
+    }
+}
+
+fn lock(path: &Path) -> Result<std::fs::File> {
+    let url = format!("sqlite://{}", path.display());
+    let mut name = path.as_os_str().to_owned();
+    name.push(".lock");
+    let file = std::fs::OpenOptions::new()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&name);
+    let file = file
+        .map_err(|err| unavailable(&url, format_args!("its folder can't be written to ({err})")))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(unavailable(
+            &url,
+            "another stint process owns it; stop that one, or use PostgreSQL for several",
+        )),
+        Err(std::fs::TryLockError::Error(err)) => Err(unavailable(
+            &url,
+            format_args!("it can't be locked ({err})"),
+        )),
+    }
+}
+
+fn sqlite(url: &str, path: &Path, connections: u32, read_only: bool) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    let path = path.to_path_buf();
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .acquire_timeout(Duration::from_secs(5))
+        .map_sqlx_sqlite_opts(move |o| {
+            let o = o
+                .filename(&path)
+                .create_if_missing(!read_only)
+                .read_only(read_only)
+                .foreign_keys(true)
+                .busy_timeout(Duration::from_secs(5))
+                .statement_cache_capacity(512);
+            if read_only {
+                o
+            } else {
+                o.journal_mode(SqliteJournalMode::Wal)
+                    .synchronous(SqliteSynchronous::Full)
+            }
+        });
+    options
+}
+
+fn postgres(url: &str, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .connect_timeout(Duration::from_secs(5))
+        .acquire_timeout(Duration::from_secs(5))
+        .set_application_name("stint");
+    options.map_sqlx_postgres_opts(|o| {
+        o.statement_cache_capacity(512).options([
+            ("idle_in_transaction_session_timeout", "30s"),
+            ("lock_timeout", "10s"),
+        ])
+    });
+    options
+}
+
+async fn connect(url: &str, options: ConnectOptions) -> Result<DatabaseConnection> {
+    let connected = tokio::time::timeout(Duration::from_secs(10), Database::connect(options)).await;
+    match connected {
+        Ok(Ok(conn)) => Ok(conn),
+        Ok(Err(err)) => Err(unavailable(url, err)),
+        Err(_) => Err(unavailable(url, "it did not answer within 10 s")),
+    }
+}
+
+async fn setting(conn: &DatabaseConnection, sql: &'static str) -> Result<String> {
+    let row = conn
+        .query_one_raw(Statement::from_string(conn.get_database_backend(), sql))
+        .await?;
+    let row = row.ok_or_else(|| Error::internal(format!("no answer to {sql}")))?;
+    let text = row.try_get_by_index::<String>(0);
+    Ok(match text {
+        Ok(text) => text,
+        Err(_) => row.try_get_by_index::<i64>(0)?.to_string(),
+    })
+}
+
+async fn check_sqlite(conn: &DatabaseConnection, url: &str) -> Result<()> {
+    for (pragma, wanted, why) in [
+        (
+            "PRAGMA journal_mode",
+            "wal",
+            "its file system does not support write-ahead logging; put it on a local disk",
+        ),
+        (
+            "PRAGMA synchronous",
+            "2",
+            "a power cut could lose acknowledged work",
+        ),
+        ("PRAGMA foreign_keys", "1", "rows could refer to nothing"),
+    ] {
+        let found = setting(conn, pragma)
+            .await
+            .map_err(|err| unavailable(url, err))?;
+        if found != wanted {
+            return Err(unavailable(
+                url,
+                format_args!("{pragma} is {found}, not {wanted}: {why}"),
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn check_postgres(conn: &DatabaseConnection, url: &str) -> Result<()> {
+    for (sql, allowed, why) in [
+        (
+            "SHOW fsync",
+            &["on"][..],
+            "a power cut could destroy the database",
+        ),
+        (
+            "SHOW full_page_writes",
+            &["on"],
+            "a power cut could destroy the database",
+        ),
+        (
+            "SHOW synchronous_commit",
+            &["on", "remote_apply"],
+            "work that was acknowledged could be lost; set it to on for this role and database",
+        ),
+        (
+            "SHOW default_transaction_isolation",
+            &["read committed"],
+            "Stint's locking is made for read committed",
+        ),
+    ] {
+        let found = setting(conn, sql)
+            .await
+            .map_err(|err| unavailable(url, err))?;
+        if !allowed.contains(&found.as_str()) {
+            return Err(unavailable(
+                url,
+                format_args!("{} is {found}, not {}: {why}", &sql[5..], allowed[0]),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Checks that this release knows the schema, and applies what is missing.
+async fn prepare(conn: &DatabaseConnection, url: &str, migrate: bool) -> Result<Vec<String>> {
+    let postgres = conn.get_database_backend() == DbBackend::Postgres;
+    if postgres {
+        // Of several nodes that start at once, one migrates and the others wait. The lock belongs
+        // to the transaction, so that it can't outlive this process.
+        use sea_orm::TransactionTrait;
+        let tx = conn.begin().await?;
+        tx.execute_unprepared("SELECT pg_advisory_xact_lock(7253801164)")
+            .await?;
+        let applied = bring_up(conn, url, migrate).await;
+        tx.commit().await?;
+        return applied;
+    }
+    bring_up(conn, url, migrate).await
+}
+
+async fn bring_up(conn: &DatabaseConnection, url: &str, migrate: bool) -> Result<Vec<String>> {
+    let known: Vec<String> = Migrator::migrations()
+        .iter()
+        .map(|m| m.name().to_string())
+        .collect();
+    let applied = applied(conn).await?;
+    if let Some(unknown) = applied.iter().find(|name| !known.contains(name)) {
+        return Err(unavailable(
+            url,
+            format_args!(
+                "its schema is newer than this release of Stint (it has {unknown}); use that newer release"
+            ),
+        ));
+    }
+    let pending: Vec<String> = known
+        .into_iter()
+        .filter(|name| !applied.contains(name))
+        .collect();
+    if pending.is_empty() {
+        return Ok(pending);
+    }
+    if !migrate {
+        return Err(unavailable(
+            url,
+            "its schema is not up to date; run stint migrate",
+        ));
+    }
+    Migrator::up(conn, None)
+        .await
+        .map_err(|err| unavailable(url, err))?;
+    Ok(pending)
+}
+
+async fn applied(conn: &DatabaseConnection) -> Result<Vec<String>> {
+    let backend = conn.get_database_backend();
+    let exists = if backend == DbBackend::Sqlite {
+        "SELECT COUNT(*) AS n FROM sqlite_master WHERE type = 'table' AND name = 'seaql_migrations'"
+    } else {
+        "SELECT COUNT(*) AS n FROM information_schema.tables WHERE table_name = 'seaql_migrations' AND table_schema = current_schema()"
+    };
+    let row = conn
+        .query_one_raw(Statement::from_string(backend, exists))
+        .await?;
+    let n: i64 = row.map_or(Ok(0), |row| row.try_get("", "n"))?;
+    if n == 0 {
+        return Ok(Vec::new());
+    }
+    let rows = conn
+        .query_all_raw(Statement::from_string(
+            backend,
+            "SELECT version FROM seaql_migrations",
+        ))
+        .await?;
+    Ok(rows
+        .iter()
+        .map(|row| row.try_get("", "version"))
+        .collect::<Result<_, _>>()?)
+}

@@ -1,0 +1,29 @@
+//! Rows of Stint's database: shape only. One table per file; no I/O, no GraphQL.
+//!
+//! Times are [`Millis`] (UTC, milliseconds since the epoch), money is integer nano-USD, ids are
+//! typed newtypes over UUIDs ([`id`]), JSON is kept as the exact text in a `Text` column.
+
+pub mod api_key;
+pub mod assignment;
+pub mod coworker;
+pub mod coworker_version;
+pub mod dispatch;
+pub mod id;
+pub mod idempotency_key;
+pub mod kind;
+pub mod millis;
+pub mod model_price;
+pub mod note;
+pub mod person;
+pub mod prompt_part;
+pub mod request;
+pub mod request_event;
+pub mod run;
+pub mod run_event;
+pub mod run_step;
+pub mod usage_ledger;
+pub mod workspace;
+
+pub use id::*;
+pub use kind::*;
+pub use millis::Millis;

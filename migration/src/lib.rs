@@ -1,0 +1,22 @@
+//! Stint's schema, one set of migrations for SQLite and PostgreSQL.
+//!
+//! The migrations are the truth; a drift test selects every entity on a freshly migrated database
+//! of each kind. This crate stands alone: it never imports `entity`, so that a migration means the
+//! same for ever.
+
+mod m20261122_000001_foundation;
+mod sql;
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::{MigrationTrait, async_trait};
+
+/// All migrations, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261122_000001_foundation::Migration)]
+    }
+}
