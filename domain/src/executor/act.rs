@@ -4,28 +4,26 @@
 use std::sync::Arc;
 
 use entity::{
-    ActorKind, FailureCode, Millis, NoteVisibility, Outcome, RequestStatus, SummaryAuthor, Trigger,
-    coworker, person,
+    ActorKind, Millis, NoteVisibility, Outcome, RequestStatus, SummaryAuthor, Trigger, coworker,
+    person,
 };
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
+use super::end::{ended, fail};
 use crate::access::{Action, Actor};
-use crate::bus::Signal;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
 use crate::model::ToolCall;
-use crate::request::TimelineData;
 use crate::request::assign::{Assignee, assign};
 use crate::request::desk::Desk;
 use crate::request::note::post;
 use crate::run::event::{
-    ActorRef, NotePosted, Reassigned, RunCompleted, RunFailed, StatusChanged, SummaryWritten,
-    ToolCompleted, ToolRequested,
+    ActorRef, NotePosted, Reassigned, RunCompleted, StatusChanged, SummaryWritten, ToolCompleted,
+    ToolRequested,
 };
 use crate::run::log::{FENCED, Log, Logged};
-use crate::run::state::Ending;
 use crate::store::{Command, Tx};
 use crate::tool::{Builtin, Effect, Finish};
 
@@ -346,135 +344,6 @@ impl Act {
             }
         }
     }
-}
-
-/// Ends a run without its coworker: Stint writes the summary.
-#[derive(Debug)]
-pub struct EndRun {
-    /// The run's log, with what is staged.
-    pub log: Log,
-    /// How.
-    pub ending: Ending,
-}
-
-impl Command for EndRun {
-    type Output = Written;
-
-    async fn run(&self, tx: &Tx) -> Result<Written> {
-        let mut log = self.log.clone();
-        let stint = Actor::stint(log.run().workspace_id);
-        let mut desk = Desk::lock(tx, &stint, log.run().request_id).await?;
-        let now = tx.at();
-        let mut summary = |text: &str| {
-            log.stage(
-                now,
-                SummaryWritten {
-                    text: text.into(),
-                    author: SummaryAuthor::System,
-                },
-            )
-        };
-        match &self.ending {
-            Ending::Failed(code, reason) => {
-                summary(&format!(
-                    "The run ended without a closing word of the coworker: {reason}."
-                ))?;
-                fail(tx, &mut log, &mut desk, *code, reason.clone()).await?;
-            }
-            Ending::Blocked(reason) => {
-                summary(&format!(
-                    "The run ended because nobody knows what became of a call: {reason}"
-                ))?;
-                if current(&log, &desk) {
-                    let text = format!(
-                        "A system that is needed for this request stopped answering in the middle of a call, and it is \
-                         not known whether the call took effect. Someone must look before it goes on. ({reason})"
-                    );
-                    post(tx, &mut desk, &stint, NoteVisibility::Public, &text).await?;
-                    in_progress(now, &mut desk, &stint)?;
-                }
-                complete(now, &mut log, Outcome::Blocked, reason)?;
-                ended(tx, &log, &mut desk, &stint)?;
-            }
-            Ending::HandedOff => {
-                let reason = "the coworker handed the request off and did not write a closing word";
-                summary(&format!("The run ended after its hand-off: {reason}."))?;
-                complete(now, &mut log, Outcome::HandedOff, reason)?;
-                ended(tx, &log, &mut desk, &stint)?;
-            }
-            Ending::Superseded => {
-                let reason = "the request was assigned anew while the run went on";
-                summary(&format!("The run ended early: {reason}."))?;
-                complete(now, &mut log, Outcome::Superseded, reason)?;
-                ended(tx, &log, &mut desk, &stint)?;
-            }
-        }
-        desk.save(tx).await?;
-        let written = log.flush_in(tx, false).await?;
-        Ok((log, written))
-    }
-}
-
-fn complete(now: Millis, log: &mut Log, outcome: Outcome, reason: &str) -> Result<()> {
-    let totals = log.state().totals;
-    log.stage(
-        now,
-        RunCompleted {
-            outcome,
-            reason: reason.into(),
-            rule: None,
-            totals,
-        },
-    )
-}
-
-/// The failure, its explanation on the request, and the request back in progress.
-async fn fail(
-    tx: &Tx,
-    log: &mut Log,
-    desk: &mut Desk,
-    code: FailureCode,
-    reason: String,
-) -> Result<()> {
-    let now = tx.at();
-    let stint = Actor::stint(log.run().workspace_id);
-    let text = format!(
-        "Run-{} failed ({}): {reason}",
-        log.run().number,
-        code.as_str()
-    );
-    post(tx, desk, &stint, NoteVisibility::Private, &text).await?;
-    if current(log, desk) {
-        in_progress(now, desk, &stint)?;
-    }
-    let totals = log.state().totals;
-    log.stage(
-        now,
-        RunFailed {
-            code,
-            reason,
-            totals,
-        },
-    )?;
-    ended(tx, log, desk, &stint)
-}
-
-/// Whether the run works under the request's current assignment, on a request that is not done.
-fn current(log: &Log, desk: &Desk) -> bool {
-    log.run().assignment_epoch == Some(desk.request.assignment_epoch)
-        && !desk.request.status.is_done()
-}
-
-fn in_progress(now: Millis, desk: &mut Desk, actor: &Actor) -> Result<()> {
-    desk.set_status(now, actor, RequestStatus::InProgress)
-        .map(drop)
-}
-
-/// The run's end on the request's timeline; what waited for it may start.
-fn ended(tx: &Tx, log: &Log, desk: &mut Desk, actor: &Actor) -> Result<()> {
-    desk.entry(tx.at(), actor, Some(log.run().id), &TimelineData::RunEnded)?;
-    tx.signal(Signal::Work);
-    Ok(())
 }
 
 /// Refuses a write to a request that was assigned anew, unless the run itself did that.

@@ -1,6 +1,11 @@
 //! The background executor: wakes, claims, executes, drains.
 
 pub mod act;
+mod brief;
+mod call;
+mod context;
+mod driver;
+pub mod end;
 mod limits;
 mod prompt;
 mod turn;
@@ -10,7 +15,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::RunId;
+use entity::{Millis, RunId};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use sea_orm::DbBackend;
@@ -25,12 +30,13 @@ use crate::error::Result;
 use crate::model::scripted::Scripted;
 use crate::model::{Model, ModelCall, ModelConfig, ModelError, ModelErrorClass, ModelReply};
 use crate::price::Prices;
+use crate::run::claim::{Claim, Claimed};
 use crate::run::event::Takeover;
+use crate::run::lease::{HandBack, Renew, TakeOver, TakenOver, VoidLeases};
 use crate::run::log::Log;
-use crate::run::queue::{Claim, Claimed, HandBack, Renew, TakeOver, TakenOver, VoidLeases};
 use crate::store::Store;
 use crate::tool::{Tool, ToolSpec, specs};
-use turn::Driver;
+use driver::Driver;
 
 /// How an executor works.
 #[derive(Clone, Debug)]
@@ -88,8 +94,6 @@ struct Shared {
     held: Mutex<HashMap<RunId, CancellationToken>>,
     /// Runs in hand that may have killed a worker before.
     suspects: Mutex<Vec<RunId>>,
-    /// How long a provider asked a run to wait before its next try.
-    retry_after: Mutex<HashMap<RunId, Duration>>,
     /// Rung when a run left this worker.
     freed: Notify,
     runs: TaskTracker,
@@ -160,7 +164,6 @@ impl Shared {
     fn leave(&self, run: RunId) {
         self.store.bus().here().executed(run);
         self.held.lock().remove(&run);
-        self.retry_after.lock().remove(&run);
         self.suspects.lock().retain(|suspect| *suspect != run);
     }
 }
@@ -187,7 +190,6 @@ impl Executor {
             prefixes: prompt::Prefixes::default(),
             held: Mutex::default(),
             suspects: Mutex::default(),
-            retry_after: Mutex::default(),
             freed: Notify::new(),
             runs: TaskTracker::new(),
             store,
@@ -419,4 +421,9 @@ async fn renewing(shared: Arc<Shared>, stop: CancellationToken) {
 
 fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// Milliseconds between two moments, never negative.
+fn elapsed(from: Millis, to: Millis) -> i64 {
+    to.since(from).max(0)
 }

@@ -150,7 +150,9 @@ pub fn hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::event::{TurnStarted, Unknown};
+    use crate::coworker::config::Limits;
+    use crate::run::event::{CoworkerRef, RequestRef, RunStarted, Unknown};
+    use entity::*;
 
     fn id() -> EventId {
         EventId(uuid::uuid!("ba81da0b-c015-48f5-8590-785f2b70555d"))
@@ -167,7 +169,29 @@ mod tests {
             at,
             prev_hash: &[],
         };
-        let line = write(id(), place, &TurnStarted { turn: 1 }.into()).unwrap();
+        let id_of = |n: u128| uuid::Uuid::from_u128(n);
+        let event = RunStarted {
+            run: RunId(id_of(1)),
+            workspace: WorkspaceId(id_of(2)),
+            request: RequestRef {
+                id: RequestId(id_of(3)),
+                number: 12,
+                title: "The network is slow".into(),
+            },
+            coworker: CoworkerRef {
+                id: CoworkerId(id_of(4)),
+                handle: "hardware-specialist".into(),
+                version_id: CoworkerVersionId(id_of(5)),
+                version: 1,
+            },
+            trigger: Trigger::Routed,
+            dispatch: DispatchId(id_of(6)),
+            assignment_epoch: Some(2),
+            model: "scripted".into(),
+            limits: Limits::default(),
+            deadline: at.plus(900_000),
+        };
+        let line = write(id(), place, &event.into()).unwrap();
         let text = format!("{}\n{line}", heading("run.started", at));
         insta::assert_snapshot!(text);
     }

@@ -1,10 +1,11 @@
 //! The life of a run, and the heart of the product.
 
+pub mod claim;
 pub mod envelope;
 pub mod event;
+pub mod lease;
 pub mod log;
 pub mod query;
-pub mod queue;
 pub mod rebuild;
 pub mod state;
 pub mod step;

@@ -1,0 +1,185 @@
+//! Reading what the model reads: the request, its notes, its ended runs.
+
+use std::collections::HashMap;
+
+use entity::{
+    ActorKind, Millis, NoteId, RunStatus, api_key, coworker, note, person, prompt_part, request,
+    run,
+};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::model::{Brief, NoteBrief, OutcomeBrief};
+
+/// Notes and earlier runs that a prompt holds, the newest ones.
+const MOST: u64 = 100;
+
+/// Reads parts that an earlier worker stored.
+///
+/// # Errors
+/// What the database said.
+pub async fn load_parts<C: ConnectionTrait>(
+    conn: &C,
+    run: &run::Model,
+    digests: &[Vec<u8>],
+) -> Result<HashMap<Vec<u8>, String>> {
+    let rows = prompt_part::Entity::find()
+        .filter(prompt_part::Column::WorkspaceId.eq(run.workspace_id))
+        .filter(prompt_part::Column::Digest.is_in(digests.iter().cloned()))
+        .all(conn)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.digest, row.body)).collect())
+}
+
+/// Reads the request, its notes and its ended runs.
+///
+/// # Errors
+/// What the database said.
+pub async fn brief<C: ConnectionTrait>(
+    conn: &C,
+    run: &run::Model,
+    request: &request::Model,
+    handle: &str,
+) -> Result<Brief> {
+    // A request with nothing on it but its making, its assignment and this start has neither.
+    let fresh = request.last_seq == 3 && request.assignment_epoch == 1;
+    let (notes, earlier) = if fresh {
+        (Vec::new(), Vec::new())
+    } else {
+        (notes(conn, run, None).await?.0, earlier(conn, run).await?)
+    };
+    Ok(Brief {
+        coworker: handle.to_owned(),
+        trigger: run.trigger,
+        number: request.number,
+        title: request.title.clone(),
+        description: request.description.clone(),
+        status: request.status,
+        priority: request.priority,
+        source: request.source,
+        notes,
+        earlier,
+    })
+}
+
+/// Notes on the run's request after `after` that the run did not write itself, oldest first, and the
+/// newest note's id.
+///
+/// # Errors
+/// What the database said.
+pub async fn notes<C: ConnectionTrait>(
+    conn: &C,
+    run: &run::Model,
+    after: Option<NoteId>,
+) -> Result<(Vec<NoteBrief>, Option<NoteId>)> {
+    let mut select = note::Entity::find().filter(note::Column::RequestId.eq(run.request_id));
+    if let Some(after) = after {
+        select = select.filter(note::Column::Id.gt(after));
+    }
+    let mut rows = select
+        .order_by_desc(note::Column::Id)
+        .limit(MOST)
+        .all(conn)
+        .await?;
+    rows.reverse();
+    let newest = rows.last().map(|row| row.id).or(after);
+    rows.retain(|row| row.run_id != Some(run.id));
+    let names = names(
+        conn,
+        rows.iter().map(|row| (row.author_kind, row.author_id)),
+    )
+    .await?;
+    let brief = |row: note::Model| NoteBrief {
+        author: names
+            .get(&row.author_id)
+            .cloned()
+            .unwrap_or_else(|| "Stint".into()),
+        author_kind: row.author_kind,
+        visibility: row.visibility,
+        body: row.body,
+        at: row.created_at,
+    };
+    Ok((rows.into_iter().map(brief).collect(), newest))
+}
+
+async fn earlier<C: ConnectionTrait>(conn: &C, own: &run::Model) -> Result<Vec<OutcomeBrief>> {
+    let mut rows = run::Entity::find()
+        .filter(run::Column::RequestId.eq(own.request_id))
+        .filter(run::Column::Status.is_in([RunStatus::Completed, RunStatus::Failed]))
+        .order_by_desc(run::Column::Number)
+        .limit(MOST)
+        .all(conn)
+        .await?;
+    rows.reverse();
+    let names = names(
+        conn,
+        rows.iter()
+            .map(|row| (ActorKind::Coworker, row.coworker_id.0)),
+    )
+    .await?;
+    let brief = |row: run::Model| OutcomeBrief {
+        number: row.number,
+        coworker: names.get(&row.coworker_id.0).cloned().unwrap_or_default(),
+        outcome: row.outcome,
+        summary: row.summary.unwrap_or_default(),
+    };
+    Ok(rows.into_iter().map(brief).collect())
+}
+
+/// The names of actors: a coworker's handle, a person's name, a key's name.
+async fn names<C: ConnectionTrait>(
+    conn: &C,
+    actors: impl Iterator<Item = (ActorKind, Uuid)>,
+) -> Result<HashMap<Uuid, String>> {
+    let (mut coworkers, mut people, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+    for (kind, id) in actors {
+        match kind {
+            ActorKind::Coworker => coworkers.push(id),
+            ActorKind::Person => people.push(id),
+            ActorKind::Workflow | ActorKind::System => keys.push(id),
+        }
+    }
+    let mut names = HashMap::new();
+    if !coworkers.is_empty() {
+        let rows = coworker::Entity::find()
+            .filter(coworker::Column::Id.is_in(coworkers))
+            .all(conn)
+            .await?;
+        names.extend(rows.into_iter().map(|row| (row.id.0, row.handle)));
+    }
+    if !people.is_empty() {
+        let rows = person::Entity::find()
+            .filter(person::Column::Id.is_in(people))
+            .all(conn)
+            .await?;
+        names.extend(rows.into_iter().map(|row| (row.id.0, row.name)));
+    }
+    if !keys.is_empty() {
+        let rows = api_key::Entity::find()
+            .filter(api_key::Column::Id.is_in(keys))
+            .all(conn)
+            .await?;
+        names.extend(rows.into_iter().map(|row| (row.id.0, row.name)));
+    }
+    Ok(names)
+}
+
+/// The newest note on the run's request that is not later than `until`; later ones are news.
+///
+/// # Errors
+/// What the database said.
+pub async fn newest_note<C: ConnectionTrait>(
+    conn: &C,
+    run: &run::Model,
+    until: Option<Millis>,
+) -> Result<Option<NoteId>> {
+    let Some(until) = until else { return Ok(None) };
+    let newest = note::Entity::find()
+        .select_only()
+        .column(note::Column::Id)
+        .filter(note::Column::RequestId.eq(run.request_id))
+        .filter(note::Column::CreatedAt.lte(until))
+        .order_by_desc(note::Column::Id);
+    Ok(newest.into_tuple().one(conn).await?)
+}

@@ -1,0 +1,203 @@
+//! A call that the model asked for: checked, its intent written, sent, its result written.
+
+use super::act::{Act, Written, idempotency_key};
+use super::driver::{Driver, Held};
+use super::{elapsed, limits};
+use crate::error::{Error, Result};
+use crate::model::ToolCall;
+use crate::run::event::{Refusal, ToolCompleted, ToolFailed, ToolRefused, ToolRequested};
+use crate::run::log::{FENCED, Log};
+use crate::run::state::Open;
+use crate::tool::{Builtin, FINISH, Invocation, ToolError, ToolErrorClass};
+
+/// The most bytes that a tool may answer.
+const LARGEST: usize = 1024 * 1024;
+
+impl Driver {
+    pub(super) async fn dispatch(&mut self, call: ToolCall) -> Result<Held> {
+        let state = self.state();
+        if call.tool != FINISH {
+            if state.limit.is_some() || state.handed_off {
+                let why = if state.handed_off {
+                    "the request is handed off"
+                } else {
+                    "the run is at its limit"
+                };
+                return self.refuse(
+                    call,
+                    Refusal::OnlyFinish,
+                    format!("{why}: only finish may follow"),
+                );
+            }
+            if let Some(limit) = limits::before_call(state, &self.config.limits) {
+                self.fact(limit)?;
+                return Ok(Held::Yes);
+            }
+        }
+        match Builtin::parse(&call.tool, &call.arguments) {
+            Some(Ok(builtin)) => self.act(call, builtin).await,
+            Some(Err(message)) => self.refuse(call, Refusal::BadArguments, message),
+            None => match self.tools.get(&call.tool) {
+                None => {
+                    let message = format!(
+                        "there is no tool {}; there are: {}",
+                        call.tool,
+                        self.tools.names()
+                    );
+                    self.refuse(call, Refusal::Unknown, message)
+                }
+                Some(tool) => {
+                    if let Err(message) = check_arguments(&call.arguments) {
+                        return self.refuse(call, Refusal::BadArguments, message);
+                    }
+                    let requested = ToolRequested {
+                        idempotency_key: idempotency_key(&self.log, &call.id),
+                        effect: tool.spec().effect,
+                        call_id: call.id,
+                        tool: call.tool,
+                        arguments: call.arguments,
+                    };
+                    self.log.stage(self.now(), requested.clone())?;
+                    // The intent stands before anything is sent.
+                    if self.flush(true).await? == Held::No {
+                        return Ok(Held::No);
+                    }
+                    let open =
+                        matches!(&self.state().open, Some(Open::Tool(open)) if *open == requested);
+                    if open {
+                        self.send(requested).await
+                    } else {
+                        Ok(Held::Yes)
+                    }
+                }
+            },
+        }
+    }
+
+    fn refuse(&mut self, call: ToolCall, reason: Refusal, message: String) -> Result<Held> {
+        let ToolCall {
+            id: call_id,
+            tool,
+            arguments,
+        } = call;
+        self.fact(ToolRefused {
+            call_id,
+            tool,
+            arguments,
+            reason,
+            message,
+        })?;
+        Ok(Held::Yes)
+    }
+
+    async fn act(&mut self, call: ToolCall, builtin: Builtin) -> Result<Held> {
+        let act = Act {
+            log: self.log.clone(),
+            actor: self.actor.clone(),
+            config: self.config.clone(),
+            call: call.clone(),
+            builtin,
+        };
+        match self.shared.store.write(act).await {
+            Ok(written) => self.written(written),
+            Err(Error::Conflict { code: FENCED, .. }) => self.reload().await,
+            Err(Error::Forbidden { message }) => self.refuse(call, Refusal::NotAssignee, message),
+            Err(Error::Invalid { message, .. }) => {
+                self.refuse(call, Refusal::BadArguments, message)
+            }
+            Err(Error::Conflict { message, .. }) => self.refuse(call, Refusal::Conflict, message),
+            Err(
+                err @ (Error::NotFound { .. }
+                | Error::Unavailable { .. }
+                | Error::CommitUnknown
+                | Error::Internal { .. }),
+            ) => Err(err),
+        }
+    }
+
+    pub(super) fn written(&mut self, (log, written): Written) -> Result<Held> {
+        self.facts.clear();
+        self.log = log;
+        Log::publish(&self.shared.store, self.log.run().id, &written);
+        Ok(Held::Yes)
+    }
+
+    /// Sends a call whose intent is written, and records what came of it.
+    pub(super) async fn send(&mut self, call: ToolRequested) -> Result<Held> {
+        let Some(tool) = self.tools.get(&call.tool) else {
+            let message = format!("the tool {} is not there any more", call.tool);
+            self.fact(ToolFailed {
+                call_id: call.call_id,
+                class: ToolErrorClass::Offline,
+                message,
+                latency_ms: 0,
+            })?;
+            return Ok(Held::Yes);
+        };
+        self.read_context().await?;
+        let Some(context) = &self.context else {
+            return Err(Error::internal("no context"));
+        };
+        let repeats = usize::try_from(self.state().attempt - self.state().opened_in).unwrap_or(0);
+        let nth = self.state().calls.get(&call.tool).copied().unwrap_or(1) + repeats;
+        let invocation = Invocation {
+            arguments: &call.arguments,
+            idempotency_key: &call.idempotency_key,
+            nth,
+            brief: context.brief(),
+        };
+        let began = self.now();
+        let time = self.shared.options.tool_timeout;
+        let answer = tokio::time::timeout(time, tool.call(invocation))
+            .await
+            .unwrap_or_else(|_| {
+                let message = format!(
+                    "{} did not answer within {} s",
+                    call.tool,
+                    time.as_secs_f32()
+                );
+                Err(ToolError {
+                    class: ToolErrorClass::TimedOut,
+                    message,
+                })
+            });
+        let answer = answer.and_then(|response| {
+            let message = || {
+                format!(
+                    "{} answered {} bytes; {LARGEST} are allowed",
+                    call.tool,
+                    response.len()
+                )
+            };
+            if response.len() > LARGEST {
+                return Err(ToolError {
+                    class: ToolErrorClass::BadResponse,
+                    message: message(),
+                });
+            }
+            Ok(response)
+        });
+        let (call_id, latency_ms) = (call.call_id, elapsed(began, self.now()));
+        match answer {
+            Ok(response) => self.fact(ToolCompleted {
+                call_id,
+                response,
+                latency_ms,
+            })?,
+            Err(ToolError { class, message }) => self.fact(ToolFailed {
+                call_id,
+                class,
+                message,
+                latency_ms,
+            })?,
+        }
+        Ok(Held::Yes)
+    }
+}
+
+fn check_arguments(arguments: &str) -> Result<(), String> {
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(arguments) {
+        Ok(_) => Ok(()),
+        Err(err) => Err(format!("the arguments must be a JSON object: {err}")),
+    }
+}

@@ -1,0 +1,249 @@
+//! One run in the hands of a worker, from where its log stands to its end: ask [`State::next`], do it,
+//! log it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use entity::{FailureCode, Millis, RunStatus, Trigger, request, run};
+use sea_orm::EntityTrait;
+use tokio::sync::Notify;
+
+use super::context::Context;
+use super::end::EndRun;
+use super::turn::failure;
+use super::{Shared, Toolbox};
+use crate::access::{Actor, Principal, Standing};
+use crate::coworker::Config;
+use crate::error::{Error, Result};
+use crate::model::ModelErrorClass;
+use crate::run::event::{AttemptStarted, Event, Takeover, ToolOutcomeUnknown};
+use crate::run::lease::ATTEMPTS;
+use crate::run::log::{FENCED, Flushed, Log};
+use crate::run::state::{Ending, Next, State};
+
+/// Looks, twice a second, before a worker that can't reach its database gives a run up.
+const PATIENCE: u32 = 60;
+
+/// A run in the hands of this worker.
+pub(super) struct Driver {
+    pub(super) shared: Arc<Shared>,
+    pub(super) log: Log,
+    lease_epoch: i64,
+    pub(super) config: Arc<Config>,
+    pub(super) actor: Actor,
+    pub(super) tools: Toolbox,
+    pub(super) interrupt: Arc<Notify>,
+    /// What happened and must not be lost if an append does not come back.
+    pub(super) facts: Vec<(Millis, Event)>,
+    superseded: bool,
+    pub(super) context: Option<Context>,
+    /// How long the provider asked to wait before the next try.
+    pub(super) retry_after: Duration,
+}
+
+/// Whether the run goes on here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Held {
+    Yes,
+    /// Another worker has it, or it ended.
+    No,
+}
+
+impl Driver {
+    /// A run that has just started, or been taken over.
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        log: Log,
+        config: Config,
+        interrupt: Arc<Notify>,
+    ) -> Self {
+        let run = log.run();
+        let standing = if run.trigger == Trigger::Mention {
+            Standing::MentionedRun
+        } else {
+            Standing::AssignedRun
+        };
+        let principal = Principal::Coworker(run.coworker_id, run.id);
+        let actor = Actor {
+            workspace: run.workspace_id,
+            principal,
+            standing,
+        };
+        let tools = shared.toolbox(&config.model);
+        Self {
+            lease_epoch: run.lease_epoch,
+            shared,
+            log,
+            config: Arc::new(config),
+            actor,
+            tools,
+            interrupt,
+            facts: Vec::new(),
+            superseded: false,
+            context: None,
+            retry_after: Duration::ZERO,
+        }
+    }
+
+    pub(super) fn now(&self) -> Millis {
+        self.shared.store.now()
+    }
+
+    pub(super) fn state(&self) -> &State {
+        self.log.state()
+    }
+
+    /// Begins another attempt of a run that was taken over.
+    ///
+    /// # Errors
+    /// As [`Driver::drive`].
+    pub(super) async fn take_over(&mut self, reason: Takeover) -> Result<()> {
+        if self.reload().await? == Held::No {
+            return Ok(());
+        }
+        let attempt = self.log.run().attempt;
+        self.log
+            .stage(self.now(), AttemptStarted { attempt, reason })?;
+        if self.log.run().idle_attempts > ATTEMPTS {
+            let why =
+                format!("the run ended its worker {ATTEMPTS} times without getting anything done");
+            return self
+                .end(Ending::Failed(FailureCode::Poisoned, why))
+                .await
+                .map(drop);
+        }
+        if self.flush(false).await? == Held::Yes {
+            self.drive().await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Runs until the end, or until another worker holds the run.
+    ///
+    /// # Errors
+    /// What the database said for longer than this worker's patience, or a fault.
+    pub(super) async fn drive(&mut self) -> Result<()> {
+        loop {
+            let step = self.step().await;
+            match step {
+                Ok(Held::Yes) => {}
+                Ok(Held::No) => return Ok(()),
+                Err(err) => {
+                    tracing::warn!(run.number = self.log.run().number, %err, "a step of a run failed; its log is read again");
+                    if self.reload_patiently(err).await? == Held::No {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+
+    async fn step(&mut self) -> Result<Held> {
+        let next = match self.state().next() {
+            next @ (Next::Ended | Next::AbandonModel(_) | Next::OutcomeUnknown(_)) => next,
+            _ if self.superseded => Next::End(Ending::Superseded),
+            next => next,
+        };
+        match next {
+            Next::Ended => Ok(Held::No),
+            Next::End(ending) => self.end(ending).await,
+            Next::AbandonModel(call) => {
+                let message = "the worker that asked the model was lost, or the run was stopped or superseded";
+                self.model_failed(call.attempt, &failure(ModelErrorClass::Abandoned, message))
+                    .await?;
+                Ok(Held::Yes)
+            }
+            Next::OutcomeUnknown(call) => {
+                let message = format!(
+                    "the worker was lost while {} ran, and the call can't be repeated without risk",
+                    call.tool
+                );
+                self.fact(ToolOutcomeUnknown {
+                    call_id: call.call_id,
+                    message,
+                })?;
+                Ok(Held::Yes)
+            }
+            Next::Repeat(call) => self.send(call).await,
+            Next::Dispatch(call) => self.dispatch(call).await,
+            Next::CallModel { attempt, closing } => self.call_model(attempt, closing).await,
+        }
+    }
+
+    /// Stages what has happened, so that it survives an append that does not come back.
+    pub(super) fn fact(&mut self, event: impl Into<Event>) -> Result<()> {
+        let (now, event) = (self.now(), event.into());
+        self.facts.push((now, event.clone()));
+        self.log.stage(now, event)
+    }
+
+    /// Writes what is staged. If the fence does not let it through, reads the log again.
+    pub(super) async fn flush(&mut self, fenced: bool) -> Result<Held> {
+        let fenced = fenced && !self.state().handed_off;
+        match self.log.flush(&self.shared.store, fenced).await? {
+            Flushed::Committed => {
+                self.facts.clear();
+                Ok(Held::Yes)
+            }
+            Flushed::Lost => self.reload().await,
+        }
+    }
+
+    /// Reads the run again: who holds it, what its log says, whether it was superseded. What happened
+    /// meanwhile is staged anew.
+    pub(super) async fn reload(&mut self) -> Result<Held> {
+        let store = self.shared.store.clone();
+        let row = run::Entity::find_by_id(self.log.run().id)
+            .one(store.read())
+            .await?;
+        let row = row.ok_or(Error::NotFound { what: "Run" })?;
+        if row.lease_epoch != self.lease_epoch || row.status != RunStatus::Running {
+            return Ok(Held::No);
+        }
+        let request = self.request().await?;
+        let epoch = row.assignment_epoch;
+        self.log = Log::read(store.read(), row, Some(self.lease_epoch)).await?;
+        self.superseded = epoch.is_some_and(|epoch| epoch != request.assignment_epoch)
+            && !self.state().handed_off;
+        for (at, event) in self.facts.clone() {
+            self.log.stage(at, event)?;
+        }
+        Ok(Held::Yes)
+    }
+
+    async fn reload_patiently(&mut self, first: Error) -> Result<Held> {
+        let mut last = first;
+        for _ in 0..PATIENCE {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            match self.reload().await {
+                Ok(held) => return Ok(held),
+                Err(err) => last = err,
+            }
+        }
+        Err(last)
+    }
+
+    pub(super) async fn request(&self) -> Result<request::Model> {
+        let found = request::Entity::find_by_id(self.log.run().request_id)
+            .one(self.shared.store.read())
+            .await?;
+        found.ok_or(Error::NotFound { what: "Request" })
+    }
+
+    async fn end(&mut self, ending: Ending) -> Result<Held> {
+        match self
+            .shared
+            .store
+            .write(EndRun {
+                log: self.log.clone(),
+                ending,
+            })
+            .await
+        {
+            Ok(written) => self.written(written),
+            Err(Error::Conflict { code: FENCED, .. }) => self.reload().await,
+            Err(err) => Err(err),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Who holds a run: renew, hand back, take over.
+//!
+//! All of it is decided by the database's clock. A lease's epoch grows with every change of hands, and
+//! an append under an older one never commits.
+
+use std::collections::HashSet;
+
+use entity::{CoworkerVersionId, Millis, RunId, RunStatus, coworker_version, run};
+use sea_orm::sea_query::{LockBehavior, LockType};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::event::Takeover;
+use crate::bus::Signal;
+use crate::coworker::Config;
+use crate::error::{Error, Result};
+use crate::store::{Command, Tx, update_all};
+
+/// Deaths of a worker without progress in between, after which a run is poisoned.
+pub const ATTEMPTS: i32 = 3;
+
+/// Takes over runs that nobody holds any more, or that are overdue.
+#[derive(Clone, Debug)]
+pub struct TakeOver {
+    /// Who takes over.
+    pub worker: Uuid,
+    /// The most runs that may have killed a worker before; of the others as many as `most`.
+    pub suspects: u64,
+    /// The most runs.
+    pub most: u64,
+    /// The lease, milliseconds.
+    pub lease_ms: i64,
+}
+
+/// A run that was taken over.
+#[derive(Clone, Debug)]
+pub struct TakenOver {
+    /// The row, with the new lease.
+    pub run: run::Model,
+    /// Why it changed hands.
+    pub reason: Takeover,
+    /// The pinned configuration.
+    pub config: Config,
+}
+
+impl Command for TakeOver {
+    type Output = Vec<TakenOver>;
+
+    async fn run(&self, tx: &Tx) -> Result<Vec<TakenOver>> {
+        let now = tx.now().await?;
+        let found = run::Entity::find()
+            .filter(run::Column::Status.eq(RunStatus::Running))
+            .filter(
+                sea_orm::Condition::any()
+                    .add(run::Column::LeaseUntil.is_null())
+                    .add(run::Column::LeaseUntil.lt(now))
+                    .add(run::Column::Deadline.lt(now.plus(-self.lease_ms))),
+            )
+            .order_by_asc(run::Column::Id)
+            .limit(self.most)
+            .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
+            .all(tx.conn())
+            .await?;
+        let mut suspects = self.suspects;
+        let mut taken = Vec::new();
+        for mut row in found {
+            let overdue = row.lease_until.is_some_and(|until| until >= now);
+            // This worker holds it and is past the deadline already: it will see that by itself.
+            if overdue && row.lease_owner == Some(self.worker) {
+                continue;
+            }
+            let handed_back = row.lease_owner.is_none();
+            if !handed_back {
+                if row.idle_attempts >= 1 && suspects == 0 {
+                    continue;
+                }
+                suspects -= u64::from(row.idle_attempts >= 1);
+                row.idle_attempts += 1;
+            }
+            row.attempt += 1;
+            row.lease_epoch += 1;
+            row.lease_owner = Some(self.worker);
+            row.lease_until = Some(now.plus(self.lease_ms));
+            let reason = match (handed_back, overdue) {
+                (true, _) => Takeover::HandedBack,
+                (false, true) => Takeover::Overdue,
+                (false, false) => Takeover::LeaseExpired,
+            };
+            taken.push((row, reason));
+        }
+        let columns = [
+            ("id", "uuid"),
+            ("attempt", "integer"),
+            ("idle_attempts", "integer"),
+            ("lease_epoch", "bigint"),
+            ("lease_owner", "uuid"),
+            ("lease_until", "bigint"),
+        ];
+        let rows = taken.iter().map(|(row, _)| {
+            vec![
+                row.id.into(),
+                row.attempt.into(),
+                row.idle_attempts.into(),
+                row.lease_epoch.into(),
+                row.lease_owner.into(),
+                row.lease_until.map(|at| at.0).into(),
+            ]
+        });
+        update_all(tx.conn(), "run", &columns, rows.collect()).await?;
+        let ids: HashSet<CoworkerVersionId> = taken
+            .iter()
+            .map(|(row, _)| row.coworker_version_id)
+            .collect();
+        let versions =
+            coworker_version::Entity::find().filter(coworker_version::Column::Id.is_in(ids));
+        let versions = versions.all(tx.conn()).await?;
+        let mut out = Vec::with_capacity(taken.len());
+        for (run, reason) in taken {
+            let version = versions.iter().find(|v| v.id == run.coworker_version_id);
+            let version = version.ok_or_else(|| Error::internal("a pinned version is gone"))?;
+            out.push(TakenOver {
+                config: Config::from_row(&version.config)?,
+                run,
+                reason,
+            });
+        }
+        Ok(out)
+    }
+}
+
+/// Renews the leases of the runs that a worker executes; gives those that it still holds, with the
+/// database's time.
+#[derive(Clone, Debug)]
+pub struct Renew {
+    /// The worker.
+    pub worker: Uuid,
+    /// The runs.
+    pub runs: Vec<RunId>,
+    /// The lease, milliseconds.
+    pub lease_ms: i64,
+}
+
+impl Command for Renew {
+    type Output = (Vec<RunId>, Millis);
+
+    async fn run(&self, tx: &Tx) -> Result<Self::Output> {
+        let now = tx.now().await?;
+        let done = run::Entity::update_many()
+            .col_expr(
+                run::Column::LeaseUntil,
+                sea_orm::sea_query::Expr::value(now.plus(self.lease_ms).0),
+            )
+            .filter(run::Column::Id.is_in(self.runs.iter().copied()))
+            .filter(run::Column::LeaseOwner.eq(self.worker))
+            .filter(run::Column::Status.eq(RunStatus::Running))
+            .exec_with_returning(tx.conn())
+            .await?;
+        Ok((done.into_iter().map(|row| row.id).collect(), now))
+    }
+
+    fn repeatable(&self) -> bool {
+        true
+    }
+}
+
+/// Hands runs back in order: another worker may take them at once, and nobody is condemned for it.
+#[derive(Clone, Debug)]
+pub struct HandBack {
+    /// The worker.
+    pub worker: Uuid,
+    /// The runs.
+    pub runs: Vec<RunId>,
+}
+
+impl Command for HandBack {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<()> {
+        use sea_orm::sea_query::Expr;
+        run::Entity::update_many()
+            .col_expr(run::Column::LeaseOwner, Expr::value(Option::<Uuid>::None))
+            .col_expr(run::Column::LeaseUntil, Expr::value(Option::<i64>::None))
+            .filter(run::Column::Id.is_in(self.runs.iter().copied()))
+            .filter(run::Column::LeaseOwner.eq(self.worker))
+            .filter(run::Column::Status.eq(RunStatus::Running))
+            .exec(tx.conn())
+            .await?;
+        tx.signal(Signal::Work);
+        Ok(())
+    }
+
+    fn repeatable(&self) -> bool {
+        true
+    }
+}
+
+/// Declares every lease void: an embedded database has one process, and it has just started.
+#[derive(Clone, Copy, Debug)]
+pub struct VoidLeases;
+
+impl Command for VoidLeases {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<()> {
+        let sql =
+            "UPDATE run SET lease_until = 0 WHERE status = 'RUNNING' AND lease_until IS NOT NULL";
+        tx.conn().execute_raw(tx.sql(sql, [])).await?;
+        Ok(())
+    }
+
+    fn repeatable(&self) -> bool {
+        true
+    }
+}
