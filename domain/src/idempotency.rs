@@ -109,7 +109,7 @@ impl Once {
             created_at.into(),
             KEPT.into(),
         ];
-        let done = tx.conn().execute_raw(tx.sql(sql, values)).await?;
+        let done = tx.writing().await?.execute_raw(tx.sql(sql, values)).await?;
         if done.rows_affected() == 0 {
             // Another call with this key was committed meanwhile: run again, and find it.
             return Err(Error::Unavailable {

@@ -202,7 +202,7 @@ impl Command for CreateKey {
             expires_at: *expires_at,
             revoked_at: None,
         };
-        insert_all(tx.conn(), vec![row.clone()], None).await?;
+        insert_all(tx.writing().await?, vec![row.clone()], None).await?;
         once.remember(tx, row.id.0).await?;
         let text = format!(
             "stint_{}_{}",
@@ -221,7 +221,7 @@ async fn add_person(tx: &Tx, workspace_id: WorkspaceId, name: &str) -> Result<Pe
         name: name.trim().to_owned(),
         created_at: tx.at(),
     };
-    insert_all(tx.conn(), vec![row.clone()], None).await?;
+    insert_all(tx.writing().await?, vec![row.clone()], None).await?;
     Ok(row.id)
 }
 
@@ -241,7 +241,7 @@ impl Command for RevokeKey {
         self.actor.authorize(Action::KeyManage)?;
         let sql = "UPDATE api_key SET revoked_at = ? WHERE id = ? AND workspace_id = ? AND revoked_at IS NULL";
         let values = [tx.at().into(), self.key.into(), self.actor.workspace.into()];
-        tx.conn().execute_raw(tx.sql(sql, values)).await?;
+        tx.writing().await?.execute_raw(tx.sql(sql, values)).await?;
         let found = visible(&self.actor)
             .filter(api_key::Column::Id.eq(self.key))
             .one(tx.conn())
@@ -296,7 +296,7 @@ impl Command for EnsureWorkspace {
             cursor_key: random_bytes(),
             created_at: tx.at(),
         };
-        insert_all(tx.conn(), vec![row.clone()], None).await?;
+        insert_all(tx.writing().await?, vec![row.clone()], None).await?;
         Ok((row, true))
     }
 }

@@ -127,7 +127,7 @@ impl Command for SetPrice {
             );
             return Err(Error::invalid("effectiveFrom", "CONFLICT", message));
         }
-        insert_all(tx.conn(), vec![row.clone()], None).await?;
+        insert_all(tx.writing().await?, vec![row.clone()], None).await?;
         once.remember(tx, row.id.0).await?;
         tx.signal(Signal::Prices(actor.workspace));
         Ok(row)

@@ -55,7 +55,7 @@ impl Command for PublishCoworker {
             };
             row.version = version.version;
             row.version_id = Some(version.id);
-            insert_all(tx.conn(), vec![version], None).await?;
+            insert_all(tx.writing().await?, vec![version], None).await?;
         }
         row.state = CoworkerState::Published;
         save(tx, row).await
@@ -108,6 +108,7 @@ async fn drop_waiting(tx: &Tx, actor: &Actor, coworker: CoworkerId) -> Result<()
         .filter(dispatch::Column::State.eq(DispatchState::Waiting))
         .all(tx.conn())
         .await?;
+    tx.settle(waiting.iter().map(|d| d.request_id)).await?;
     let requests = request::Entity::find()
         .filter(request::Column::Id.is_in(waiting.iter().map(|d| d.request_id)))
         .order_by_asc(request::Column::Id)
@@ -123,5 +124,6 @@ async fn drop_waiting(tx: &Tx, actor: &Actor, coworker: CoworkerId) -> Result<()
             drop_dispatch(tx, desk, actor, row.id, DropReason::NotPublished).await?;
         }
     }
-    Desk::save_all(tx, desks).await
+    desks.into_iter().for_each(|desk| drop(desk.save(tx)));
+    Ok(())
 }

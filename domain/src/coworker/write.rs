@@ -83,7 +83,7 @@ impl Command for CreateCoworker {
             created_at: now,
             updated_at: now,
         };
-        insert_all(tx.conn(), vec![row.clone()], None).await?;
+        insert_all(tx.writing().await?, vec![row.clone()], None).await?;
         once.remember(tx, row.id.0).await?;
         Ok(row)
     }
@@ -258,6 +258,8 @@ pub(super) async fn save(tx: &Tx, mut row: coworker::Model) -> Result<coworker::
         updated_at: ActiveValue::Set(updated_at),
         ..Default::default()
     };
-    coworker::Entity::update(change).exec(tx.conn()).await?;
+    coworker::Entity::update(change)
+        .exec(tx.writing().await?)
+        .await?;
     Ok(row)
 }

@@ -126,8 +126,8 @@ impl Command for Act {
         if let Some(finish) = ending {
             self.finish(tx, &mut log, &mut desk, finish).await?;
         }
-        desk.save(tx).await?;
-        let written = log.flush_in(tx, false).await?;
+        desk.save(tx);
+        let written = log.flush_in(tx, false);
         Ok((log, written))
     }
 }
@@ -171,7 +171,7 @@ impl Act {
             NoteVisibility::Public => Action::NotePublic,
             NoteVisibility::Private => Action::NotePrivate,
         })?;
-        let note = post(tx, desk, &self.actor, visibility, body).await?;
+        let note = post(tx, desk, &self.actor, visibility, body)?;
         log.stage(
             tx.at(),
             NotePosted {

@@ -93,6 +93,17 @@ impl Driver {
         self.log.state()
     }
 
+    /// Begins a run that has just started, on `request` as it was then.
+    ///
+    /// # Errors
+    /// As [`Driver::drive`].
+    pub(super) async fn start(&mut self, request: request::Model) -> Result<()> {
+        let context = Context::read(self.shared.store.read(), &self.log, &request).await;
+        // If it can't be read now, the first turn reads it.
+        self.context = context.ok();
+        self.drive().await
+    }
+
     /// Begins another attempt of a run that was taken over.
     ///
     /// # Errors

@@ -56,7 +56,7 @@ impl Command for EndRun {
                         "A system that is needed for this request stopped answering in the middle of a call, and it is \
                          not known whether the call took effect. Someone must look before it goes on. ({reason})"
                     );
-                    post(tx, &mut desk, &stint, NoteVisibility::Public, &text).await?;
+                    post(tx, &mut desk, &stint, NoteVisibility::Public, &text)?;
                     in_progress(now, &mut desk, &stint)?;
                 }
                 complete(now, &mut log, Outcome::Blocked, reason)?;
@@ -75,8 +75,8 @@ impl Command for EndRun {
                 ended(tx, &log, &mut desk, &stint)?;
             }
         }
-        desk.save(tx).await?;
-        let written = log.flush_in(tx, false).await?;
+        desk.save(tx);
+        let written = log.flush_in(tx, false);
         Ok((log, written))
     }
 }
@@ -109,7 +109,7 @@ pub(super) async fn fail(
         log.run().number,
         code.as_str()
     );
-    post(tx, desk, &stint, NoteVisibility::Private, &text).await?;
+    post(tx, desk, &stint, NoteVisibility::Private, &text)?;
     if current(log, desk) {
         in_progress(now, desk, &stint)?;
     }

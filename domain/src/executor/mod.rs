@@ -15,7 +15,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::{Millis, RunId};
+use entity::{Millis, RunId, request};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use sea_orm::DbBackend;
@@ -286,8 +286,13 @@ async fn claim(shared: &Arc<Shared>) -> Result<bool> {
         };
         let claimed = shared.store.write(claim).await?;
         let n = claimed.len();
-        for Claimed { log, config } in claimed {
-            spawn(shared, log, config, Begin::Started);
+        for Claimed {
+            log,
+            config,
+            request,
+        } in claimed
+        {
+            spawn(shared, log, config, Begin::Started(request));
         }
         if n < most {
             return Ok(false);
@@ -341,7 +346,8 @@ async fn reap(shared: &Arc<Shared>) -> Result<()> {
 
 /// How a run came to this worker.
 enum Begin {
-    Started,
+    /// It has just started, on the request as it was then.
+    Started(request::Model),
     TakenOver(Takeover),
 }
 
@@ -361,7 +367,7 @@ fn spawn(shared: &Arc<Shared>, log: Log, config: Config, begin: Begin) {
         let mut driver = Driver::new(shared.clone(), log, config, interrupt);
         let execute = async {
             match begin {
-                Begin::Started => driver.drive().await,
+                Begin::Started(request) => driver.start(request).await,
                 Begin::TakenOver(reason) => driver.take_over(reason).await,
             }
         };

@@ -118,26 +118,35 @@ pub async fn totals_of_requests<C: ConnectionTrait>(
         totals: Totals,
     }
     actor.authorize(Action::MetricsRead)?;
-    let select = runs::visible(actor).filter(run::Column::RequestId.is_in(requests.iter().copied()));
+    let select =
+        runs::visible(actor).filter(run::Column::RequestId.is_in(requests.iter().copied()));
     let rows = summed_up(select)
         .column(run::Column::RequestId)
         .group_by(run::Column::RequestId)
         .into_model::<Row>()
         .all(db)
         .await?;
-    Ok(rows.into_iter().map(|row| (row.request_id, row.totals)).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| (row.request_id, row.totals))
+        .collect())
 }
 
 fn summed_up(select: Select<run::Entity>) -> Select<run::Entity> {
     let counted = |statuses: &[RunStatus]| {
-        let is: Expr = Expr::case(run::Column::Status.is_in(statuses.iter().copied()), 1).finally(0).into();
+        let is: Expr = Expr::case(run::Column::Status.is_in(statuses.iter().copied()), 1)
+            .finally(0)
+            .into();
         whole(is.sum())
     };
     let summed = |column: run::Column| whole(column.into_expr().sum());
     select
         .select_only()
         .expr_as(run::Column::Id.into_expr().count(), "runs")
-        .expr_as(counted(&[RunStatus::Running, RunStatus::PausedForApproval]), "active")
+        .expr_as(
+            counted(&[RunStatus::Running, RunStatus::PausedForApproval]),
+            "active",
+        )
         .expr_as(counted(&[RunStatus::Completed]), "completed")
         .expr_as(counted(&[RunStatus::Failed]), "failed")
         .expr_as(summed(run::Column::TurnCount), "turns")

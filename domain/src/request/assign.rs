@@ -16,7 +16,7 @@ use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once;
-use crate::store::{Command, Tx, insert_all};
+use crate::store::{Command, Tx};
 
 /// Who can be assigned.
 #[derive(Clone, Debug, PartialEq)]
@@ -120,7 +120,7 @@ impl Command for AssignRequest {
             .await?;
             once.remember(tx, self.request.0).await?;
         }
-        desk.save(tx).await
+        Ok(desk.save(tx))
     }
 
     fn repeatable(&self) -> bool {
@@ -169,8 +169,7 @@ pub async fn assign(
                 coworker,
                 trigger,
                 Some(desk.request.assignment_epoch),
-            )
-            .await?;
+            )?;
         }
         return Ok(None);
     }
@@ -190,7 +189,7 @@ pub async fn assign(
         reason,
         created_at: now,
     };
-    insert_all(tx.conn(), vec![made.clone()], None).await?;
+    tx.draft(|draft| draft.assignments.push(made.clone()));
     desk.entry(
         now,
         actor,
@@ -210,8 +209,7 @@ pub async fn assign(
             coworker,
             trigger,
             Some(desk.request.assignment_epoch),
-        )
-        .await?;
+        )?;
     }
     Ok(Some(made))
 }
@@ -266,7 +264,7 @@ async fn supersede(tx: &Tx, desk: &mut Desk, actor: &Actor) -> Result<()> {
 ///
 /// # Errors
 /// What the database said.
-pub async fn dispatch(
+pub fn dispatch(
     tx: &Tx,
     desk: &mut Desk,
     actor: &Actor,
@@ -294,7 +292,7 @@ pub async fn dispatch(
         created_at: now,
         decided_at: (!published).then_some(now),
     };
-    insert_all(tx.conn(), vec![row.clone()], None).await?;
+    tx.draft(|draft| draft.dispatches.push(row.clone()));
     if published {
         tx.signal(Signal::Work);
     } else {
@@ -322,7 +320,8 @@ pub async fn drop_dispatch(
     let now = tx.at();
     let sql = "UPDATE dispatch SET state = 'DROPPED', drop_reason = ?, decided_at = ? WHERE id = ? AND state = 'WAITING'";
     let done = tx
-        .conn()
+        .writing()
+        .await?
         .execute_raw(tx.sql(sql, [reason.as_str().into(), now.into(), id.into()]))
         .await?;
     if done.rows_affected() == 1 {

@@ -110,14 +110,12 @@ impl Command for CreateRequest {
             resolved_at: None,
         };
         once.remember(tx, row.id.0).await?;
-        // The row comes before what refers to it; the entries and the assignment update it.
-        let mut desk = Desk::of(row);
+        let mut desk = Desk::new(row);
         desk.entry(now, actor, None, &TimelineData::RequestCreated)?;
-        let made = desk.insert(tx.conn()).await?;
-        let Some(to) = to else { return Ok(made) };
-        let mut desk = Desk::of(made);
-        assign(tx, &mut desk, &by, Some(&to), None, trigger).await?;
-        desk.save(tx).await
+        if let Some(to) = to {
+            assign(tx, &mut desk, &by, Some(&to), None, trigger).await?;
+        }
+        Ok(desk.save(tx))
     }
 
     fn repeatable(&self) -> bool {
@@ -148,7 +146,7 @@ async fn triage(tx: &Tx, actor: &Actor) -> Result<Option<Assignee>> {
 async fn take_number(tx: &Tx, actor: &Actor) -> Result<i64> {
     let sql = "UPDATE workspace SET last_request_number = last_request_number + 1 WHERE id = ? RETURNING last_request_number";
     let row = tx
-        .conn()
+        .writing_last()
         .query_one_raw(tx.sql(sql, [actor.workspace.into()]))
         .await?;
     let row = row.ok_or_else(|| Error::internal("the workspace is gone"))?;

@@ -4,20 +4,21 @@
 
 use entity::{ActorKind, Millis, RequestId, RequestStatus, RunId, request, request_event};
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QuerySelect, Value};
+use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::timeline::TimelineData;
 use crate::access::Actor;
 use crate::bus::Signal;
 use crate::error::{Error, Result};
-use crate::store::{Column, Tx, insert_all, update_all};
+use crate::store::Tx;
 
 /// A locked request, and what a command does to it.
 #[derive(Debug)]
 pub struct Desk {
     /// The row as it will be saved.
     pub request: request::Model,
+    is_new: bool,
     entries: Vec<request_event::Model>,
 }
 
@@ -27,6 +28,7 @@ impl Desk {
     /// # Errors
     /// [`Error::NotFound`].
     pub async fn lock(tx: &Tx, actor: &Actor, id: RequestId) -> Result<Self> {
+        tx.settle([id]).await?;
         let found = super::query::visible(actor)
             .filter(request::Column::Id.eq(id))
             // Only the lock that a change of the row itself needs: others may still refer to it.
@@ -36,10 +38,20 @@ impl Desk {
         Ok(Self::of(found.ok_or(Error::NotFound { what: "Request" })?))
     }
 
-    /// A request that the command has locked already, or has just made.
+    /// A request that the command has locked already.
     pub fn of(request: request::Model) -> Self {
         Self {
             request,
+            is_new: false,
+            entries: Vec::new(),
+        }
+    }
+
+    /// A request that the command makes.
+    pub fn new(request: request::Model) -> Self {
+        Self {
+            request,
+            is_new: true,
             entries: Vec::new(),
         }
     }
@@ -125,73 +137,25 @@ impl Desk {
         self.request.assignee_kind.zip(self.request.assignee_id)
     }
 
-    /// Writes the row and the new entries; the request's watchers are told after the commit.
-    ///
-    /// # Errors
-    /// What the database said.
-    pub async fn save(self, tx: &Tx) -> Result<request::Model> {
-        let request = self.request.clone();
-        Self::save_all(tx, vec![self]).await?;
-        Ok(request)
+    /// Hands the row and the new entries to the batch; the request's watchers are told after the commit.
+    pub fn save(self, tx: &Tx) -> request::Model {
+        let Self {
+            request,
+            is_new,
+            entries,
+        } = self;
+        tx.signal(Signal::Request {
+            request: request.id,
+            seq: request.last_seq,
+        });
+        tx.draft(|draft| {
+            if is_new {
+                draft.requests.push(request.clone());
+            } else {
+                draft.changed.insert(request.id, request.clone());
+            }
+            draft.entries.extend(entries);
+        });
+        request
     }
-
-    /// Writes several at once.
-    ///
-    /// # Errors
-    /// What the database said.
-    pub async fn save_all(tx: &Tx, desks: Vec<Self>) -> Result<()> {
-        let rows = desks.iter().map(|desk| values(&desk.request)).collect();
-        update_all(tx.conn(), "request", &COLUMNS, rows).await?;
-        let mut entries = Vec::new();
-        for desk in desks {
-            tx.signal(Signal::Request {
-                request: desk.request.id,
-                seq: desk.request.last_seq,
-            });
-            entries.extend(desk.entries);
-        }
-        insert_all(tx.conn(), entries, None).await
-    }
-
-    /// Inserts a request that the command has just made, with its entries.
-    ///
-    /// # Errors
-    /// What the database said.
-    pub async fn insert<C: ConnectionTrait>(self, conn: &C) -> Result<request::Model> {
-        let request = self.request.clone();
-        insert_all(conn, vec![self.request], None).await?;
-        insert_all(conn, self.entries, None).await?;
-        Ok(request)
-    }
-}
-
-/// What commands change of a request besides its texts.
-const COLUMNS: [Column; 11] = [
-    ("id", "uuid"),
-    ("status", "text"),
-    ("assignee_kind", "text"),
-    ("assignee_id", "uuid"),
-    ("assignment_epoch", "bigint"),
-    ("hop_count", "integer"),
-    ("needs_person", "boolean"),
-    ("last_seq", "bigint"),
-    ("updated_at", "bigint"),
-    ("resolved_at", "bigint"),
-    ("priority", "text"),
-];
-
-fn values(request: &request::Model) -> Vec<Value> {
-    vec![
-        request.id.into(),
-        request.status.as_str().into(),
-        request.assignee_kind.map(ActorKind::as_str).into(),
-        request.assignee_id.into(),
-        request.assignment_epoch.into(),
-        request.hop_count.into(),
-        request.needs_person.into(),
-        request.last_seq.into(),
-        request.updated_at.into(),
-        request.resolved_at.map(|at| at.0).into(),
-        request.priority.as_str().into(),
-    ]
 }

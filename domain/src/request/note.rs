@@ -14,7 +14,7 @@ use crate::access::{Action, Actor};
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once;
-use crate::store::{Command, Tx, insert_all};
+use crate::store::{Command, Tx};
 
 /// The most bytes of a note.
 pub const BODY: usize = 64 * 1024;
@@ -65,17 +65,17 @@ impl Command for CreateNote {
         let mentioned = mentioned(tx, actor, body).await?;
         let assignee = assignee(tx, actor, *request).await?;
         let mut desk = Desk::lock(tx, actor, *request).await?;
-        let made = post(tx, &mut desk, actor, *visibility, body).await?;
+        let made = post(tx, &mut desk, actor, *visibility, body)?;
         for coworker in &mentioned {
-            dispatch(tx, &mut desk, actor, coworker, Trigger::Mention, None).await?;
+            dispatch(tx, &mut desk, actor, coworker, Trigger::Mention, None)?;
         }
         if let Some(coworker) = assignee.filter(|c| answers(&desk, actor, *visibility, c)) {
             desk.set_status(tx.at(), actor, RequestStatus::InProgress)?;
             let epoch = Some(desk.request.assignment_epoch);
-            dispatch(tx, &mut desk, actor, &coworker, Trigger::Reply, epoch).await?;
+            dispatch(tx, &mut desk, actor, &coworker, Trigger::Reply, epoch)?;
         }
         once.remember(tx, made.id.0).await?;
-        desk.save(tx).await?;
+        desk.save(tx);
         Ok(made)
     }
 
@@ -149,7 +149,7 @@ async fn mentioned(tx: &Tx, actor: &Actor, body: &str) -> Result<Vec<coworker::M
 ///
 /// # Errors
 /// [`Error::Invalid`] for an empty or oversized text, else what the database said.
-pub async fn post(
+pub fn post(
     tx: &Tx,
     desk: &mut Desk,
     actor: &Actor,
@@ -169,7 +169,7 @@ pub async fn post(
         body: body.to_owned(),
         created_at: now,
     };
-    insert_all(tx.conn(), vec![row.clone()], None).await?;
+    tx.draft(|draft| draft.notes.push(row.clone()));
     desk.touch(actor);
     desk.entry(
         now,

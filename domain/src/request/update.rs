@@ -75,7 +75,7 @@ impl Command for UpdateRequest {
         if let Some(status) = status {
             desk.set_status(tx.at(), actor, *status)?;
         }
-        desk.save(tx).await
+        Ok(desk.save(tx))
     }
 
     fn repeatable(&self) -> bool {
@@ -98,7 +98,9 @@ async fn save_texts(tx: &Tx, row: &request::Model) -> Result<()> {
         labels: ActiveValue::Set(labels),
         ..Default::default()
     };
-    request::Entity::update(change).exec(tx.conn()).await?;
+    request::Entity::update(change)
+        .exec(tx.writing().await?)
+        .await?;
     Ok(())
 }
 

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::request::assign::{assign, drop_dispatch};
 use crate::request::desk::Desk;
 use crate::request::timeline::TimelineData;
-use crate::store::{Command, Tx, append, insert_all, update_all};
+use crate::store::{Append, Command, Tx};
 
 /// Starts runs: claims up to `most` waiting dispatches for a worker, each with its number, its row and
 /// its first event, in one transaction.
@@ -47,6 +47,8 @@ pub struct Claimed {
     pub log: Log,
     /// The pinned configuration.
     pub config: Config,
+    /// The request as the run found it.
+    pub request: request::Model,
 }
 
 impl Command for Claim {
@@ -99,7 +101,7 @@ impl Command for Claim {
         for (workspace, runs) in starting {
             claimed.extend(self.start(tx, workspace, runs, &mut desks).await?);
         }
-        Desk::save_all(tx, desks).await?;
+        desks.into_iter().for_each(|desk| drop(desk.save(tx)));
         Ok(claimed)
     }
 }
@@ -160,50 +162,37 @@ impl Claim {
                    last_started_at = CASE WHEN last_started_at > ? THEN last_started_at ELSE ? END \
                    WHERE id = ? RETURNING last_run_number, last_started_at";
         let row = tx
-            .conn()
+            .writing_last()
             .query_one_raw(tx.sql(sql, [n.into(), now.into(), now.into(), id.into()]))
             .await?;
         let row = row.ok_or_else(|| Error::internal("the workspace is gone"))?;
         let last: i64 = row.try_get("", "last_run_number")?;
         let started_at: Millis = row.try_get("", "last_started_at")?;
         let actor = Actor::stint(id);
-        let (mut claimed, mut rows, mut decided) = (Vec::new(), Vec::new(), Vec::new());
+        let mut claimed = Vec::with_capacity(ready.len());
         for (starting, number) in ready.iter().zip(last - n + 1..) {
             let desk = desk_of(desks, starting.dispatch.request_id)?;
-            let (log, config) = self.first_event(starting, desk, number, started_at, now)?;
-            desk.entry(
-                started_at,
-                &actor,
-                Some(log.run().id),
-                &TimelineData::RunStarted,
-            )?;
-            rows.push(log.run().clone());
-            decided.push(vec![
-                starting.dispatch.id.into(),
-                "STARTED".into(),
-                log.run().id.into(),
-                Some(started_at.0).into(),
-            ]);
-            claimed.push(Claimed { log, config });
-        }
-        insert_all(tx.conn(), rows, None).await?;
-        let columns = [
-            ("id", "uuid"),
-            ("state", "text"),
-            ("run_id", "uuid"),
-            ("decided_at", "bigint"),
-        ];
-        update_all(tx.conn(), "dispatch", &columns, decided).await?;
-        let taken: Vec<_> = claimed
-            .iter_mut()
-            .filter_map(|c| c.log.take(false))
-            .collect();
-        let appends: Vec<_> = taken.iter().map(|(append, _)| append).collect();
-        append::apply(tx.conn(), &appends).await?;
-        for (append, _) in &taken {
+            let (mut log, config) = self.first_event(starting, desk, number, started_at, now)?;
+            let run = log.run().clone();
+            desk.entry(started_at, &actor, Some(run.id), &TimelineData::RunStarted)?;
             tx.signal(Signal::Run {
-                run: append.run,
-                seq: append.head.last_seq,
+                run: run.id,
+                seq: log.last_seq(),
+            });
+            tx.draft(|draft| {
+                draft
+                    .started
+                    .push((starting.dispatch.id, run.id, started_at));
+                let append = log.take(false).map(|(append, _)| append);
+                draft.appends.extend(append.map(|a| Append {
+                    birth: Some(Box::new(run)),
+                    ..a
+                }));
+            });
+            claimed.push(Claimed {
+                log,
+                config,
+                request: desk.request.clone(),
             });
         }
         Ok(claimed)
@@ -338,6 +327,7 @@ async fn lock_coworkers(tx: &Tx, waiting: &[dispatch::Model]) -> Result<Vec<cowo
 
 async fn lock_requests(tx: &Tx, waiting: &[dispatch::Model]) -> Result<Vec<Desk>> {
     let ids: HashSet<RequestId> = waiting.iter().map(|d| d.request_id).collect();
+    tx.settle(ids.iter().copied()).await?;
     let rows = request::Entity::find()
         .filter(request::Column::Id.is_in(ids))
         .order_by_asc(request::Column::Id)

@@ -106,7 +106,7 @@ impl Command for TakeOver {
                 row.lease_until.map(|at| at.0).into(),
             ]
         });
-        update_all(tx.conn(), "run", &columns, rows.collect()).await?;
+        update_all(tx.writing().await?, "run", &columns, rows.collect()).await?;
         let ids: HashSet<CoworkerVersionId> = taken
             .iter()
             .map(|(row, _)| row.coworker_version_id)
@@ -153,7 +153,7 @@ impl Command for Renew {
             .filter(run::Column::Id.is_in(self.runs.iter().copied()))
             .filter(run::Column::LeaseOwner.eq(self.worker))
             .filter(run::Column::Status.eq(RunStatus::Running))
-            .exec_with_returning(tx.conn())
+            .exec_with_returning(tx.writing().await?)
             .await?;
         Ok((done.into_iter().map(|row| row.id).collect(), now))
     }
@@ -183,7 +183,7 @@ impl Command for HandBack {
             .filter(run::Column::Id.is_in(self.runs.iter().copied()))
             .filter(run::Column::LeaseOwner.eq(self.worker))
             .filter(run::Column::Status.eq(RunStatus::Running))
-            .exec(tx.conn())
+            .exec(tx.writing().await?)
             .await?;
         tx.signal(Signal::Work);
         Ok(())
@@ -204,7 +204,7 @@ impl Command for VoidLeases {
     async fn run(&self, tx: &Tx) -> Result<()> {
         let sql =
             "UPDATE run SET lease_until = 0 WHERE status = 'RUNNING' AND lease_until IS NOT NULL";
-        tx.conn().execute_raw(tx.sql(sql, [])).await?;
+        tx.writing().await?.execute_raw(tx.sql(sql, [])).await?;
         Ok(())
     }
 

@@ -16,7 +16,7 @@ use super::step::Steps;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::model::Usage;
-use crate::store::{Append, Applied, Projection, Store, Tx, append};
+use crate::store::{Append, Applied, Projection, Store, Tx};
 
 /// An event that stands in the log, with the step that it touched.
 #[derive(Clone, Debug)]
@@ -254,6 +254,7 @@ impl Log {
             }
         }
         let append = Append {
+            birth: None,
             run: self.run.id,
             lease_epoch: self.lease_epoch,
             fenced,
@@ -286,23 +287,15 @@ impl Log {
         })
     }
 
-    /// Writes what is staged within a command's transaction. The caller publishes what it gets
-    /// after the commit ([`Log::publish`]).
-    ///
-    /// # Errors
-    /// [`Error::Conflict`] with the code `FENCED` if the fence did not let it through: the command
-    /// must then be rolled back as a whole.
-    pub async fn flush_in(&mut self, tx: &Tx, fenced: bool) -> Result<Vec<Arc<Logged>>> {
+    /// Writes what is staged as part of a command: if the fence does not let it through, the command is
+    /// refused as a whole, with the code [`FENCED`]. The caller publishes what it gets after the commit
+    /// ([`Log::publish`]).
+    pub fn flush_in(&mut self, tx: &Tx, fenced: bool) -> Vec<Arc<Logged>> {
         let Some((append, staged)) = self.take(fenced) else {
-            return Ok(Vec::new());
+            return Vec::new();
         };
-        match append::apply(tx.conn(), &[&append]).await?.first() {
-            Some(Applied::Committed { request_seq }) => {
-                self.request_seq = self.request_seq.max(*request_seq);
-                Ok(staged)
-            }
-            Some(Applied::Lost) | None => Err(fenced_off()),
-        }
+        tx.draft(|draft| draft.appends.push(append));
+        staged
     }
 
     /// Hands what [`Log::flush_in`] wrote to the run's watchers, once it is committed.
@@ -314,7 +307,7 @@ impl Log {
 /// The code of a write that the fence did not let through.
 pub const FENCED: &str = "FENCED";
 
-fn fenced_off() -> Error {
+pub(crate) fn fenced_off() -> Error {
     Error::conflict(
         FENCED,
         "the run is not this worker's any more, or the request was assigned anew",

@@ -2,7 +2,7 @@
 
 use entity::{RunId, run};
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
 
 use super::event::{ActorRef, StopRequested};
 use super::log::Log;
@@ -66,15 +66,14 @@ impl Command for StopRun {
                 reason: reason.clone(),
             },
         )?;
-        log.flush_in(tx, false).await?;
+        log.flush_in(tx, false);
         tx.signal(Signal::Run {
             run: *run,
             seq: log.last_seq(),
         });
         tx.signal(Signal::Interrupt(*run));
         tx.signal(Signal::Work);
-        let row = run::Entity::find_by_id(*run).one(tx.conn()).await?;
-        row.ok_or(Error::NotFound { what: "Run" })
+        Ok(log.projection().onto(log.run().clone()))
     }
 
     fn repeatable(&self) -> bool {

@@ -1,20 +1,22 @@
 //! The hot door: events of runs, set-wise.
 
 use entity::{
-    EventId, FailureCode, Millis, Outcome, RunId, RunStatus, SummaryAuthor, prompt_part, run_event,
-    run_step, usage_ledger,
+    EventId, FailureCode, Millis, Outcome, RunId, RunStatus, SummaryAuthor, prompt_part, run,
+    run_event, run_step, usage_ledger,
 };
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, DbBackend, Value};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::rows::{Column, chunks, insert_all, values_cte};
 use super::tx::statement;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// One append to a run's log, with everything that follows from it.
 #[derive(Clone, Debug)]
 pub struct Append {
+    /// The row of a run that begins with this append.
+    pub birth: Option<Box<run::Model>>,
     /// The run.
     pub run: RunId,
     /// The lease under which it is written; none for what needs no lease (a person's stop).
@@ -96,6 +98,61 @@ pub struct Projection {
     pub unpriced_calls: i32,
     /// Calls without known usage.
     pub unknown_calls: i32,
+}
+
+impl Projection {
+    /// The run's row with this projection.
+    pub fn onto(self, row: run::Model) -> run::Model {
+        let Self {
+            status,
+            outcome,
+            failure_code,
+            end_of_run_rule,
+            reason,
+            summary,
+            summary_author,
+            stop_requested_at,
+            ended_at,
+            last_seq,
+            head_hash,
+            turn_count,
+            tool_call_count,
+            step_count,
+            input_tokens,
+            output_tokens,
+            cached_tokens,
+            reasoning_tokens,
+            cache_write_tokens,
+            cost_nano,
+            unpriced_calls,
+            unknown_calls,
+        } = self;
+        run::Model {
+            status,
+            outcome,
+            failure_code,
+            end_of_run_rule,
+            reason,
+            summary,
+            summary_author,
+            stop_requested_at,
+            ended_at,
+            last_seq,
+            head_hash,
+            turn_count,
+            tool_call_count,
+            step_count,
+            input_tokens,
+            output_tokens,
+            cached_tokens,
+            reasoning_tokens,
+            cache_write_tokens,
+            cost_nano,
+            unpriced_calls,
+            unknown_calls,
+            ..row
+        }
+    }
 }
 
 /// The columns of the conditional update's `VALUES`, with PostgreSQL's types: the first row is cast,
@@ -226,17 +283,38 @@ pub(crate) async fn apply<C: ConnectionTrait>(
 ) -> Result<Vec<Applied>> {
     let backend = conn.get_database_backend();
     let mut won: HashMap<RunId, i64> = HashMap::with_capacity(appends.len());
-    let mut left = appends;
-    for size in chunks(appends.len()) {
-        let (now, later) = left.split_at(size);
-        left = later;
+    let (births, grown): (Vec<&Append>, Vec<&Append>) =
+        appends.iter().partition(|a| a.birth.is_some());
+    let born = births.iter().filter_map(|a| {
+        a.birth
+            .as_ref()
+            .map(|row| a.head.clone().onto((**row).clone()))
+    });
+    insert_all(conn, born.collect(), None).await?;
+    won.extend(births.iter().map(|a| (a.run, 0)));
+    let mut seen = HashSet::new();
+    let mut left: Vec<&Append> = grown.into_iter().filter(|a| seen.insert(a.run)).collect();
+    let second = left.len() + births.len() < appends.len();
+    for size in chunks(left.len()) {
+        let later = left.split_off(size);
         let sql = update_sql(backend, size);
         let rows = conn
-            .query_all_raw(statement(backend, &sql, now.iter().flat_map(|a| values(a))))
+            .query_all_raw(statement(
+                backend,
+                &sql,
+                left.iter().flat_map(|a| values(a)),
+            ))
             .await?;
         for row in rows {
             won.insert(row.try_get("", "id")?, row.try_get("", "request_seq")?);
         }
+        left = later;
+    }
+    if second {
+        // Two appends of one run: which comes first is decided when each is run alone.
+        return Err(Error::Unavailable {
+            message: "two appends of one run do not go together".into(),
+        });
     }
     let winners = || appends.iter().filter(|a| won.contains_key(&a.run));
     insert_all(

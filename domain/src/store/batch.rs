@@ -12,11 +12,13 @@ use sea_orm::{
 };
 use tokio::sync::oneshot;
 
-use super::append::{Append, Applied, apply, stands};
-use super::tx::{Command, Tx};
-use crate::bus::{Bus, Signal};
+use super::append::{Append, Applied, stands};
+use super::draft::Draft;
+use super::tx::{After, Command, Tx};
+use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::error::{Error, Fault, Result};
+use crate::run::log::fenced_off;
 
 /// How often a job is run again after a failure that is known not to have been committed.
 const TRIES: u32 = 6;
@@ -222,16 +224,37 @@ impl Bench {
         }
     }
 
+    /// Runs the commands one after the other, then writes their drafts and all appends set-wise.
     async fn attempt(&self, jobs: &mut [Job]) -> Result<Vec<Verdict>, Failed> {
-        let before = |err: Error, fault| Failed::Before(err, fault);
         let tx = begin(&self.conn)
             .await
-            .map_err(|err| before(unreachable(&err), Fault::of(&err)))?;
-        let single = jobs.len() == 1;
+            .map_err(|err| before(Error::from_db(&err)))?;
+        let alone = jobs.len() == 1;
         let mut verdicts: Vec<Option<Verdict>> = jobs.iter().map(|_| None).collect();
+        let mut after = After {
+            conn: tx,
+            batch: Draft::default(),
+            signals: Vec::new(),
+        };
         let mut signals = Vec::new();
-
-        let appends: Vec<(usize, &Append)> = jobs
+        for (job, verdict) in jobs.iter_mut().zip(&mut verdicts) {
+            let Job::Command(command) = job else { continue };
+            let tx = Tx::new(after.conn, after.batch, self.clock.clone(), alone);
+            match command.run(&tx).await {
+                Ok(()) => after = tx.keep().await.map_err(before)?,
+                Err(err) => match tx.take_back().await.map_err(before)? {
+                    Some(kept) if err.is_refusal() => {
+                        after = kept;
+                        *verdict = Some(Verdict::Refused(err));
+                    }
+                    None if err.is_refusal() && alone => return Ok(vec![Verdict::Refused(err)]),
+                    Some(_) | None => return Err(before(err)),
+                },
+            }
+            signals.append(&mut after.signals);
+        }
+        let After { conn, batch, .. } = after;
+        let hot: Vec<(usize, &Append)> = jobs
             .iter()
             .enumerate()
             .filter_map(|(i, job)| match job {
@@ -239,83 +262,38 @@ impl Bench {
                 Job::Command(_) => None,
             })
             .collect();
-        if !appends.is_empty() {
-            let data: Vec<&Append> = appends.iter().map(|(_, a)| *a).collect();
-            let places: Vec<usize> = appends.iter().map(|(i, _)| *i).collect();
-            match apply(&tx, &data).await {
-                Ok(applied) => {
-                    places
-                        .into_iter()
-                        .zip(applied)
-                        .for_each(|(i, a)| verdicts[i] = Some(Verdict::Applied(a)));
-                }
-                Err(err) => {
-                    tx.rollback().await.ok();
-                    return Err(before(err.clone(), fault_of(&err)));
-                }
-            }
-        }
-
-        let mut conn = Some(tx);
-        for (job, verdict) in jobs.iter_mut().zip(&mut verdicts) {
-            let Job::Command(command) = job else { continue };
-            let Some(outer) = conn.take() else { break };
-            // Alone in its transaction a command needs no savepoint: a refusal rolls back everything.
-            let (inner, outer) = if single {
-                (outer, None)
-            } else {
-                match outer.begin().await {
-                    Ok(savepoint) => (savepoint, Some(outer)),
-                    Err(err) => return Err(before(unreachable(&err), Fault::of(&err))),
-                }
-            };
-            let tx = Tx::new(inner, self.clock.clone());
-            match command.run(&tx).await {
-                Ok(()) => {
-                    signals.append(&mut tx.signals.lock());
-                    *verdict = Some(Verdict::Done);
-                    conn = match outer {
-                        None => Some(tx.conn),
-                        Some(outer) => {
-                            tx.conn
-                                .commit()
-                                .await
-                                .map_err(|err| before(unreachable(&err), Fault::of(&err)))?;
-                            Some(outer)
-                        }
-                    };
-                }
-                Err(err)
-                    if err.is_refusal() || matches!(err, Error::Internal { .. }) && !single =>
-                {
-                    tx.conn
-                        .rollback()
-                        .await
-                        .map_err(|err| before(unreachable(&err), Fault::of(&err)))?;
-                    if matches!(err, Error::Internal { .. }) {
-                        return Err(before(err, Fault::Other));
-                    }
-                    *verdict = Some(Verdict::Refused(err));
-                    conn = outer;
-                }
-                Err(err) => {
-                    let fault = fault_of(&err);
-                    tx.conn.rollback().await.ok();
-                    return Err(before(err, fault));
-                }
-            }
-        }
-        if let Some(conn) = conn {
-            conn.commit()
+        let appends: Vec<&Append> = hot.iter().map(|(_, append)| *append).collect();
+        let (applied, lost) = batch.write(&conn, &appends).await.map_err(before)?;
+        if lost {
+            // The command that was fenced off must not stand: alone it is refused, in a batch each is
+            // run alone.
+            conn.rollback()
                 .await
-                .map_err(|err| commit_failed(self.conn.get_database_backend(), &err))?;
+                .map_err(|err| before(Error::from_db(&err)))?;
+            return if alone {
+                Ok(vec![Verdict::Refused(fenced_off())])
+            } else {
+                Err(before(fenced_off()))
+            };
         }
-        perform(&self.bus, signals);
+        for ((i, _), applied) in hot.iter().zip(applied) {
+            verdicts[*i] = Some(Verdict::Applied(applied));
+        }
+        let backend = self.conn.get_database_backend();
+        conn.commit()
+            .await
+            .map_err(|err| commit_failed(backend, &err))?;
+        signals.into_iter().for_each(|signal| self.bus.send(signal));
         Ok(verdicts
             .into_iter()
             .map(|v| v.unwrap_or(Verdict::Done))
             .collect())
     }
+}
+
+fn before(err: Error) -> Failed {
+    let fault = fault_of(&err);
+    Failed::Before(err, fault)
 }
 
 enum Resolved {
@@ -337,19 +315,9 @@ fn commit_failed(backend: DbBackend, err: &sea_orm::DbErr) -> Failed {
     }
 }
 
-fn perform(bus: &Bus, signals: Vec<Signal>) {
-    for signal in signals {
-        bus.send(signal);
-    }
-}
-
 fn pause(attempt: u32) -> Duration {
     let jitter = u64::from(crate::clock::random_id().as_bytes()[0]);
     Duration::from_millis((5 << attempt.min(6)) + jitter % (5 * u64::from(attempt)))
-}
-
-fn unreachable(err: &sea_orm::DbErr) -> Error {
-    Error::from_db(err)
 }
 
 fn fault_of(err: &Error) -> Fault {

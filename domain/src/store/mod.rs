@@ -12,6 +12,7 @@
 
 pub mod append;
 mod batch;
+mod draft;
 mod lane;
 mod open;
 mod partition;
@@ -31,7 +32,7 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use lane::Lanes;
-pub(crate) use rows::{Column, insert_all, update_all};
+pub(crate) use rows::{insert_all, update_all};
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]

@@ -1,12 +1,14 @@
 //! A transaction, and what runs in one.
 
 use std::future::Future;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use entity::Millis;
+use entity::{Millis, RequestId};
 use parking_lot::Mutex;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 use tokio::sync::OnceCell;
 
+use super::draft::Draft;
 use crate::bus::Signal;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -33,27 +35,129 @@ pub trait Command: Send + Sync + 'static {
     }
 }
 
-/// A transaction under way.
+/// A transaction under way, as one command sees it.
+///
+/// Rows that hang on a request go to the draft ([`Tx::draft`]) and are written set-wise with those of the
+/// other commands of the batch. All else is written at once, through [`Tx::writing`].
 pub struct Tx {
-    pub(super) conn: DatabaseTransaction,
-    pub(super) clock: Clock,
-    pub(super) signals: Mutex<Vec<Signal>>,
+    conn: DatabaseTransaction,
+    /// Opened by the first statement that writes, so that a refusal takes back only this command.
+    savepoint: OnceCell<DatabaseTransaction>,
+    /// Alone in its transaction a command needs no savepoint: a refusal rolls back everything.
+    alone: bool,
+    /// Wrote without a savepoint: if it fails all the same, the batch fails with it.
+    unguarded: AtomicBool,
+    /// What the commands before this one have left to write.
+    batch: tokio::sync::Mutex<Draft>,
+    own: Mutex<Draft>,
+    clock: Clock,
+    signals: Mutex<Vec<Signal>>,
     now: OnceCell<Millis>,
 }
 
+/// A transaction after one of its commands.
+pub(super) struct After {
+    pub(super) conn: DatabaseTransaction,
+    pub(super) batch: Draft,
+    pub(super) signals: Vec<Signal>,
+}
+
 impl Tx {
-    pub(super) fn new(conn: DatabaseTransaction, clock: Clock) -> Self {
+    pub(super) fn new(conn: DatabaseTransaction, batch: Draft, clock: Clock, alone: bool) -> Self {
         Self {
             conn,
+            savepoint: OnceCell::new(),
+            alone,
+            unguarded: AtomicBool::new(false),
+            batch: tokio::sync::Mutex::new(batch),
+            own: Mutex::default(),
             clock,
             signals: Mutex::default(),
             now: OnceCell::new(),
         }
     }
 
-    /// The connection; every query of a command goes through it.
+    /// Keeps what the command did.
+    pub(super) async fn keep(self) -> Result<After> {
+        if let Some(savepoint) = self.savepoint.into_inner() {
+            savepoint.commit().await?;
+        }
+        let mut batch = self.batch.into_inner();
+        batch.merge(self.own.into_inner());
+        Ok(After {
+            conn: self.conn,
+            batch,
+            signals: self.signals.into_inner(),
+        })
+    }
+
+    /// Takes back what the command did. `None` if that takes a rollback of the whole transaction.
+    pub(super) async fn take_back(self) -> Result<Option<After>> {
+        if let Some(savepoint) = self.savepoint.into_inner() {
+            savepoint.rollback().await?;
+        }
+        if self.alone || self.unguarded.into_inner() {
+            self.conn.rollback().await?;
+            return Ok(None);
+        }
+        Ok(Some(After {
+            conn: self.conn,
+            batch: self.batch.into_inner(),
+            signals: Vec::new(),
+        }))
+    }
+
+    /// The connection for reading; every query of a command goes through it.
     pub fn conn(&self) -> &DatabaseTransaction {
-        &self.conn
+        self.savepoint.get().unwrap_or(&self.conn)
+    }
+
+    /// The connection for writing.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] if the database does not answer.
+    pub async fn writing(&self) -> Result<&DatabaseTransaction> {
+        if self.alone {
+            return Ok(&self.conn);
+        }
+        Ok(self.savepoint.get_or_try_init(|| self.conn.begin()).await?)
+    }
+
+    /// The connection for a write after which the command does not refuse any more: it saves the
+    /// savepoint, which costs as much as the write. A command that fails all the same takes the batch
+    /// with it, and each is run alone.
+    pub fn writing_last(&self) -> &DatabaseTransaction {
+        if self.savepoint.get().is_none() {
+            self.unguarded.store(true, Ordering::Relaxed);
+        }
+        self.conn()
+    }
+
+    /// Adds rows that are written set-wise at the end of the batch.
+    pub(crate) fn draft<T>(&self, add: impl FnOnce(&mut Draft) -> T) -> T {
+        add(&mut self.own.lock())
+    }
+
+    /// Before a request is locked: writes what the commands before this one have left of it.
+    ///
+    /// # Errors
+    /// What the database said; [`Error::Unavailable`] if the batch must be taken apart.
+    pub(crate) async fn settle(&self, requests: impl IntoIterator<Item = RequestId>) -> Result<()> {
+        if self.alone {
+            return Ok(());
+        }
+        let mut batch = self.batch.lock().await;
+        if !requests.into_iter().any(|id| batch.touches(id)) {
+            return Ok(());
+        }
+        let apart = || Error::Unavailable {
+            message: "two commands of a batch do not go together".into(),
+        };
+        if self.savepoint.get().is_some() {
+            return Err(apart());
+        }
+        let (_, lost) = std::mem::take(&mut *batch).write(&self.conn, &[]).await?;
+        if lost { Err(apart()) } else { Ok(()) }
     }
 
     /// Which kind of database it is.
@@ -66,20 +170,13 @@ impl Tx {
     /// # Errors
     /// [`Error::Unavailable`] if the database does not answer.
     pub async fn now(&self) -> Result<Millis> {
-        self.now
-            .get_or_try_init(|| database_now(&self.conn, &self.clock))
-            .await
-            .copied()
+        let read = || database_now(&self.conn, &self.clock);
+        self.now.get_or_try_init(read).await.copied()
     }
 
     /// Now as this process knows it; for timestamps that decide nothing.
     pub fn at(&self) -> Millis {
         self.clock.now()
-    }
-
-    /// An SQL expression for the database's clock, for statements that decide by it.
-    pub fn now_sql(&self) -> String {
-        self.clock.sql(self.backend())
     }
 
     /// Announces something once the transaction is committed.
