@@ -1,0 +1,176 @@
+//! The command line: what can be said, and how it answers.
+//!
+//! Results go to stdout, everything about them (banners, hints, errors, logs) to stderr. An error is one
+//! sentence, `error: …`, and the exit code 1; what clap refuses has the code 2. Nothing is left half-done.
+
+mod demo;
+mod key;
+mod run;
+mod serve;
+mod style;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, bail};
+use api::config::{self, Common, CommonFlags, LogFormat};
+use clap::{Parser, Subcommand};
+use domain::store::Store;
+use entity::{WorkspaceId, workspace};
+use sea_orm::EntityTrait as _;
+use tracing_subscriber::EnvFilter;
+
+/// AI coworkers that work on requests, behind one GraphQL API.
+///
+/// Try it: `stint demo` shows a story of four runs, live, without a key or a server.
+/// Run it: `stint serve` starts the API and the worker on a local database.
+#[derive(Parser)]
+#[command(
+    name = "stint",
+    version,
+    propagate_version = true,
+    arg_required_else_help = true,
+    max_term_width = 100
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show a request that four runs resolve, live, on a fresh database with a scripted model
+    Demo(demo::Args),
+    /// Serve the API and execute runs
+    ///
+    /// The first start makes the database, a workspace in it, and an admin key, which is printed to stdout
+    /// this once. SIGINT and SIGTERM end it cleanly: runs are finished or handed back, streams are closed.
+    Serve(serve::Args),
+    /// Bring a database's schema up to date, and say what was done
+    Migrate(MigrateArgs),
+    /// Print the GraphQL schema, as SDL
+    Schema,
+    /// Make API keys
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Export and check the logs of runs
+    #[command(subcommand)]
+    Run(run::Command),
+}
+
+#[derive(clap::Args)]
+struct MigrateArgs {
+    #[command(flatten)]
+    common: CommonFlags,
+}
+
+/// Reads the arguments and does what they say.
+pub(crate) fn run() -> ExitCode {
+    let cli = Cli::parse();
+    match start(cli.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read the output has enough: `stint schema | head`.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Not `{:?}`: that would print a backtrace where RUST_BACKTRACE is set.
+            let style = style::ERROR;
+            let _ = writeln!(anstream::stderr(), "{style}error:{style:#} {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(command: Command) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("no thread can be started")?;
+    runtime.block_on(async {
+        match command {
+            Command::Demo(args) => demo::run(args).await,
+            Command::Serve(args) => serve::run(args).await,
+            Command::Migrate(args) => migrate(args).await,
+            Command::Schema => print(&api::graphql::sdl()),
+            Command::Key(command) => key::run(command).await,
+            Command::Run(command) => run::run(command).await,
+        }
+    })
+}
+
+async fn migrate(args: MigrateArgs) -> anyhow::Result<()> {
+    let common = config::common(&args.common)?;
+    log(&common, "warn")?;
+    let applied = domain::store::migrate(&common.database_url).await?;
+    let mut text: String = applied
+        .iter()
+        .map(|name| format!("applied {name}\n"))
+        .collect();
+    if applied.is_empty() {
+        text = "The schema is up to date.\n".to_owned();
+    }
+    print(&text)
+}
+
+/// Writes results to stdout.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = anstream::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
+}
+
+/// Says something about the work to stderr; nobody has to read it.
+fn say(text: std::fmt::Arguments<'_>) {
+    let _ = writeln!(anstream::stderr(), "{text}");
+}
+
+/// Starts logging to stderr.
+fn log(common: &Common, usual: &str) -> anyhow::Result<()> {
+    let wanted = common.log.as_deref().unwrap_or(usual);
+    let filter = EnvFilter::try_new(wanted).with_context(|| {
+        format!("--log (STINT_LOG, or log in the settings file) can't be {wanted:?}")
+    })?;
+    let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(ansi);
+    match common.log_format {
+        LogFormat::Text => lines.init(),
+        LogFormat::Json => lines.json().flatten_event(true).init(),
+    }
+    Ok(())
+}
+
+/// The workspace of this name, or the only one.
+async fn workspace(store: &Store, name: Option<&str>) -> anyhow::Result<WorkspaceId> {
+    let known = workspace::Entity::find().all(store.read()).await?;
+    let names = known
+        .iter()
+        .map(|one| one.name.as_str())
+        .collect::<Vec<_>>()
+        .join(", ");
+    match (name, known.as_slice()) {
+        (None, [only]) => Ok(only.id),
+        (None, []) => bail!("the database has no workspace yet; stint serve makes one"),
+        (None, _) => bail!("there are several workspaces ({names}); name one with --workspace"),
+        (Some(name), all) => match all.iter().find(|one| one.name == name) {
+            Some(found) => Ok(found.id),
+            None => bail!("there is no workspace {name:?}; there is {names}"),
+        },
+    }
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<std::io::Error>();
+    io.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,89 @@
+//! `stint serve`.
+
+use std::time::Instant;
+
+use api::App;
+use api::config::{self, CommonFlags, Role, ServerFlags, Settings};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{print, say, style};
+
+#[derive(clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    server: ServerFlags,
+    #[command(flatten)]
+    common: CommonFlags,
+}
+
+pub(super) async fn run(args: Args) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    let (common, settings) = config::server(&args.common, &args.server)?;
+    super::log(&common, "info,sea_orm_migration=warn")?;
+    let app = App::start(settings.clone()).await?;
+    if let Some(key) = app.first_key() {
+        say(format_args!(
+            "First start: this admin key is shown only now."
+        ));
+        print(&format!("{key}\n"))?;
+    }
+    banner(&app, &settings, begun);
+    until_stopped(app).await
+}
+
+fn banner(app: &App, settings: &Settings, begun: Instant) {
+    let (strong, faint) = (style::STRONG, style::FAINT);
+    say(format_args!(
+        "{strong}Stint {}{strong:#}",
+        env!("CARGO_PKG_VERSION")
+    ));
+    let address = app.address();
+    match settings.role {
+        Role::All | Role::Api => say(format_args!(
+            "  API       {strong}http://{address}/graphql{strong:#}"
+        )),
+        Role::Worker => say(format_args!("  Health    http://{address}/readyz")),
+    }
+    say(format_args!(
+        "  Database  {}",
+        domain::store::describe(&settings.database_url)
+    ));
+    match settings.role {
+        Role::All | Role::Worker => say(format_args!(
+            "  Worker    {} runs at once",
+            settings.worker.slots
+        )),
+        Role::Api => say(format_args!(
+            "  Worker    {faint}none in this process{faint:#}"
+        )),
+    }
+    say(format_args!(
+        "{faint}Ready after {} ms. Ctrl-C stops it.{faint:#}",
+        begun.elapsed().as_millis()
+    ));
+}
+
+/// Serves until SIGINT or SIGTERM, then ends cleanly; a second signal ends it at once.
+pub(super) async fn until_stopped(mut app: App) -> anyhow::Result<()> {
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
+    let mut signalled = async move || {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    tokio::select! {
+        () = signalled() => {}
+        failed = app.failed() => return Err(failed),
+    }
+    say(format_args!(
+        "Stopping: runs are finished or handed back. Once more stops at once."
+    ));
+    tokio::select! {
+        () = app.stop() => Ok(()),
+        () = signalled() => std::process::exit(130),
+    }
+}

@@ -1,0 +1,354 @@
+//! Settings: by flag, by `STINT_*` variable, or from a TOML file; the first that names one wins, then the
+//! default. A key that the file has and Stint does not know is an error, because a typo must not be
+//! silent; an unknown variable is none, because orchestrators set their own (`STINT_PORT=tcp://…`).
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use domain::clock::Clock;
+use domain::executor::Options;
+use serde::Deserialize;
+
+/// What a server does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// API and worker in one process
+    #[default]
+    All,
+    /// Only the API
+    Api,
+    /// Only the worker that executes runs
+    Worker,
+}
+
+impl Role {
+    /// Whether runs are executed.
+    pub const fn works(self) -> bool {
+        matches!(self, Self::All | Self::Worker)
+    }
+
+    /// Whether the API is served.
+    pub const fn serves(self) -> bool {
+        matches!(self, Self::All | Self::Api)
+    }
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people
+    #[default]
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// The flags of every command that touches a database.
+#[derive(Args, Clone, Debug, Default)]
+pub struct CommonFlags {
+    /// The database: a file (sqlite://stint.db) or a server (postgres://user:password@host/name)
+    /// [default: sqlite://stint.db]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STINT_DATABASE_URL",
+        hide_env_values = true
+    )]
+    pub database_url: Option<String>,
+    /// A TOML file with settings; its keys are the flags' names with _ for -
+    #[arg(long, value_name = "FILE", env = "STINT_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// What to log: error, warn, info, debug or trace, also by module (info,domain=debug)
+    /// [default: info for serve, else warn]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        env = "STINT_LOG",
+        help_heading = "Logging"
+    )]
+    pub log: Option<String>,
+    /// How to write logs [default: text]
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        env = "STINT_LOG_FORMAT",
+        help_heading = "Logging"
+    )]
+    pub log_format: Option<LogFormat>,
+}
+
+/// The flags of a server.
+#[derive(Args, Clone, Debug, Default)]
+pub struct ServerFlags {
+    /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR:PORT", env = "STINT_LISTEN")]
+    pub listen: Option<String>,
+    /// What this process does [default: all]
+    #[arg(long, env = "STINT_ROLE")]
+    pub role: Option<Role>,
+    /// How many runs the worker executes at once [default: 64]
+    #[arg(long, value_name = "N", env = "STINT_SLOTS")]
+    pub slots: Option<u32>,
+    /// Where people see a request, for Request.url: an address with a place for its number, such as
+    /// https://desk.example.com/requests/{number}
+    #[arg(long, value_name = "URL", env = "STINT_UI_URL")]
+    pub ui_url: Option<String>,
+    /// An origin whose pages may use the API from a browser, such as https://desk.example.com;
+    /// repeat it, or separate several by commas
+    #[arg(
+        long,
+        value_name = "ORIGIN",
+        env = "STINT_ALLOW_ORIGIN",
+        value_delimiter = ','
+    )]
+    pub allow_origin: Option<Vec<String>>,
+    /// For how long a worker owns a run without a sign of life [default: 15s]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "STINT_LEASE",
+        help_heading = "Leases"
+    )]
+    pub lease: Option<String>,
+    /// How often a worker renews its leases; at most half a lease [default: 5s]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "STINT_RENEW",
+        help_heading = "Leases"
+    )]
+    pub renew: Option<String>,
+    /// How often runs of dead workers are looked for [default: 5s]
+    #[arg(long, value_name = "TIME", env = "STINT_REAP", help_heading = "Leases")]
+    pub reap: Option<String>,
+    /// Let playbooks kill the process; for tests of crashes
+    #[arg(long, env = "STINT_ALLOW_ABORTS", hide = true)]
+    pub allow_aborts: bool,
+}
+
+/// The file's keys.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    database_url: Option<String>,
+    log: Option<String>,
+    log_format: Option<LogFormat>,
+    listen: Option<String>,
+    role: Option<Role>,
+    slots: Option<u32>,
+    ui_url: Option<String>,
+    allow_origin: Option<Vec<String>>,
+    lease: Option<String>,
+    renew: Option<String>,
+    reap: Option<String>,
+}
+
+/// What every command that touches a database needs.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// The database.
+    pub database_url: String,
+    /// What to log, if it was said.
+    pub log: Option<String>,
+    /// How to log.
+    pub log_format: LogFormat,
+}
+
+/// Everything that a server needs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The database.
+    pub database_url: String,
+    /// The address to listen on.
+    pub listen: String,
+    /// What the process does.
+    pub role: Role,
+    /// A request's address for people, with `{number}` in it.
+    pub ui_url: Option<String>,
+    /// Origins whose pages may use the API.
+    pub origins: Vec<String>,
+    /// How the worker works: its slots, its leases.
+    pub worker: Options,
+    /// How long a key is taken as valid without asking the database again.
+    pub key_life: Duration,
+    /// How patient sockets are.
+    pub patience: crate::ws::Patience,
+    /// Where time comes from.
+    pub clock: Clock,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            database_url: "sqlite://stint.db".to_owned(),
+            listen: "127.0.0.1:8080".to_owned(),
+            role: Role::All,
+            ui_url: None,
+            origins: Vec::new(),
+            worker: Options::default(),
+            key_life: crate::auth::LIFE,
+            patience: crate::ws::Patience::default(),
+            clock: Clock::system(),
+        }
+    }
+}
+
+/// Settles the settings that all commands share.
+///
+/// # Errors
+/// One sentence that names the file, the key and what is wrong with it.
+pub fn common(flags: &CommonFlags) -> anyhow::Result<Common> {
+    Ok(settle_common(flags, &read(flags.config.as_deref())?))
+}
+
+/// Settles all settings of a server.
+///
+/// # Errors
+/// One sentence that names the setting, its value and the remedy.
+pub fn server(common: &CommonFlags, flags: &ServerFlags) -> anyhow::Result<(Common, Settings)> {
+    let file = read(common.config.as_deref())?;
+    let common = settle_common(common, &file);
+    let usual = Settings::default();
+    let time = |flag: &Option<String>, file: &Option<String>, name, usual| match flag
+        .as_ref()
+        .or(file.as_ref())
+    {
+        Some(text) => parse_time(text).with_context(|| setting(name, text)),
+        None => Ok(usual),
+    };
+    let worker = Options {
+        slots: flags
+            .slots
+            .or(file.slots)
+            .map_or(usual.worker.slots, |slots| slots as usize),
+        lease: time(&flags.lease, &file.lease, "lease", usual.worker.lease)?,
+        renew: time(&flags.renew, &file.renew, "renew", usual.worker.renew)?,
+        reap: time(&flags.reap, &file.reap, "reap", usual.worker.reap)?,
+        aborts: flags.allow_aborts,
+        ..usual.worker
+    };
+    let settings = Settings {
+        database_url: common.database_url.clone(),
+        listen: flags.listen.clone().or(file.listen).unwrap_or(usual.listen),
+        role: flags.role.or(file.role).unwrap_or_default(),
+        ui_url: flags.ui_url.clone().or(file.ui_url),
+        origins: flags
+            .allow_origin
+            .clone()
+            .or(file.allow_origin)
+            .unwrap_or_default(),
+        worker,
+        ..usual
+    };
+    check(&settings)?;
+    Ok((common, settings))
+}
+
+fn settle_common(flags: &CommonFlags, file: &File) -> Common {
+    Common {
+        database_url: flags
+            .database_url
+            .clone()
+            .or_else(|| file.database_url.clone())
+            .unwrap_or_else(|| Settings::default().database_url),
+        log: flags.log.clone().or_else(|| file.log.clone()),
+        log_format: flags.log_format.or(file.log_format).unwrap_or_default(),
+    }
+}
+
+fn read(path: Option<&Path>) -> anyhow::Result<File> {
+    let Some(path) = path else {
+        return Ok(File::default());
+    };
+    let unusable = || format!("the settings file {} can't be used", path.display());
+    let text = std::fs::read_to_string(path).with_context(unusable)?;
+    config::Config::builder()
+        .add_source(config::File::from_str(&text, config::FileFormat::Toml))
+        .build()
+        .and_then(config::Config::try_deserialize)
+        .with_context(unusable)
+}
+
+fn check(settings: &Settings) -> anyhow::Result<()> {
+    let port = settings
+        .listen
+        .rsplit_once(':')
+        .map(|(host, port)| (host, port.parse::<u16>()));
+    if !matches!(port, Some((host, Ok(_))) if !host.is_empty()) {
+        bail!(
+            "{}: it is an address and a port, such as 127.0.0.1:8080",
+            setting("listen", &settings.listen)
+        );
+    }
+    if settings.worker.slots == 0 {
+        bail!(
+            "{}: a worker executes at least one run at once; for none, use --role api",
+            setting("slots", "0")
+        );
+    }
+    if let Some(url) = &settings.ui_url
+        && (!url.contains("{number}") || !url.contains("://"))
+    {
+        bail!(
+            "{}: it is an address with {{number}} in it",
+            setting("ui-url", url)
+        );
+    }
+    for origin in &settings.origins {
+        let parts = origin
+            .split_once("://")
+            .map(|(scheme, host)| (matches!(scheme, "http" | "https"), host));
+        if !matches!(parts, Some((true, host)) if !host.is_empty() && !host.contains(['/', '*'])) {
+            bail!(
+                "{}: an origin is a scheme and a host without a path, such as https://desk.example.com",
+                setting("allow-origin", origin)
+            );
+        }
+    }
+    if settings.worker.renew * 2 > settings.worker.lease {
+        bail!(
+            "{}: leases of {:?} must be renewed at least twice in their time",
+            setting("renew", &format!("{:?}", settings.worker.renew)),
+            settings.worker.lease
+        );
+    }
+    Ok(())
+}
+
+/// A setting by the names that it may have come under.
+fn setting(name: &str, value: &str) -> String {
+    let word = name.replace('-', "_");
+    format!(
+        "--{name} (STINT_{}, or {word} in the settings file) can't be {value:?}",
+        word.to_uppercase()
+    )
+}
+
+/// Reads `500ms`, `15s`, `2m`.
+fn parse_time(text: &str) -> anyhow::Result<Duration> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let milliseconds = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        _ => bail!("a time is a number with its unit, such as 500ms, 15s or 2m"),
+    };
+    match number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(milliseconds))
+    {
+        Some(time) if (10..=3_600_000).contains(&time) => Ok(Duration::from_millis(time)),
+        Some(_) | None => bail!("it is between 10ms and 60m"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

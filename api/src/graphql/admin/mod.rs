@@ -1,0 +1,158 @@
+//! Administration: the caller, the workspace, API keys, prices.
+
+mod mutation;
+mod query;
+
+use async_graphql::{Context, ID, Object};
+use entity::{api_key, model_price, workspace};
+
+pub use mutation::AdminMutation;
+pub use query::{AdminQuery, Viewer};
+
+use super::actor::{self, Actor, System, Workflow};
+use super::error::Result;
+use super::kind::Role;
+use super::node;
+use super::page::connection;
+use super::scalar::{DateTime, Decimal};
+
+/// A tenant.
+pub struct Workspace(pub workspace::Model);
+
+/// A tenant: people, coworkers, requests and runs belong to exactly one.
+#[Object]
+impl Workspace {
+    /// The global id.
+    pub(crate) async fn id(&self) -> ID {
+        node::global(self.0.id)
+    }
+
+    /// Its name.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
+    }
+}
+
+/// A credential.
+pub struct ApiKey(pub api_key::Model);
+
+impl From<api_key::Model> for ApiKey {
+    fn from(row: api_key::Model) -> Self {
+        Self(row)
+    }
+}
+
+connection! {
+    "A page of API keys."
+    ApiKeyConnection,
+    "An API key in a list."
+    ApiKeyEdge of ApiKey,
+    edges: "The API keys of this page with their cursors.",
+    nodes: "The API keys of this page.",
+    total: "How many API keys the whole list has. Counted only when asked for.",
+    cursor: "Its place in this list, for `after` and `before`.",
+    node: "The API key.",
+}
+
+/// A credential. Its secret is never stored and never shown again.
+#[Object]
+impl ApiKey {
+    /// The global id.
+    pub(crate) async fn id(&self) -> ID {
+        node::global(self.0.id)
+    }
+
+    /// What it is called.
+    async fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// What it may do.
+    async fn role(&self) -> Role {
+        self.0.role.into()
+    }
+
+    /// For whom it acts.
+    async fn actor(&self, ctx: &Context<'_>) -> Result<Actor> {
+        Ok(match (self.0.principal_kind, self.0.person_id) {
+            (kind, Some(person)) => actor::named(ctx, kind, person.0).await?,
+            (entity::ActorKind::Workflow, None) => Workflow(self.0.clone()).into(),
+            (
+                entity::ActorKind::System | entity::ActorKind::Person | entity::ActorKind::Coworker,
+                None,
+            ) => System(Some(self.0.clone())).into(),
+        })
+    }
+
+    /// When it was made.
+    async fn created_at(&self) -> DateTime {
+        DateTime(self.0.created_at)
+    }
+
+    /// When it ends by itself; null: never.
+    async fn expires_at(&self) -> Option<DateTime> {
+        self.0.expires_at.map(DateTime)
+    }
+
+    /// When it was revoked; null: it was not.
+    async fn revoked_at(&self) -> Option<DateTime> {
+        self.0.revoked_at.map(DateTime)
+    }
+}
+
+/// What a model costs from a moment on.
+pub struct ModelPrice(pub model_price::Model);
+
+/// What a model costs from a moment on. Rows are added, never changed.
+#[Object]
+impl ModelPrice {
+    /// The global id.
+    pub(crate) async fn id(&self) -> ID {
+        node::global(self.0.id)
+    }
+
+    /// The model, as prices and metrics name it: `scripted`.
+    async fn model(&self) -> &str {
+        &self.0.model
+    }
+
+    /// From when on it holds.
+    async fn effective_from(&self) -> DateTime {
+        DateTime(self.0.effective_from)
+    }
+
+    /// USD per million uncached input tokens.
+    async fn input(&self) -> Decimal {
+        Decimal(self.0.input)
+    }
+
+    /// USD per million input tokens read from a cache.
+    async fn cache_read(&self) -> Decimal {
+        Decimal(self.0.cache_read)
+    }
+
+    /// USD per million input tokens written to a short-lived cache.
+    async fn cache_write_short(&self) -> Decimal {
+        Decimal(self.0.cache_write_short)
+    }
+
+    /// USD per million input tokens written to a long-lived cache.
+    async fn cache_write_long(&self) -> Decimal {
+        Decimal(self.0.cache_write_long)
+    }
+
+    /// USD per million output tokens.
+    async fn output(&self) -> Decimal {
+        Decimal(self.0.output)
+    }
+
+    /// Where the figures come from.
+    async fn source(&self) -> &str {
+        &self.0.source
+    }
+}

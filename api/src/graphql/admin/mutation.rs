@@ -1,0 +1,250 @@
+//! Changing API keys and prices.
+
+use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use domain::key::{CreateKey, Holder, RevokeKey};
+use domain::price::SetPrice;
+use entity::{Millis, ModelPriceId, PersonId, model_price};
+
+use super::{ApiKey, ModelPrice};
+use crate::graphql::context::ContextExt as _;
+use crate::graphql::error::{Result, UserError, settle};
+use crate::graphql::kind::{ActorKind, Role};
+use crate::graphql::node;
+use crate::graphql::scalar::{DateTime, DateTimeOrDuration, Decimal, storable};
+
+/// What API key to make.
+#[derive(InputObject, Clone, Debug)]
+pub struct ApiKeyCreateInput {
+    /// What it is called, at most 100 characters. A workflow or system is known by it.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// For whom it acts: PERSON, WORKFLOW or SYSTEM. Requests made with it have the source EMPLOYEE, WORKFLOW or SYSTEM.
+    #[graphql(default_with = "ActorKind::Person")]
+    pub kind: ActorKind,
+    /// The global id of the person for whom it acts; without it, a key of the kind PERSON makes a new person of its own name.
+    pub person_id: Option<ID>,
+    /// When it ends by itself; never without it.
+    pub expires_at: Option<DateTimeOrDuration>,
+    /// The same key with the same input returns the API key already made, without its text, for 24 hours; with other input it is refused.
+    pub idempotency_key: Option<String>,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+/// What became of `apiKeyCreate`.
+#[derive(SimpleObject)]
+pub struct ApiKeyCreatePayload {
+    /// The API key; null if it was refused.
+    pub api_key: Option<ApiKey>,
+    /// The key's text, to be sent as `Authorization: Bearer …`. It is shown this once; null if the key was made by an earlier call.
+    pub secret: Option<String>,
+    /// Why it was refused; empty if it was not.
+    pub user_errors: Vec<UserError>,
+    /// As it was sent.
+    pub client_mutation_id: Option<String>,
+}
+
+/// What API key to revoke.
+#[derive(InputObject, Clone, Debug)]
+pub struct ApiKeyRevokeInput {
+    /// The API key's global id.
+    pub id: ID,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+/// What became of `apiKeyRevoke`.
+#[derive(SimpleObject)]
+pub struct ApiKeyRevokePayload {
+    /// The API key as it is now; null if it was refused.
+    pub api_key: Option<ApiKey>,
+    /// Why it was refused; empty if it was not.
+    pub user_errors: Vec<UserError>,
+    /// As it was sent.
+    pub client_mutation_id: Option<String>,
+}
+
+/// What a model shall cost from a moment on.
+#[derive(InputObject, Clone, Debug)]
+pub struct ModelPriceSetInput {
+    /// The model, as prices and metrics name it: `scripted`.
+    pub model: String,
+    /// From when on it holds; now without it.
+    pub effective_from: Option<DateTime>,
+    /// USD per million uncached input tokens.
+    pub input: Decimal,
+    /// USD per million input tokens read from a cache; without it as `input`.
+    pub cache_read: Option<Decimal>,
+    /// USD per million input tokens written to a short-lived cache; without it as `input`.
+    pub cache_write_short: Option<Decimal>,
+    /// USD per million input tokens written to a long-lived cache; without it as `input`.
+    pub cache_write_long: Option<Decimal>,
+    /// USD per million output tokens.
+    pub output: Decimal,
+    /// Where the figures come from, at most 200 characters.
+    #[graphql(default)]
+    pub source: String,
+    /// The same key with the same input returns the row already made, for 24 hours; with other input it is refused.
+    pub idempotency_key: Option<String>,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+/// What became of `modelPriceSet`.
+#[derive(SimpleObject)]
+pub struct ModelPriceSetPayload {
+    /// The price row; null if it was refused.
+    pub model_price: Option<ModelPrice>,
+    /// Why it was refused; empty if it was not.
+    pub user_errors: Vec<UserError>,
+    /// As it was sent.
+    pub client_mutation_id: Option<String>,
+}
+
+/// Changing API keys and prices.
+#[derive(Default)]
+pub struct AdminMutation;
+
+#[Object]
+impl AdminMutation {
+    /// Makes an API key. The answer holds the key's text, the only time that it is ever shown.
+    async fn api_key_create(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to make.")] input: ApiKeyCreateInput,
+    ) -> Result<ApiKeyCreatePayload> {
+        let ApiKeyCreateInput {
+            name,
+            role,
+            kind,
+            person_id,
+            expires_at,
+            idempotency_key,
+            client_mutation_id,
+        } = input;
+        let answer = async {
+            let person = person_id
+                .as_ref()
+                .map(|id| node::parse_field(id, "personId"))
+                .transpose()?;
+            let now = ctx.store().now();
+            let expires_at = expires_at
+                .map(|at| storable(at.resolve(now), "expiresAt"))
+                .transpose()?;
+            let holder = holder(kind, person, &name)?;
+            let actor = ctx.actor().clone();
+            let command = CreateKey {
+                actor,
+                name,
+                role: role.into(),
+                holder,
+                expires_at,
+                idempotency_key,
+            };
+            ctx.store().write(command).await
+        };
+        let (made, user_errors) = settle(answer.await)?;
+        let (api_key, text) = made.unzip();
+        Ok(ApiKeyCreatePayload {
+            api_key: api_key.map(ApiKey),
+            secret: text.flatten().map(|text| text.reveal().to_owned()),
+            user_errors,
+            client_mutation_id,
+        })
+    }
+
+    /// Revokes an API key for good. Streams that it opened end within a minute.
+    async fn api_key_revoke(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to revoke.")] input: ApiKeyRevokeInput,
+    ) -> Result<ApiKeyRevokePayload> {
+        let ApiKeyRevokeInput {
+            id,
+            client_mutation_id,
+        } = input;
+        let answer = async {
+            let (actor, key) = (ctx.actor().clone(), node::parse(&id)?);
+            ctx.store().write(RevokeKey { actor, key }).await
+        };
+        let (row, user_errors) = settle(answer.await)?;
+        Ok(ApiKeyRevokePayload {
+            api_key: row.map(ApiKey),
+            user_errors,
+            client_mutation_id,
+        })
+    }
+
+    /// Adds a price row for a model. Calls already made keep the price that was in force when they were made.
+    async fn model_price_set(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The price.")] input: ModelPriceSetInput,
+    ) -> Result<ModelPriceSetPayload> {
+        let ModelPriceSetInput {
+            model,
+            effective_from,
+            input,
+            cache_read,
+            cache_write_short,
+            cache_write_long,
+            output,
+            source,
+            idempotency_key,
+            client_mutation_id,
+        } = input;
+        let answer = async {
+            let effective_from = effective_from
+                .map(|at| storable(at.0, "effectiveFrom"))
+                .transpose()?;
+            let actor = ctx.actor().clone();
+            // The command fills in what is left open here: the id, the time of making, and from when on it holds.
+            let price = model_price::Model {
+                id: ModelPriceId(uuid::Uuid::nil()),
+                workspace_id: actor.workspace,
+                model,
+                effective_from: effective_from.unwrap_or(Millis(0)),
+                input: input.0,
+                cache_read: cache_read.unwrap_or(input).0,
+                cache_write_short: cache_write_short.unwrap_or(input).0,
+                cache_write_long: cache_write_long.unwrap_or(input).0,
+                output: output.0,
+                source,
+                created_at: Millis(0),
+            };
+            ctx.store()
+                .write(SetPrice {
+                    actor,
+                    price,
+                    idempotency_key,
+                })
+                .await
+        };
+        let (row, user_errors) = settle(answer.await)?;
+        Ok(ModelPriceSetPayload {
+            model_price: row.map(ModelPrice),
+            user_errors,
+            client_mutation_id,
+        })
+    }
+}
+
+fn holder(kind: ActorKind, person: Option<PersonId>, name: &str) -> domain::Result<Holder> {
+    match (kind, person) {
+        (ActorKind::Person, Some(person)) => Ok(Holder::Person(person)),
+        (ActorKind::Person, None) => Ok(Holder::NewPerson(name.to_owned())),
+        (ActorKind::Workflow, None) => Ok(Holder::Workflow(name.to_owned())),
+        (ActorKind::System, None) => Ok(Holder::System(name.to_owned())),
+        (ActorKind::Workflow | ActorKind::System, Some(_)) => Err(domain::Error::invalid(
+            "personId",
+            "INVALID",
+            "only a key of the kind PERSON takes a `personId`",
+        )),
+        (ActorKind::Coworker, _) => Err(domain::Error::invalid(
+            "kind",
+            "INVALID",
+            "coworkers have no keys; give PERSON, WORKFLOW or SYSTEM",
+        )),
+    }
+}

@@ -1,0 +1,179 @@
+//! What a coworker is made of, as the contract shows it.
+
+use async_graphql::{Object, SimpleObject};
+use domain::coworker::Config;
+use domain::coworker::config::{EndOfRun, Goal, Identity, Limits, OutOfScope};
+use domain::model::ModelConfig;
+
+use crate::graphql::kind::RequestStatus;
+use crate::graphql::scalar::{Decimal, Duration, Int64};
+
+/// All that makes a coworker behave as it does.
+pub struct CoworkerConfig(pub Config);
+
+/// All that makes a coworker behave as it does.
+#[Object]
+impl CoworkerConfig {
+    /// Who it is: what it is asked to do, and what not. Requests are routed by it.
+    async fn identity(&self) -> CoworkerIdentity {
+        self.0.identity.clone().into()
+    }
+
+    /// How it speaks and behaves.
+    async fn soul(&self) -> &str {
+        &self.0.soul
+    }
+
+    /// What it works towards.
+    async fn goal(&self) -> CoworkerGoal {
+        self.0.goal.clone().into()
+    }
+
+    /// The model that thinks for it.
+    async fn model(&self) -> CoworkerModel {
+        self.0.model.clone().into()
+    }
+
+    /// Where a run must come to an end.
+    async fn limits(&self) -> CoworkerLimits {
+        self.0.limits.into()
+    }
+}
+
+/// Who a coworker is. Requests are routed by it.
+#[derive(SimpleObject)]
+pub struct CoworkerIdentity {
+    /// Its role, in one line: `Hardware Specialist`.
+    pub role: String,
+    /// What belongs to its work.
+    pub scope: String,
+    /// What does not belong to its work.
+    pub out_of_scope: String,
+}
+
+impl From<Identity> for CoworkerIdentity {
+    fn from(
+        Identity {
+            role,
+            scope,
+            out_of_scope,
+        }: Identity,
+    ) -> Self {
+        Self {
+            role,
+            scope,
+            out_of_scope,
+        }
+    }
+}
+
+/// What a coworker works towards.
+#[derive(SimpleObject)]
+pub struct CoworkerGoal {
+    /// What it is there for.
+    pub purpose: String,
+    /// The steps of its runbook, in order.
+    pub flow: Vec<String>,
+    /// The work that it must avoid.
+    pub non_goals: Vec<String>,
+    /// What to do with requests that are not its own.
+    pub out_of_scope: Vec<OutOfScopeRule>,
+    /// How a run ends, case by case.
+    pub end_of_run: Vec<EndOfRunRule>,
+}
+
+/// What to do with requests of a kind that is not the coworker's own.
+#[derive(SimpleObject)]
+pub struct OutOfScopeRule {
+    /// The kind of requests.
+    pub when: String,
+    /// The handle of whom to route them to.
+    pub route_to: String,
+}
+
+/// How a run ends in one case.
+#[derive(SimpleObject)]
+pub struct EndOfRunRule {
+    /// The case.
+    pub when: String,
+    /// The status that the request then gets; null: it stays as it is.
+    pub set_status: Option<RequestStatus>,
+}
+
+impl From<Goal> for CoworkerGoal {
+    fn from(
+        Goal {
+            purpose,
+            flow,
+            non_goals,
+            out_of_scope,
+            end_of_run,
+        }: Goal,
+    ) -> Self {
+        let out_of_scope = out_of_scope
+            .into_iter()
+            .map(|OutOfScope { when, route_to }| OutOfScopeRule { when, route_to });
+        let end_of_run = end_of_run
+            .into_iter()
+            .map(|EndOfRun { when, set_status }| EndOfRunRule {
+                when,
+                set_status: set_status.map(Into::into),
+            });
+        Self {
+            purpose,
+            flow,
+            non_goals,
+            out_of_scope: out_of_scope.collect(),
+            end_of_run: end_of_run.collect(),
+        }
+    }
+}
+
+/// The model that thinks for a coworker.
+#[derive(SimpleObject)]
+pub struct CoworkerModel {
+    /// The provider. This release has one: `scripted`, a deterministic model that follows a playbook and needs no key.
+    pub provider: String,
+    /// The playbook of the scripted model, YAML, exactly as it was written.
+    pub playbook: Option<String>,
+}
+
+impl From<ModelConfig> for CoworkerModel {
+    fn from(ModelConfig { provider, playbook }: ModelConfig) -> Self {
+        Self { provider, playbook }
+    }
+}
+
+/// Where a run must come to an end. A part is held back for one closing turn, so that the run can still explain itself.
+#[derive(SimpleObject)]
+pub struct CoworkerLimits {
+    /// Model turns.
+    pub max_turns: i32,
+    /// Tool calls, refused ones included.
+    pub max_tool_calls: i32,
+    /// Time, without the time that the run is paused.
+    pub max_duration: Duration,
+    /// Tokens, input and output together.
+    pub max_tokens: Int64,
+    /// Money, USD; null: no limit.
+    pub max_cost: Option<Decimal>,
+}
+
+impl From<Limits> for CoworkerLimits {
+    fn from(limits: Limits) -> Self {
+        let Limits {
+            max_turns,
+            max_tool_calls,
+            max_duration_ms,
+            max_tokens,
+            max_cost_nano,
+        } = limits;
+        Self {
+            max_turns,
+            max_tool_calls,
+            max_duration: Duration(max_duration_ms),
+            max_tokens: Int64(max_tokens),
+            max_cost: max_cost_nano.map(Decimal),
+        }
+    }
+}

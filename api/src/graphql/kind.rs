@@ -1,0 +1,305 @@
+//! The closed sets, as the contract names and describes them: the words that rows hold, and no others.
+
+use async_graphql::Enum;
+
+/// The kinds of actors. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::ActorKind")]
+pub enum ActorKind {
+    /// A human being.
+    Person,
+    /// An AI coworker.
+    Coworker,
+    /// An automation that uses an API key of its own.
+    Workflow,
+    /// An outside system, such as a monitoring service, or Stint itself.
+    System,
+}
+
+/// Which way to sort.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::page::Direction")]
+pub enum OrderDirection {
+    /// Smallest, earliest, first in the alphabet.
+    Asc,
+    /// Largest, latest, last in the alphabet.
+    Desc,
+}
+
+/// Where a request stands. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::RequestStatus")]
+pub enum RequestStatus {
+    /// Nobody works on it yet.
+    Open,
+    /// Someone works on it, or must pick it up again.
+    InProgress,
+    /// It waits for an answer of the requester.
+    Pending,
+    /// Done; may be opened again.
+    Resolved,
+    /// Done for good.
+    Closed,
+}
+
+/// How urgent a request is. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::Priority")]
+pub enum Priority {
+    /// Can wait.
+    Low,
+    /// The usual.
+    Normal,
+    /// Before the usual ones.
+    High,
+    /// Now.
+    Urgent,
+}
+
+/// Where a request came from. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::RequestSource")]
+pub enum RequestSource {
+    /// A person made it.
+    Employee,
+    /// A workflow made it.
+    Workflow,
+    /// An outside system made it.
+    System,
+}
+
+/// Who may read a note. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::NoteVisibility")]
+pub enum NoteVisibility {
+    /// Everyone who sees the request, the requester included.
+    Public,
+    /// Everyone who sees the request, except callers with the role REQUESTER.
+    Private,
+}
+
+/// What started a run. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::Trigger")]
+pub enum Trigger {
+    /// A new request came to the workspace's Triage coworker.
+    Intake,
+    /// The request was routed to the coworker by its identity.
+    Routed,
+    /// A person, a workflow or a system assigned the request to the coworker.
+    Assigned,
+    /// Another coworker handed the request over.
+    Handoff,
+    /// A person mentioned the coworker in a note.
+    Mention,
+    /// The requester answered a question of the coworker.
+    Reply,
+}
+
+/// Where a dispatch stands. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::DispatchState")]
+pub enum DispatchState {
+    /// Waits for a worker, or for the coworker's run on the same request to end.
+    Waiting,
+    /// Became a run.
+    Started,
+    /// Will never become a run.
+    Dropped,
+}
+
+/// Why a dispatch will never become a run. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::DropReason")]
+pub enum DropReason {
+    /// The coworker was not published.
+    NotPublished,
+    /// The request was assigned anew.
+    Superseded,
+    /// The request was resolved or closed meanwhile.
+    RequestClosed,
+    /// The request went through too many runs since a person last touched it.
+    HopLimit,
+}
+
+/// Where a coworker stands. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::CoworkerState")]
+pub enum CoworkerState {
+    /// Never published: takes no work.
+    Draft,
+    /// Takes work.
+    Published,
+    /// Was published, takes no new work.
+    Unpublished,
+}
+
+/// Where a run stands: exactly these four.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::RunStatus")]
+pub enum RunStatus {
+    /// It works.
+    Running,
+    /// It ended with an outcome.
+    Completed,
+    /// It ended with a failure code.
+    Failed,
+    /// It waits for a person's decision.
+    PausedForApproval,
+}
+
+/// How a completed run ended. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::Outcome")]
+pub enum RunOutcome {
+    /// The request is resolved.
+    Resolved,
+    /// It answered.
+    Replied,
+    /// It assigned the request to someone else.
+    HandedOff,
+    /// It asked the requester and waits for the answer.
+    AwaitingReply,
+    /// It can't handle the request, and says why.
+    Declined,
+    /// Something outside is not available; someone must pick the request up again.
+    Blocked,
+    /// The request was assigned anew while it ran.
+    Superseded,
+}
+
+/// Why a run failed. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::FailureCode")]
+pub enum RunFailureCode {
+    /// The model could not be reached or gave no usable answer.
+    ModelError,
+    /// Its turns were used up.
+    LimitTurns,
+    /// Its tool calls were used up.
+    LimitToolCalls,
+    /// Its time was used up.
+    LimitTime,
+    /// Its tokens were used up.
+    LimitTokens,
+    /// Its money was used up.
+    LimitCost,
+    /// The budget of the coworker or of the workspace was used up.
+    BudgetExhausted,
+    /// Someone stopped it.
+    Stopped,
+    /// It killed its worker three times.
+    Poisoned,
+    /// It was begun by a release that this one can't continue.
+    VersionUnsupported,
+    /// A fault of Stint itself.
+    Internal,
+}
+
+/// Who wrote a run's summary.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::SummaryAuthor")]
+pub enum SummaryAuthor {
+    /// The coworker itself, in its closing turn.
+    Coworker,
+    /// Stint, because no closing turn was possible.
+    System,
+}
+
+/// The kinds of steps. May grow: meet an unknown type with the fields of Step.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::StepKind")]
+pub enum StepKind {
+    /// The run began.
+    RunStarted,
+    /// A worker took the run over from another that was lost.
+    Attempt,
+    /// The model thought.
+    Thinking,
+    /// A tool was called.
+    ToolCall,
+    /// A note was posted.
+    Note,
+    /// The request's status changed.
+    StatusChange,
+    /// The request was assigned to someone else.
+    Handoff,
+    /// The run ended.
+    Done,
+}
+
+/// Why a run changed hands. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::run::event::Takeover")]
+pub enum Takeover {
+    /// The worker's lease ran out: it died, froze or lost the database.
+    LeaseExpired,
+    /// The worker gave the run back in order.
+    HandedBack,
+    /// The run was held past its deadline.
+    Overdue,
+}
+
+/// Which prices a cost is calculated with.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pricing {
+    /// The price that was in force at the time of each call, as it was recorded.
+    Recorded,
+    /// The price that is in force now.
+    Current,
+}
+
+/// The kinds of tokens that are priced. They do not overlap. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::metric::query::TokenKind")]
+pub enum TokenKind {
+    /// Input that was neither read from a cache nor written to one.
+    Input,
+    /// Input that was served from a cache.
+    CacheRead,
+    /// Input that was written to a short-lived cache.
+    CacheWriteShort,
+    /// Input that was written to a long-lived cache.
+    CacheWriteLong,
+    /// Output, reasoning included.
+    Output,
+}
+
+/// What an API key may do. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::Role")]
+pub enum Role {
+    /// Everything, including keys and prices.
+    Admin,
+    /// Works on requests.
+    Agent,
+    /// Reads everything, changes nothing.
+    Analyst,
+    /// Makes requests and sees only their own.
+    Requester,
+}
+
+macro_rules! words {
+    ($($name:ident of $row:ident),+ $(,)?) => {$(
+        impl $name {
+            /// The word that rows hold.
+            pub fn word(self) -> &'static str {
+                entity::$row::from(self).as_str()
+            }
+        }
+    )+};
+}
+
+words! {
+    ActorKind of ActorKind,
+    RequestStatus of RequestStatus,
+    Priority of Priority,
+    RequestSource of RequestSource,
+    NoteVisibility of NoteVisibility,
+    Trigger of Trigger,
+    CoworkerState of CoworkerState,
+    RunStatus of RunStatus,
+    RunOutcome of Outcome,
+    RunFailureCode of FailureCode,
+    StepKind of StepKind,
+}

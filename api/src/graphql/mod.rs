@@ -1,0 +1,90 @@
+//! The GraphQL API, as `schema.graphql` has it: types are newtypes over rows, queries read through the
+//! domain's scoped queries, mutations hand a command to the store, subscriptions follow a tail.
+
+pub mod actor;
+pub mod admin;
+pub mod context;
+pub mod coworker;
+pub mod error;
+pub mod filter;
+pub mod kind;
+pub mod limits;
+pub mod loader;
+pub mod metric;
+pub mod node;
+pub mod page;
+pub mod request;
+pub mod run;
+pub mod scalar;
+
+use std::sync::Arc;
+
+use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, SchemaBuilder};
+use domain::store::Store;
+
+use context::Shared;
+
+/// Everything that can be read. Every answer stays within the workspace of the caller's API key.
+#[derive(MergedObject, Default)]
+pub struct Query(
+    admin::AdminQuery,
+    request::RequestQuery,
+    coworker::CoworkerQuery,
+    run::RunQuery,
+    metric::MetricQuery,
+);
+
+/// Everything that can be changed. An expected refusal (an empty title, a missing permission, a conflict) comes back in the
+/// payload's `userErrors` and changes nothing; top-level errors are for authentication, validation, limits and faults.
+#[derive(MergedObject, Default)]
+pub struct Mutation(
+    request::RequestMutation,
+    coworker::CoworkerMutation,
+    run::RunMutation,
+    admin::AdminMutation,
+);
+
+/// Everything that can be watched live. `runSteps`, `runEvents` and `requestTimeline` promise every item after the cursor, once and in
+/// order, or one typed error that names the last cursor; never silence.
+#[derive(MergedSubscription, Default)]
+pub struct Subscription(run::RunSubscription, request::RequestSubscription);
+
+/// What a query may cost: roughly, how many objects it may ask for.
+const POINTS: usize = 1_000;
+
+/// The executable schema.
+pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
+
+/// The schema over a store. `ui_url` is the address of a frontend's page of a request, with `{number}`
+/// in the place of its number.
+pub fn schema(store: Store, ui_url: Option<String>) -> Schema {
+    builder()
+        .data(Arc::new(Shared::new(store, ui_url)))
+        .finish()
+}
+
+/// The contract, as the code has it.
+pub fn sdl() -> String {
+    let options = SDLExportOptions::new()
+        .include_specified_by()
+        .prefer_single_line_descriptions()
+        .use_space_ident()
+        .indent_width(2);
+    builder().finish().sdl_with_options(options)
+}
+
+/// The limits that async-graphql watches by itself. Depth is not among them, because it would count
+/// introspection too: [`limits`] measures it, and everything else about a document, before.
+fn builder() -> SchemaBuilder<Query, Mutation, Subscription> {
+    async_graphql::Schema::build(
+        Query::default(),
+        Mutation::default(),
+        Subscription::default(),
+    )
+    .register_output_type::<node::Node>()
+    .register_output_type::<request::TimelineEntry>()
+    .limit_complexity(POINTS)
+    .limit_aliases(limits::ALIASES as usize)
+    .limit_directives(limits::DIRECTIVES as usize)
+    .disable_suggestions()
+}

@@ -1,0 +1,326 @@
+//! Assignment: what starts a run, what ends one early, and what never becomes one.
+
+use serde_json::{Value, json};
+use tests::{Client, Coworker, Subscription, TestApp, both_dbs};
+
+use crate::look;
+
+/// Finishes at once.
+const DECLINES: &str = "
+turns: [{ calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: Nothing to do., summary: I had nothing to do. } }] }]
+";
+
+/// Looks at the desk for a while, then finishes.
+const LOOKS: &str = "
+tools: [{ name: desk.look, description: Looks., effect: READ, answers: [{ delay: 400ms, response: { empty: true } }] }]
+turns:
+  - calls: [{ tool: desk.look }]
+  - calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: Nothing to do., summary: I had nothing to do. } }]
+";
+
+/// Thinks for so long that only an interruption can end it in time.
+const PONDERS: &str = "turns: [{ text: Never said., delay: 10m }]";
+
+fn hands_to(handle: &str) -> String {
+    format!(
+        "turns:
+  - calls:
+      - {{ tool: reassign, arguments: {{ to: {handle}, reason: It is theirs. }} }}
+      - {{ tool: finish, arguments: {{ outcome: HANDED_OFF, reason: It is theirs., summary: I handed it on. }} }}
+"
+    )
+}
+
+async fn requested(app: &Client, title: &str, assignee: &str) -> Value {
+    let made = app.mutate("requestCreate", json!({ "title": title, "assigneeId": assignee }), "request { id }").await;
+    made["request"]["id"].clone()
+}
+
+/// Follows the first run of a request from its first event; waits until there is one.
+async fn first_run(app: &TestApp, request: &Value) -> (Value, Subscription) {
+    let query = "subscription ($id: ID!) { requestTimeline(requestId: $id) { ... on RunStarted { run { id } } } }";
+    let mut timeline = app.subscribe(query, json!({ "id": request })).await;
+    let items = timeline.until(|item| item["requestTimeline"]["run"]["id"].is_string()).await;
+    let run = items[items.len() - 1]["requestTimeline"]["run"]["id"].clone();
+    let query = "subscription ($id: ID!) { runEvents(runId: $id) { type payload } }";
+    let events = app.subscribe(query, json!({ "id": run })).await;
+    (run, events)
+}
+
+async fn until(events: &mut Subscription, kind: &str) {
+    events.until(|item| item["runEvents"]["type"] == kind).await;
+}
+
+fn outcomes(runs: &[Value]) -> Vec<(&str, &str, &str)> {
+    runs.iter()
+        .map(|run| {
+            let outcome = run["outcome"].as_str().or(run["failureCode"].as_str()).unwrap_or("none");
+            (run["coworker"]["handle"].as_str().expect("a handle"), run["trigger"].as_str().expect("a trigger"), outcome)
+        })
+        .collect()
+}
+
+both_dbs! {
+    async fn each_trigger_starts_one_run_however_often_the_call_is_repeated(app: TestApp) {
+        let worker = Coworker::new("worker").playbook(DECLINES).publish(&app).await;
+        let create = json!({ "title": "Where is it?", "assigneeId": worker.id, "idempotencyKey": "a" });
+        let mut request = Value::Null;
+        for _ in 0..3 {
+            request = app.mutate("requestCreate", create.clone(), "request { id }").await["request"]["id"].take();
+            app.drain().await;
+        }
+        for _ in 0..3 {
+            app.mutate("requestAssign", json!({ "id": request, "assigneeId": worker.id, "idempotencyKey": "b" }), "").await;
+            app.drain().await;
+        }
+        for _ in 0..3 {
+            app.mutate("noteCreate", json!({ "requestId": request, "body": "@worker and again @Worker", "idempotencyKey": "c" }), "").await;
+            app.drain().await;
+        }
+        let runs = look::runs(&app).await;
+        assert_eq!(outcomes(&runs), [("worker", "ASSIGNED", "DECLINED"), ("worker", "ASSIGNED", "DECLINED"), ("worker", "MENTION", "DECLINED")]);
+        let seen = look::request(&app, &request).await;
+        // R06: the assignment records the person.
+        assert_eq!(seen["assignments"]["nodes"].as_array().map(Vec::len), Some(1));
+        assert_eq!(seen["assignments"]["nodes"][0]["assignedBy"], json!({ "kind": "PERSON", "displayName": "Admin" }));
+        look::sound(&app).await;
+    }
+
+    async fn reassigning_ends_the_current_run_and_starts_the_next(app: TestApp) {
+        let first = Coworker::new("first").playbook(PONDERS).publish(&app).await;
+        let second = Coworker::new("second").playbook(DECLINES).publish(&app).await;
+        let request = requested(&app, "Where is it?", &first.id).await;
+        let (run, mut events) = first_run(&app, &request).await;
+        until(&mut events, "model.requested").await;
+        app.mutate("requestAssign", json!({ "id": request, "assigneeId": second.id, "reason": "They know." }), "").await;
+        events.all().await;
+        app.drain().await;
+        look::sound(&app).await;
+        let runs = look::runs(&app).await;
+        assert_eq!(outcomes(&runs), [("first", "ASSIGNED", "SUPERSEDED"), ("second", "ASSIGNED", "DECLINED")]);
+        assert_eq!((&runs[0]["id"], &runs[0]["summaryAuthor"]), (&run, &json!("SYSTEM")));
+        let seen = look::request(&app, &request).await;
+        assert_eq!(seen["assignee"]["displayName"], "second");
+        assert_eq!(seen["assignments"]["nodes"][1]["reason"], "They know.");
+    }
+
+    async fn reassigning_during_a_tool_call_lets_the_effect_finish_and_nothing_else(app: TestApp) {
+        let playbook = LOOKS.replace("READ", "EFFECT").replace("- calls: [{ tool: desk.look }]", "- calls: [{ tool: desk.look }, { tool: post_note, arguments: { visibility: PUBLIC, body: Too late. } }]");
+        let first = Coworker::new("first").playbook(&playbook).publish(&app).await;
+        let second = Coworker::new("second").playbook(DECLINES).publish(&app).await;
+        let request = requested(&app, "Where is it?", &first.id).await;
+        let (run, mut events) = first_run(&app, &request).await;
+        until(&mut events, "tool.requested").await;
+        app.mutate("requestAssign", json!({ "id": request, "assigneeId": second.id }), "").await;
+        app.drain().await;
+        look::sound(&app).await;
+        let log = look::events(&app, &json!({ "id": run })).await;
+        let types = look::types(&log);
+        assert_eq!(types[types.len() - 3..], ["tool.completed", "summary.written", "run.completed"]);
+        assert_eq!(look::data(&log, "run.completed")[0]["outcome"], "SUPERSEDED");
+        assert_eq!(look::notes(&look::request(&app, &request).await, "PUBLIC").len(), 0);
+    }
+
+    async fn taking_a_request_from_everyone_ends_its_run_and_starts_none(app: TestApp) {
+        let worker = Coworker::new("worker").playbook(PONDERS).publish(&app).await;
+        let request = requested(&app, "Where is it?", &worker.id).await;
+        let (_, mut events) = first_run(&app, &request).await;
+        until(&mut events, "model.requested").await;
+        app.mutate("requestAssign", json!({ "id": request, "assigneeId": null }), "").await;
+        app.drain().await;
+        look::sound(&app).await;
+        assert_eq!(outcomes(&look::runs(&app).await), [("worker", "ASSIGNED", "SUPERSEDED")]);
+        assert_eq!(look::request(&app, &request).await["assignee"], Value::Null);
+    }
+
+    async fn assigning_to_the_current_assignee_interrupts_nobody(app: TestApp) {
+        let worker = Coworker::new("worker").playbook(LOOKS).publish(&app).await;
+        let request = requested(&app, "Where is it?", &worker.id).await;
+        let (_, mut events) = first_run(&app, &request).await;
+        until(&mut events, "tool.requested").await;
+        app.mutate("requestAssign", json!({ "id": request, "assigneeId": worker.id }), "").await;
+        app.drain().await;
+        assert_eq!(outcomes(&look::runs(&app).await), [("worker", "ASSIGNED", "DECLINED")]);
+        app.mutate("requestAssign", json!({ "id": request, "assigneeId": worker.id }), "").await;
+        app.drain().await;
+        assert_eq!(look::runs(&app).await.len(), 2, "when nothing is under way it starts again");
+        let seen = look::request(&app, &request).await;
+        assert_eq!(seen["assignments"]["nodes"].as_array().map(Vec::len), Some(1), "and keeps the epoch");
+    }
+
+    async fn a_hand_off_starts_only_after_the_run_that_handed_over_has_ended(app: TestApp) {
+        let first = Coworker::new("first").playbook("
+turns:
+  - calls: [{ tool: reassign, arguments: { to: second, reason: It is theirs. } }, { tool: post_note, arguments: { visibility: PUBLIC, body: Too late. } }]
+  - calls: [{ tool: finish, arguments: { outcome: HANDED_OFF, reason: It is theirs., summary: I handed it on. } }]
+    delay: 300ms
+").publish(&app).await;
+        Coworker::new("second").playbook(DECLINES).publish(&app).await;
+        let request = requested(&app, "Where is it?", &first.id).await;
+        let (run, mut events) = first_run(&app, &request).await;
+        until(&mut events, "request.reassigned").await;
+        let seen = look::request(&app, &request).await;
+        assert_eq!(seen["assignee"]["displayName"], "second");
+        assert_eq!(seen["waiting"], json!([{ "trigger": "HANDOFF", "coworker": { "handle": "second" } }]));
+        app.drain().await;
+        look::sound(&app).await;
+        assert_eq!(outcomes(&look::runs(&app).await), [("first", "ASSIGNED", "HANDED_OFF"), ("second", "HANDOFF", "DECLINED")]);
+        let timeline = look::timeline(&app, &request).await;
+        let at = |what: &str| timeline.iter().position(|line| line == what).unwrap_or_else(|| panic!("{what}: {timeline:?}"));
+        assert!(at("RunEnded Run-1") < at("RunStarted Run-2"), "{timeline:?}");
+        // After the hand-off only the end may follow.
+        let log = look::events(&app, &json!({ "id": run })).await;
+        assert_eq!(look::data(&log, "tool.refused")[0]["reason"], "only_finish");
+        assert_eq!(look::notes(&look::request(&app, &request).await, "PUBLIC").len(), 0);
+    }
+
+    async fn a_coworker_that_hands_over_and_never_finishes_is_ended_as_handed_off(app: TestApp) {
+        let first = Coworker::new("first").playbook("
+turns:
+  - calls: [{ tool: reassign, arguments: { to: second, reason: It is theirs. } }]
+  - repeat: true
+    text: And another thing.
+").publish(&app).await;
+        Coworker::new("second").playbook(DECLINES).publish(&app).await;
+        requested(&app, "Where is it?", &first.id).await;
+        app.drain().await;
+        look::sound(&app).await;
+        let runs = look::runs(&app).await;
+        assert_eq!(outcomes(&runs), [("first", "ASSIGNED", "HANDED_OFF"), ("second", "HANDOFF", "DECLINED")]);
+        assert_eq!(runs[0]["summaryAuthor"], "SYSTEM");
+    }
+
+    async fn a_hand_off_to_nobody_or_to_itself_is_what_it_says(app: TestApp) {
+        let first = Coworker::new("first").playbook("
+turns:
+  - calls:
+      - { tool: reassign, arguments: { to: first, reason: Mine. } }
+      - { tool: reassign, arguments: { to: nobody-knows, reason: Theirs. } }
+      - { tool: reassign, arguments: { to: null, reason: People should look. } }
+      - { tool: finish, arguments: { outcome: HANDED_OFF, reason: People should look., summary: I left it to people. } }
+").publish(&app).await;
+        let request = requested(&app, "Where is it?", &first.id).await;
+        app.drain().await;
+        look::sound(&app).await;
+        let run = look::only_run(&app).await;
+        assert_eq!(run["outcome"], "HANDED_OFF");
+        let log = look::events(&app, &run).await;
+        let refused: Vec<_> = look::data(&log, "tool.refused").iter().map(|refused| refused["reason"].clone()).collect();
+        assert_eq!(refused, ["bad_arguments", "bad_arguments"]);
+        assert_eq!(look::request(&app, &request).await["assignee"], Value::Null);
+    }
+
+    async fn an_unpublished_coworker_finishes_its_run_and_takes_no_other(app: TestApp) {
+        let worker = Coworker::new("worker").playbook(LOOKS).publish(&app).await;
+        let request = requested(&app, "Where is it?", &worker.id).await;
+        let (_, mut events) = first_run(&app, &request).await;
+        until(&mut events, "tool.requested").await;
+        // One that waits for the run to end is dropped with the coworker.
+        app.mutate("noteCreate", json!({ "requestId": request, "body": "@worker, hurry." }), "").await;
+        app.mutate("coworkerUnpublish", json!({ "id": worker.id }), "").await;
+        app.drain().await;
+        // R70: what runs goes on to its end.
+        assert_eq!(outcomes(&look::runs(&app).await), [("worker", "ASSIGNED", "DECLINED")]);
+        // R71: no run until it is published again, and the reason stands on the timeline.
+        app.mutate("noteCreate", json!({ "requestId": request, "body": "@worker?" }), "").await;
+        let other = requested(&app, "And the other one?", &worker.id).await;
+        app.drain().await;
+        let timeline = look::timeline(&app, &request).await;
+        assert_eq!(timeline.iter().filter(|line| *line == "DispatchDropped worker MENTION NOT_PUBLISHED").count(), 2, "{timeline:?}");
+        assert_eq!(look::timeline(&app, &other).await, ["RequestCreated", "Assigned worker", "DispatchDropped worker ASSIGNED NOT_PUBLISHED"]);
+        app.mutate("coworkerPublish", json!({ "id": worker.id }), "").await;
+        app.drain().await;
+        assert_eq!(look::runs(&app).await.len(), 1, "publishing revives nothing");
+        app.mutate("requestAssign", json!({ "id": other, "assigneeId": worker.id }), "").await;
+        app.drain().await;
+        assert_eq!(look::runs(&app).await.len(), 2);
+        look::sound(&app).await;
+    }
+
+    async fn a_run_keeps_the_version_that_it_began_with(app: TestApp) {
+        let worker = Coworker::new("worker").playbook(LOOKS).publish(&app).await;
+        let request = requested(&app, "Where is it?", &worker.id).await;
+        let (_, mut events) = first_run(&app, &request).await;
+        until(&mut events, "tool.requested").await;
+        let changed = LOOKS.replace("I had nothing to do.", "The second version.");
+        app.mutate("coworkerUpdate", json!({ "id": worker.id, "model": { "provider": "scripted", "playbook": changed } }), "").await;
+        app.mutate("coworkerPublish", json!({ "id": worker.id }), "").await;
+        app.drain().await;
+        app.mutate("requestAssign", json!({ "id": request, "assigneeId": worker.id }), "").await;
+        app.drain().await;
+        let query = "{ runs(order: [{ number: ASC }]) { nodes { summary coworkerVersion { number } } } }";
+        let runs = app.gql(query, json!({})).await["runs"]["nodes"].take();
+        assert_eq!(runs, json!([
+            { "summary": "I had nothing to do.", "coworkerVersion": { "number": 1 } },
+            { "summary": "The second version.", "coworkerVersion": { "number": 2 } },
+        ]));
+    }
+
+    async fn coworkers_that_pass_a_request_in_circles_end_with_a_person(app: TestApp) {
+        let first = Coworker::new("first").playbook(&hands_to("second")).publish(&app).await;
+        Coworker::new("second").playbook(&hands_to("first")).publish(&app).await;
+        let request = requested(&app, "Whose is it?", &first.id).await;
+        app.drain().await;
+        look::sound(&app).await;
+        let runs = look::runs(&app).await;
+        assert_eq!(runs.len(), 12);
+        assert!(runs.iter().all(|run| run["outcome"] == "HANDED_OFF"));
+        let seen = look::request(&app, &request).await;
+        assert_eq!((&seen["needsPerson"], &seen["status"], &seen["assignee"]), (&json!(true), &json!("OPEN"), &Value::Null));
+        let timeline = look::timeline(&app, &request).await;
+        assert!(timeline.contains(&"DispatchDropped first HANDOFF HOP_LIMIT".to_owned()), "{timeline:?}");
+        let query = "{ requests(filter: { needsPerson: { eq: true } }) { totalCount } }";
+        assert_eq!(app.gql(query, json!({})).await["requests"]["totalCount"], 1);
+
+        // A person's touch gives it another budget.
+        app.mutate("requestAssign", json!({ "id": request, "assigneeId": first.id }), "").await;
+        assert_eq!(look::request(&app, &request).await["needsPerson"], false);
+        app.drain().await;
+        assert_eq!(look::runs(&app).await.len(), 24);
+    }
+
+    async fn a_request_that_is_done_is_assigned_to_nobody_before_it_is_opened_again(app: TestApp) {
+        let worker = Coworker::new("worker").playbook(DECLINES).publish(&app).await;
+        let request = app.request("Where is it?").await["id"].take();
+        app.mutate("requestUpdate", json!({ "id": request, "status": "RESOLVED" }), "").await;
+        let refused = app.refused("requestAssign", json!({ "id": request, "assigneeId": worker.id })).await;
+        assert_eq!(refused[0]["code"], "REQUEST_DONE");
+        // A mention is accepted, and its dispatch says why there will be no run.
+        app.mutate("noteCreate", json!({ "requestId": request, "body": "@worker, was that you?" }), "").await;
+        app.drain().await;
+        assert_eq!(look::runs(&app).await.len(), 0);
+        let timeline = look::timeline(&app, &request).await;
+        assert_eq!(timeline.last().map(String::as_str), Some("DispatchDropped worker MENTION REQUEST_CLOSED"));
+        app.mutate("requestUpdate", json!({ "id": request, "status": "OPEN" }), "").await;
+        app.mutate("requestAssign", json!({ "id": request, "assigneeId": worker.id }), "").await;
+        app.drain().await;
+        assert_eq!(look::runs(&app).await.len(), 1);
+        app.mutate("requestUpdate", json!({ "id": request, "status": "CLOSED" }), "").await;
+        let refused = app.refused("requestUpdate", json!({ "id": request, "status": "OPEN" })).await;
+        assert_eq!(refused[0]["code"], "REQUEST_CLOSED");
+    }
+
+    async fn two_coworkers_work_on_one_request_each_in_a_run_of_its_own(app: TestApp) {
+        let first = Coworker::new("first").playbook(LOOKS).publish(&app).await;
+        Coworker::new("second").playbook(DECLINES).publish(&app).await;
+        let request = requested(&app, "Where is it?", &first.id).await;
+        let (_, mut events) = first_run(&app, &request).await;
+        until(&mut events, "tool.requested").await;
+        app.mutate("noteCreate", json!({ "requestId": request, "body": "@second and @first, please." }), "").await;
+        app.drain().await;
+        assert_eq!(outcomes(&look::runs(&app).await), [("first", "ASSIGNED", "DECLINED"), ("second", "MENTION", "DECLINED"), ("first", "MENTION", "DECLINED")]);
+        let timeline = look::timeline(&app, &request).await;
+        let at = |what: &str| timeline.iter().position(|line| line == what).unwrap_or_else(|| panic!("{what}: {timeline:?}"));
+        // R27: the second's ran beside the first's; the first's own mention waited for its run to end.
+        assert!(at("RunEnded Run-2") < at("RunEnded Run-1") && at("RunEnded Run-1") < at("RunStarted Run-3"), "{timeline:?}");
+    }
+
+    async fn a_person_who_is_assigned_starts_nothing(app: TestApp) {
+        let me = app.gql("{ viewer { actor { id } } }", json!({})).await["viewer"]["actor"]["id"].take();
+        let made = app.mutate("requestCreate", json!({ "title": "Where is it?", "assigneeId": me }), "request { id assignee { kind id } waiting { id } }").await;
+        assert_eq!(made["request"]["assignee"], json!({ "kind": "PERSON", "id": me }));
+        assert_eq!(made["request"]["waiting"], json!([]));
+        app.drain().await;
+        assert_eq!(look::runs(&app).await.len(), 0);
+    }
+}

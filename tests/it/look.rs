@@ -1,0 +1,189 @@
+//! What several tests look at, and the few things that the API does not show.
+
+use std::collections::BTreeMap;
+
+use api::config::Settings;
+use domain::run::rebuild;
+use entity::RunId;
+use sea_orm::{ConnectionTrait, Statement};
+use serde_json::{Value, json};
+use tests::{Client, TestApp};
+
+/// What tests read of a run.
+const RUN: &str = "id number identifier status outcome failureCode reason trigger startedAt endedAt attempt summary \
+                   summaryAuthor endOfRunRule turnCount toolCallCount stepCount lastSequence \
+                   coworker { handle } request { id number }";
+
+/// All runs, oldest first.
+pub async fn runs(client: &Client) -> Vec<Value> {
+    let query = format!(
+        "query ($after: String) {{ runs(first: 30, after: $after, order: [{{ number: ASC }}]) {{ \
+           nodes {{ {RUN} }} pageInfo {{ hasNextPage endCursor }} }} }}"
+    );
+    pages(client, &query, json!({}), "/runs").await
+}
+
+/// The only run that there is.
+pub async fn only_run(client: &Client) -> Value {
+    let mut runs = runs(client).await;
+    assert_eq!(runs.len(), 1, "{runs:#?}");
+    runs.remove(0)
+}
+
+/// A run, by the word that tests know it by.
+pub async fn run(client: &Client, id: &Value) -> Value {
+    let query = format!("query ($id: ID!) {{ run(id: $id) {{ {RUN} }} }}");
+    client.gql(&query, json!({ "id": id })).await["run"].take()
+}
+
+/// A request as its page shows it.
+pub async fn request(client: &Client, id: &Value) -> Value {
+    let query = "query ($id: ID!) { request(id: $id) {
+        id number status needsPerson resolvedAt
+        assignee { kind displayName }
+        notes(first: 40) { nodes { visibility body author { kind displayName } } }
+        waiting { trigger coworker { handle } }
+        assignments(first: 40) { nodes { epoch assignee { displayName } assignedBy { kind displayName } reason } }
+    } }";
+    client.gql(query, json!({ "id": id })).await["request"].take()
+}
+
+/// The bodies of a request's notes of this visibility, oldest first.
+pub fn notes<'a>(request: &'a Value, visibility: &str) -> Vec<&'a str> {
+    let all = request["notes"]["nodes"].as_array().expect("notes");
+    let seen = all.iter().filter(|note| note["visibility"] == visibility);
+    seen.map(|note| note["body"].as_str().expect("a body")).collect()
+}
+
+/// A request's timeline, one line an entry: `RunStarted hardware-specialist`.
+pub async fn timeline(client: &Client, id: &Value) -> Vec<String> {
+    let query = "query ($id: ID!) { request(id: $id) { timeline(first: 60) { nodes {
+        __typename
+        ... on TimelineEntry { sequence actor { displayName } run { number coworker { handle } } }
+        ... on NotePosted { note { visibility } }
+        ... on StatusChanged { before after }
+        ... on Assigned { assignment { assignee { displayName } } }
+        ... on DispatchDropped { dispatch { coworker { handle } trigger dropReason } }
+    } } } }";
+    let entries = list(client.gql(query, json!({ "id": id })).await["request"]["timeline"]["nodes"].take());
+    entries.iter().map(line).collect()
+}
+
+fn line(entry: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or("nobody").to_owned();
+    let kind = text(&entry["__typename"]);
+    let what = match kind.as_str() {
+        "NotePosted" => text(&entry["note"]["visibility"]),
+        "StatusChanged" => format!("{} {}", text(&entry["before"]), text(&entry["after"])),
+        "Assigned" => text(&entry["assignment"]["assignee"]["displayName"]),
+        "RunStarted" | "RunEnded" => format!("Run-{}", entry["run"]["number"]),
+        "DispatchDropped" => {
+            let dispatch = &entry["dispatch"];
+            format!("{} {} {}", text(&dispatch["coworker"]["handle"]), text(&dispatch["trigger"]), text(&dispatch["dropReason"]))
+        }
+        _ => String::new(),
+    };
+    format!("{kind} {what}").trim_end().to_owned()
+}
+
+/// A run's whole log, parsed, in order.
+pub async fn events(client: &Client, run: &Value) -> Vec<Value> {
+    let query = "query ($id: ID!, $after: String) { run(id: $id) { events(first: 100, after: $after) {
+        nodes { sequence type payload } pageInfo { hasNextPage endCursor } } } }";
+    let events = pages(client, query, json!({ "id": run["id"] }), "/run/events").await;
+    events.into_iter().map(|mut event| event["payload"].take()).collect()
+}
+
+/// All nodes of the connection at this place, page by page.
+pub async fn pages(client: &Client, query: &str, mut variables: Value, place: &str) -> Vec<Value> {
+    let mut all = Vec::new();
+    loop {
+        let mut data = client.gql(query, variables.clone()).await;
+        let page = data.pointer_mut(place).unwrap_or_else(|| panic!("nothing at {place}"));
+        all.extend(list(page["nodes"].take()));
+        if page["pageInfo"]["hasNextPage"] == false {
+            return all;
+        }
+        variables["after"] = page["pageInfo"]["endCursor"].take();
+    }
+}
+
+/// The types of a log, in order.
+pub fn types(events: &[Value]) -> Vec<&str> {
+    events.iter().map(|event| event["type"].as_str().expect("a type")).collect()
+}
+
+/// The data of the events of this type, in order.
+pub fn data<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["type"] == kind).map(|event| &event["data"]).collect()
+}
+
+/// Asserts of every run that what is stored beside its log can be rebuilt from it, and that it ended once, with a
+/// reason and a summary if it ended.
+pub async fn sound(app: &TestApp) {
+    let store = app.store().await;
+    for run in runs(app).await {
+        let differences = rebuild::differences(store.read(), run_id(&run["id"])).await.expect("a log that can be read");
+        assert_eq!(differences, Vec::<String>::new(), "Run-{}", run["number"]);
+        let events = events(app, &run).await;
+        let sequences: Vec<_> = events.iter().map(|event| event["sequence"].as_u64().expect("a sequence")).collect();
+        assert_eq!(sequences, (1..=events.len() as u64).collect::<Vec<_>>(), "Run-{}", run["number"]);
+        if run["endedAt"].is_null() {
+            continue;
+        }
+        let ends = types(&events).into_iter().filter(|kind| matches!(*kind, "run.completed" | "run.failed")).count();
+        assert_eq!(ends, 1, "Run-{}", run["number"]);
+        for field in ["reason", "summary", "summaryAuthor"] {
+            assert!(run[field].as_str().is_some_and(|text| !text.is_empty()), "Run-{}: {field}", run["number"]);
+        }
+        assert_ne!(run["outcome"].is_null(), run["failureCode"].is_null(), "{run:#}");
+    }
+}
+
+/// The id that rows have.
+pub fn run_id(id: &Value) -> RunId {
+    let digits = id.as_str().and_then(|id| id.strip_prefix("run_")).expect("the id of a run");
+    RunId(digits.parse().expect("digits"))
+}
+
+/// How many rows each table has, for tests that nothing was changed.
+pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
+    const TABLES: [&str; 17] = [
+        "workspace", "person", "api_key", "idempotency_key", "coworker", "coworker_version", "request",
+        "request_event", "note", "assignment", "dispatch", "run", "run_event", "run_step", "usage_ledger",
+        "prompt_part", "model_price",
+    ];
+    let mut counts = BTreeMap::new();
+    for table in TABLES {
+        counts.insert(table, number(app, &format!("SELECT COUNT(*) AS n FROM {table}")).await);
+    }
+    counts
+}
+
+/// The number `n` that a statement answers.
+pub async fn number(app: &TestApp, sql: &str) -> i64 {
+    let store = app.store().await;
+    let row = store.read().query_one_raw(Statement::from_string(store.backend(), sql)).await;
+    row.expect("the database answers").expect("a row").try_get("", "n").expect("a number")
+}
+
+/// Changes the database behind the application's back.
+pub async fn tamper(app: &TestApp, sql: &str) {
+    let db = tests::db::connect(app.db().url()).await.expect("the database is there");
+    db.execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    db.close().await.expect("closed");
+}
+
+/// Another application in the place of this one, with other settings. Stop it at the end of the test.
+pub async fn with_settings(app: &TestApp, change: impl FnOnce(&mut Settings)) -> TestApp {
+    app.stop().await;
+    TestApp::start_with(app.db().backend(), change).await
+}
+
+/// What a list holds.
+pub fn list(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items,
+        other => panic!("{other} is no list"),
+    }
+}
