@@ -1,6 +1,6 @@
 //! Who may do what: [`allows`] is the policy, all of it.
 
-use entity::{ActorKind, ApiKeyId, CoworkerId, PersonId, Role, RunId, WorkspaceId};
+use entity::{ActorKind, ApiKeyId, CoworkerId, PersonId, Role, RunId, Trigger, WorkspaceId, run};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -261,6 +261,19 @@ impl Actor {
             workspace,
             principal: Principal::Stint,
             standing: Standing::Stint,
+        }
+    }
+
+    /// The coworker in its run.
+    pub fn in_run(run: &run::Model) -> Self {
+        Self {
+            workspace: run.workspace_id,
+            principal: Principal::Coworker(run.coworker_id, run.id),
+            standing: if run.trigger == Trigger::Mention {
+                Standing::MentionedRun
+            } else {
+                Standing::AssignedRun
+            },
         }
     }
 

@@ -159,14 +159,17 @@ impl Fault {
         };
         match &**inner {
             sqlx::Error::Io(_)
+            | sqlx::Error::Tls(_)
+            | sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Self::Lost,
             sqlx::Error::Database(db) => match db.code().as_deref() {
-                // PostgreSQL: serialization failure, deadlock. SQLite: busy, busy snapshot, locked.
-                Some("40001" | "40P01" | "5" | "517" | "6") => Self::Retry,
-                // PostgreSQL: administrator shutdown, crash shutdown, cannot connect now.
-                Some("57P01" | "57P02" | "57P03") => Self::Lost,
+                // PostgreSQL: serialization failure, deadlock, lock time-out. SQLite: busy, busy snapshot, locked.
+                Some("40001" | "40P01" | "55P03" | "5" | "517" | "6") => Self::Retry,
+                // PostgreSQL: administrator shutdown, crash shutdown, cannot connect now, idle for too long in a
+                // transaction, too many connections.
+                Some("57P01" | "57P02" | "57P03" | "25P03" | "53300") => Self::Lost,
                 _ => Self::Other,
             },
             _ => Self::Other,

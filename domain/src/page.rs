@@ -4,15 +4,14 @@
 //! key and the list that it belongs to. One from another workspace, another list or another order is
 //! refused, so a cursor is useless for reading what its holder may not see.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+mod cursor;
+
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{
     Condition, ConnectionTrait, EntityTrait, Order, QueryFilter, QueryOrder, QuerySelect,
     QueryTrait, Select,
 };
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -226,12 +225,13 @@ where
     let tag = tag::<E, K>(list, &order);
     let total = Total::of(&select);
     let mut select = select;
-    for (cursor, field, from) in [
+    for (text, field, from) in [
         (&slice.after, "after", true),
         (&slice.before, "before", false),
     ] {
-        if let Some(cursor) = cursor {
-            let values = open(list, &tag, cursor, order.len()).ok_or_else(|| refused(field))?;
+        if let Some(text) = text {
+            let values =
+                cursor::open(list, &tag, text, order.len()).ok_or_else(|| refused(field))?;
             select = select.filter(beyond::<E, K>(&order, values, from));
         }
     }
@@ -260,7 +260,7 @@ where
         .into_iter()
         .map(|row| {
             let values: Vec<KeyValue> = order.iter().map(|(key, _)| key.value(&row)).collect();
-            (seal(list, &tag, &values), row)
+            (cursor::seal(list, &tag, &values), row)
         })
         .collect();
     // The row that a cursor was made from lies on its other side.
@@ -340,43 +340,6 @@ fn tag<E: EntityTrait, K: Key<E>>(list: &List, order: &[(K, Direction)]) -> Stri
     tag
 }
 
-const CHECKSUM: usize = 16;
-
-fn seal(list: &List, tag: &str, values: &[KeyValue]) -> String {
-    let payload = serde_json::to_vec(values).expect("numbers, ids and texts are JSON");
-    let mut bytes = checksum(&list.cursor_key, tag, &payload).to_vec();
-    bytes.extend_from_slice(&payload);
-    URL_SAFE_NO_PAD.encode(bytes)
-}
-
-fn open(list: &List, tag: &str, cursor: &str, keys: usize) -> Option<Vec<KeyValue>> {
-    use subtle::ConstantTimeEq as _;
-    let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
-    let (sum, payload) = bytes.split_at_checked(CHECKSUM)?;
-    if !bool::from(checksum(&list.cursor_key, tag, payload).ct_eq(sum)) {
-        return None;
-    }
-    let values: Vec<KeyValue> = serde_json::from_slice(payload).ok()?;
-    (values.len() == keys).then_some(values)
-}
-
-/// A keyed hash, nested so that it can't be extended.
-fn checksum(key: &[u8], tag: &str, payload: &[u8]) -> [u8; CHECKSUM] {
-    let inner = Sha256::new()
-        .chain_update(key)
-        .chain_update((tag.len() as u64).to_be_bytes())
-        .chain_update(tag)
-        .chain_update(payload)
-        .finalize();
-    let outer = Sha256::new()
-        .chain_update(key)
-        .chain_update(inner)
-        .finalize();
-    let mut sum = [0; CHECKSUM];
-    sum.copy_from_slice(&outer[..CHECKSUM]);
-    sum
-}
-
 fn refused(field: &'static str) -> Error {
     let message = format!(
         "`{field}` is not a cursor of this list in this order: take it from an edge or from pageInfo of the same list"
@@ -387,58 +350,6 @@ fn refused(field: &'static str) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn list(key: u8, name: &str) -> List {
-        List {
-            cursor_key: vec![key; 32],
-            name: name.into(),
-        }
-    }
-
-    fn values() -> Vec<KeyValue> {
-        vec![
-            KeyValue::Int(-7),
-            KeyValue::Text("a \"b\"".into()),
-            KeyValue::Id(Uuid::from_u128(5)),
-        ]
-    }
-
-    #[test]
-    fn a_cursor_opens_in_its_own_list_only() {
-        let mine = list(1, "requests");
-        let cursor = seal(&mine, "requests-number", &values());
-        assert_eq!(open(&mine, "requests-number", &cursor, 3), Some(values()));
-        assert_eq!(
-            open(&mine, "requests+number", &cursor, 3),
-            None,
-            "another order"
-        );
-        assert_eq!(
-            open(&list(2, "requests"), "requests-number", &cursor, 3),
-            None,
-            "another workspace"
-        );
-        assert_eq!(
-            open(&mine, "requests-number", &cursor, 2),
-            None,
-            "another number of keys"
-        );
-    }
-
-    #[test]
-    fn a_changed_cursor_is_refused() {
-        let list = list(1, "requests");
-        let cursor = seal(&list, "t", &values());
-        let bytes = URL_SAFE_NO_PAD.decode(&cursor).expect("it is base64");
-        for i in 0..bytes.len() {
-            let mut changed = bytes.clone();
-            changed[i] ^= 1;
-            assert_eq!(open(&list, "t", &URL_SAFE_NO_PAD.encode(changed), 3), None);
-        }
-        for junk in ["", "AA", "not base64!", "bm90IGEgY3Vyc29y"] {
-            assert_eq!(open(&list, "t", junk, 3), None);
-        }
-    }
 
     #[test]
     fn page_sizes_have_bounds() {

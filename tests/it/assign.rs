@@ -32,7 +32,13 @@ fn hands_to(handle: &str) -> String {
 }
 
 async fn requested(app: &Client, title: &str, assignee: &str) -> Value {
-    let made = app.mutate("requestCreate", json!({ "title": title, "assigneeId": assignee }), "request { id }").await;
+    let made = app
+        .mutate(
+            "requestCreate",
+            json!({ "title": title, "assigneeId": assignee }),
+            "request { id }",
+        )
+        .await;
     made["request"]["id"].clone()
 }
 
@@ -40,7 +46,9 @@ async fn requested(app: &Client, title: &str, assignee: &str) -> Value {
 async fn first_run(app: &TestApp, request: &Value) -> (Value, Subscription) {
     let query = "subscription ($id: ID!) { requestTimeline(requestId: $id) { ... on RunStarted { run { id } } } }";
     let mut timeline = app.subscribe(query, json!({ "id": request })).await;
-    let items = timeline.until(|item| item["requestTimeline"]["run"]["id"].is_string()).await;
+    let items = timeline
+        .until(|item| item["requestTimeline"]["run"]["id"].is_string())
+        .await;
     let run = items[items.len() - 1]["requestTimeline"]["run"]["id"].clone();
     let query = "subscription ($id: ID!) { runEvents(runId: $id) { type payload } }";
     let events = app.subscribe(query, json!({ "id": run })).await;
@@ -54,8 +62,15 @@ async fn until(events: &mut Subscription, kind: &str) {
 fn outcomes(runs: &[Value]) -> Vec<(&str, &str, &str)> {
     runs.iter()
         .map(|run| {
-            let outcome = run["outcome"].as_str().or(run["failureCode"].as_str()).unwrap_or("none");
-            (run["coworker"]["handle"].as_str().expect("a handle"), run["trigger"].as_str().expect("a trigger"), outcome)
+            let outcome = run["outcome"]
+                .as_str()
+                .or(run["failureCode"].as_str())
+                .unwrap_or("none");
+            (
+                run["coworker"]["handle"].as_str().expect("a handle"),
+                run["trigger"].as_str().expect("a trigger"),
+                outcome,
+            )
         })
         .collect()
 }

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use sea_orm::sea_query::ColumnType;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, EntityName, EntityTrait,
     IdenStatic, Iterable, PrimaryKeyToColumn, Statement,
 };
-use sea_orm::sea_query::ColumnType;
 use serde_json::json;
 use tests::db::connect;
 use tests::{Coworker, TestApp, TestDb, both_dbs, on_both};
@@ -88,10 +88,24 @@ async fn compare<E: EntityTrait>(conn: &DatabaseConnection, differences: &mut Ve
     let wanted: BTreeMap<String, Column> = E::Column::iter()
         .map(|column| {
             let name = column.as_str().to_owned();
-            let key = keys.iter().position(|key| *key == name).map_or(0, |i| i + 1);
+            let key = keys
+                .iter()
+                .position(|key| *key == name)
+                .map_or(0, |i| i + 1);
             let def = column.def();
-            let kind = kind(def.get_column_type());
-            (name, Column { kind, nullable: def.is_null(), key })
+            let kind = match kind(def.get_column_type()) {
+                // SQLite keeps ids as bytes.
+                "uuid" if conn.get_database_backend() == DbBackend::Sqlite => "bytes",
+                kind => kind,
+            };
+            (
+                name,
+                Column {
+                    kind,
+                    nullable: def.is_null(),
+                    key,
+                },
+            )
         })
         .collect();
     let found = columns(conn, &name).await;
@@ -119,29 +133,43 @@ fn kind(ty: &ColumnType) -> &'static str {
 
 async fn rows(conn: &DatabaseConnection, sql: String) -> Vec<sea_orm::QueryResult> {
     let statement = Statement::from_string(conn.get_database_backend(), sql);
-    conn.query_all_raw(statement).await.expect("the catalogue answers")
+    conn.query_all_raw(statement)
+        .await
+        .expect("the catalogue answers")
 }
 
 async fn columns(conn: &DatabaseConnection, table: &str) -> BTreeMap<String, Column> {
     if conn.get_database_backend() == DbBackend::Sqlite {
-        let found = rows(conn, format!("SELECT name, type, \"notnull\", pk FROM pragma_table_info('{table}')")).await;
-        return found.iter().map(|row| {
-            let ty: String = row.try_get("", "type").unwrap();
-            let name: String = row.try_get("", "name").unwrap();
-            let kind = match ty.as_str() {
-                // SQLite keeps ids as bytes.
-                "BLOB" if name == "id" || name.ends_with("_id") => "uuid",
-                "BLOB" => "bytes",
-                "BIGINT" => "bigint",
-                "INTEGER" => "integer",
-                "BOOLEAN" => "boolean",
-                "TEXT" => "text",
-                other => panic!("{table}.{name} is {other}"),
-            };
-            let nullable = row.try_get::<i64>("", "notnull").unwrap() == 0;
-            let key = usize::try_from(row.try_get::<i64>("", "pk").unwrap()).unwrap();
-            (name, Column { kind, nullable, key })
-        }).collect();
+        let found = rows(
+            conn,
+            format!("SELECT name, type, \"notnull\", pk FROM pragma_table_info('{table}')"),
+        )
+        .await;
+        return found
+            .iter()
+            .map(|row| {
+                let ty: String = row.try_get("", "type").unwrap();
+                let name: String = row.try_get("", "name").unwrap();
+                let kind = match ty.as_str() {
+                    "BLOB" => "bytes",
+                    "BIGINT" => "bigint",
+                    "INTEGER" => "integer",
+                    "BOOLEAN" => "boolean",
+                    "TEXT" => "text",
+                    other => panic!("{table}.{name} is {other}"),
+                };
+                let nullable = row.try_get::<i64>("", "notnull").unwrap() == 0;
+                let key = usize::try_from(row.try_get::<i64>("", "pk").unwrap()).unwrap();
+                (
+                    name,
+                    Column {
+                        kind,
+                        nullable,
+                        key,
+                    },
+                )
+            })
+            .collect();
     }
     let found = rows(conn, format!(
         "SELECT column_name::text AS name, data_type::text AS type, is_nullable::text AS nullable, COALESCE(( \
@@ -150,22 +178,32 @@ async fn columns(conn: &DatabaseConnection, table: &str) -> BTreeMap<String, Col
            WHERE i.indisprimary AND i.indrelid = '{table}'::regclass), 0)::bigint AS pk \
          FROM information_schema.columns c WHERE table_schema = current_schema() AND table_name = '{table}'"
     )).await;
-    found.iter().map(|row| {
-        let name: String = row.try_get("", "name").unwrap();
-        let ty: String = row.try_get("", "type").unwrap();
-        let kind = match ty.as_str() {
-            "uuid" => "uuid",
-            "bytea" => "bytes",
-            "bigint" => "bigint",
-            "integer" => "integer",
-            "boolean" => "boolean",
-            "text" => "text",
-            other => panic!("{table}.{name} is {other}"),
-        };
-        let nullable = row.try_get::<String>("", "nullable").unwrap() == "YES";
-        let key = usize::try_from(row.try_get::<i64>("", "pk").unwrap()).unwrap();
-        (name, Column { kind, nullable, key })
-    }).collect()
+    found
+        .iter()
+        .map(|row| {
+            let name: String = row.try_get("", "name").unwrap();
+            let ty: String = row.try_get("", "type").unwrap();
+            let kind = match ty.as_str() {
+                "uuid" => "uuid",
+                "bytea" => "bytes",
+                "bigint" => "bigint",
+                "integer" => "integer",
+                "boolean" => "boolean",
+                "text" => "text",
+                other => panic!("{table}.{name} is {other}"),
+            };
+            let nullable = row.try_get::<String>("", "nullable").unwrap() == "YES";
+            let key = usize::try_from(row.try_get::<i64>("", "pk").unwrap()).unwrap();
+            (
+                name,
+                Column {
+                    kind,
+                    nullable,
+                    key,
+                },
+            )
+        })
+        .collect()
 }
 
 /// The product's tables: without those of the migrations, of SQLite itself, and partitions.
@@ -177,6 +215,8 @@ async fn tables(conn: &DatabaseConnection) -> BTreeSet<String> {
          AND relkind IN ('r', 'p') AND NOT relispartition"
     };
     let all = rows(conn, sql.to_owned()).await;
-    let names = all.iter().map(|row| row.try_get::<String>("", "name").unwrap());
+    let names = all
+        .iter()
+        .map(|row| row.try_get::<String>("", "name").unwrap());
     names.filter(|name| name != "seaql_migrations").collect()
 }

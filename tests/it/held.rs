@@ -28,7 +28,11 @@ pub async fn claim(app: &TestApp, store: &Store, runs: u64) -> Vec<Log> {
     for _ in 0..runs {
         app.request("The VPN is slow").await;
     }
-    let claim = Claim { worker: ME, most: runs, lease_ms: LEASE };
+    let claim = Claim {
+        worker: ME,
+        most: runs,
+        lease_ms: LEASE,
+    };
     let claimed = store.write(claim).await.expect("claimed");
     assert_eq!(claimed.len() as u64, runs);
     claimed.into_iter().map(|Claimed { log, .. }| log).collect()
@@ -44,7 +48,11 @@ pub fn stage(log: &mut Log, turn: i32) {
 /// A number that a query gives.
 pub async fn number(store: &Store, sql: &str) -> i64 {
     let statement = Statement::from_string(store.backend(), sql);
-    let row = store.read().query_one_raw(statement).await.expect("an answer");
+    let row = store
+        .read()
+        .query_one_raw(statement)
+        .await
+        .expect("an answer");
     row.expect("a row").try_get_by_index(0).expect("a number")
 }
 
@@ -65,6 +73,8 @@ pub async fn written(store: &Store) -> Vec<i64> {
 
 /// Asserts that what is stored beside a run's log can be rebuilt from it.
 pub async fn sound(store: &Store, run: RunId) {
-    let differences = rebuild::differences(store.read(), run).await.expect("a log that can be read");
+    let differences = rebuild::differences(store.read(), run)
+        .await
+        .expect("a log that can be read");
     assert_eq!(differences, Vec::<String>::new());
 }

@@ -36,19 +36,36 @@ const SENSIBLE: &str = "
 
 /// Gives a request to a coworker with this playbook and these limits; the run, once it has ended, and the request.
 async fn work(app: &TestApp, playbook: &str, limits: Value) -> (Value, Value) {
-    let worker = Coworker::new("worker").playbook(playbook).limits(limits).publish(app).await;
+    let worker = Coworker::new("worker")
+        .playbook(playbook)
+        .limits(limits)
+        .publish(app)
+        .await;
     let input = json!({ "title": "Where is it?", "assigneeId": worker.id });
     let made = app.mutate("requestCreate", input, "request { id }").await;
     app.drain().await;
     look::sound(app).await;
-    (look::only_run(app).await, look::request(app, &made["request"]["id"]).await)
+    (
+        look::only_run(app).await,
+        look::request(app, &made["request"]["id"]).await,
+    )
 }
 
 /// Asserts that a run was ended by this limit, and that Stint explained it.
 async fn ended_by(app: &TestApp, code: &str, (run, request): (Value, Value)) -> Vec<Value> {
-    assert_eq!((&run["status"], &run["failureCode"], &run["outcome"]), (&json!("FAILED"), &json!(code), &Value::Null));
+    assert_eq!(
+        (&run["status"], &run["failureCode"], &run["outcome"]),
+        (&json!("FAILED"), &json!(code), &Value::Null)
+    );
     assert_eq!(request["status"], "IN_PROGRESS");
-    assert_eq!((look::notes(&request, "PRIVATE").len(), look::notes(&request, "PUBLIC").len()), (1, 0), "{request:#}");
+    assert_eq!(
+        (
+            look::notes(&request, "PRIVATE").len(),
+            look::notes(&request, "PUBLIC").len()
+        ),
+        (1, 0),
+        "{request:#}"
+    );
     let note = look::notes(&request, "PRIVATE")[0];
     assert!(note.contains("Run-1") && note.contains(code), "{note}");
     assert_eq!(request["notes"]["nodes"][0]["author"]["kind"], "SYSTEM");
@@ -59,9 +76,22 @@ async fn ended_by(app: &TestApp, code: &str, (run, request): (Value, Value)) -> 
     let types = look::types(&events);
     assert_eq!(types[types.len() - 2..], ["summary.written", "run.failed"]);
     // One closing turn follows the limit, and no more.
-    let at = types.iter().position(|kind| *kind == "limit.reached").expect("it is there");
-    assert_eq!(types[at..].iter().filter(|kind| **kind == "turn.started").count(), 1);
-    assert!(look::data(&events[at..], "tool.completed").iter().all(|done| done["response"] == "The run is finished."));
+    let at = types
+        .iter()
+        .position(|kind| *kind == "limit.reached")
+        .expect("it is there");
+    assert_eq!(
+        types[at..]
+            .iter()
+            .filter(|kind| **kind == "turn.started")
+            .count(),
+        1
+    );
+    assert!(
+        look::data(&events[at..], "tool.completed")
+            .iter()
+            .all(|done| done["response"] == "The run is finished.")
+    );
     events
 }
 

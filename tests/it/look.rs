@@ -30,12 +30,6 @@ pub async fn only_run(client: &Client) -> Value {
     runs.remove(0)
 }
 
-/// A run, by the word that tests know it by.
-pub async fn run(client: &Client, id: &Value) -> Value {
-    let query = format!("query ($id: ID!) {{ run(id: $id) {{ {RUN} }} }}");
-    client.gql(&query, json!({ "id": id })).await["run"].take()
-}
-
 /// A request as its page shows it.
 pub async fn request(client: &Client, id: &Value) -> Value {
     let query = "query ($id: ID!) { request(id: $id) {
@@ -52,12 +46,15 @@ pub async fn request(client: &Client, id: &Value) -> Value {
 pub fn notes<'a>(request: &'a Value, visibility: &str) -> Vec<&'a str> {
     let all = request["notes"]["nodes"].as_array().expect("notes");
     let seen = all.iter().filter(|note| note["visibility"] == visibility);
-    seen.map(|note| note["body"].as_str().expect("a body")).collect()
+    seen.map(|note| note["body"].as_str().expect("a body"))
+        .collect()
 }
 
 /// A request's timeline, one line an entry: `RunStarted hardware-specialist`.
 pub async fn timeline(client: &Client, id: &Value) -> Vec<String> {
-    let query = "query ($id: ID!) { request(id: $id) { timeline(first: 60) { nodes {
+    let query =
+        "query ($id: ID!, $after: String) { request(id: $id) { timeline(first: 30, after: $after) {
+        pageInfo { hasNextPage endCursor } nodes {
         __typename
         ... on TimelineEntry { sequence actor { displayName } run { number coworker { handle } } }
         ... on NotePosted { note { visibility } }
@@ -65,7 +62,7 @@ pub async fn timeline(client: &Client, id: &Value) -> Vec<String> {
         ... on Assigned { assignment { assignee { displayName } } }
         ... on DispatchDropped { dispatch { coworker { handle } trigger dropReason } }
     } } } }";
-    let entries = list(client.gql(query, json!({ "id": id })).await["request"]["timeline"]["nodes"].take());
+    let entries = pages(client, query, json!({ "id": id }), "/request/timeline").await;
     entries.iter().map(line).collect()
 }
 
@@ -79,7 +76,12 @@ fn line(entry: &Value) -> String {
         "RunStarted" | "RunEnded" => format!("Run-{}", entry["run"]["number"]),
         "DispatchDropped" => {
             let dispatch = &entry["dispatch"];
-            format!("{} {} {}", text(&dispatch["coworker"]["handle"]), text(&dispatch["trigger"]), text(&dispatch["dropReason"]))
+            format!(
+                "{} {} {}",
+                text(&dispatch["coworker"]["handle"]),
+                text(&dispatch["trigger"]),
+                text(&dispatch["dropReason"])
+            )
         }
         _ => String::new(),
     };
@@ -88,10 +90,14 @@ fn line(entry: &Value) -> String {
 
 /// A run's whole log, parsed, in order.
 pub async fn events(client: &Client, run: &Value) -> Vec<Value> {
-    let query = "query ($id: ID!, $after: String) { run(id: $id) { events(first: 100, after: $after) {
+    let query =
+        "query ($id: ID!, $after: String) { run(id: $id) { events(first: 100, after: $after) {
         nodes { sequence type payload } pageInfo { hasNextPage endCursor } } } }";
     let events = pages(client, query, json!({ "id": run["id"] }), "/run/events").await;
-    events.into_iter().map(|mut event| event["payload"].take()).collect()
+    events
+        .into_iter()
+        .map(|mut event| event["payload"].take())
+        .collect()
 }
 
 /// All nodes of the connection at this place, page by page.
@@ -99,7 +105,9 @@ pub async fn pages(client: &Client, query: &str, mut variables: Value, place: &s
     let mut all = Vec::new();
     loop {
         let mut data = client.gql(query, variables.clone()).await;
-        let page = data.pointer_mut(place).unwrap_or_else(|| panic!("nothing at {place}"));
+        let page = data
+            .pointer_mut(place)
+            .unwrap_or_else(|| panic!("nothing at {place}"));
         all.extend(list(page["nodes"].take()));
         if page["pageInfo"]["hasNextPage"] == false {
             return all;
@@ -110,12 +118,19 @@ pub async fn pages(client: &Client, query: &str, mut variables: Value, place: &s
 
 /// The types of a log, in order.
 pub fn types(events: &[Value]) -> Vec<&str> {
-    events.iter().map(|event| event["type"].as_str().expect("a type")).collect()
+    events
+        .iter()
+        .map(|event| event["type"].as_str().expect("a type"))
+        .collect()
 }
 
 /// The data of the events of this type, in order.
 pub fn data<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
-    events.iter().filter(|event| event["type"] == kind).map(|event| &event["data"]).collect()
+    events
+        .iter()
+        .filter(|event| event["type"] == kind)
+        .map(|event| &event["data"])
+        .collect()
 }
 
 /// Asserts of every run that what is stored beside its log can be rebuilt from it, and that it ended once, with a
@@ -123,39 +138,80 @@ pub fn data<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
 pub async fn sound(app: &TestApp) {
     let store = app.store().await;
     for run in runs(app).await {
-        let differences = rebuild::differences(store.read(), run_id(&run["id"])).await.expect("a log that can be read");
+        let differences = rebuild::differences(store.read(), run_id(&run["id"]))
+            .await
+            .expect("a log that can be read");
         assert_eq!(differences, Vec::<String>::new(), "Run-{}", run["number"]);
         let events = events(app, &run).await;
-        let sequences: Vec<_> = events.iter().map(|event| event["sequence"].as_u64().expect("a sequence")).collect();
-        assert_eq!(sequences, (1..=events.len() as u64).collect::<Vec<_>>(), "Run-{}", run["number"]);
+        let sequences: Vec<_> = events
+            .iter()
+            .map(|event| event["sequence"].as_u64().expect("a sequence"))
+            .collect();
+        assert_eq!(
+            sequences,
+            (1..=events.len() as u64).collect::<Vec<_>>(),
+            "Run-{}",
+            run["number"]
+        );
         if run["endedAt"].is_null() {
             continue;
         }
-        let ends = types(&events).into_iter().filter(|kind| matches!(*kind, "run.completed" | "run.failed")).count();
+        let ends = types(&events)
+            .into_iter()
+            .filter(|kind| matches!(*kind, "run.completed" | "run.failed"))
+            .count();
         assert_eq!(ends, 1, "Run-{}", run["number"]);
         for field in ["reason", "summary", "summaryAuthor"] {
-            assert!(run[field].as_str().is_some_and(|text| !text.is_empty()), "Run-{}: {field}", run["number"]);
+            assert!(
+                run[field].as_str().is_some_and(|text| !text.is_empty()),
+                "Run-{}: {field}",
+                run["number"]
+            );
         }
-        assert_ne!(run["outcome"].is_null(), run["failureCode"].is_null(), "{run:#}");
+        assert_ne!(
+            run["outcome"].is_null(),
+            run["failureCode"].is_null(),
+            "{run:#}"
+        );
     }
 }
 
 /// The id that rows have.
 pub fn run_id(id: &Value) -> RunId {
-    let digits = id.as_str().and_then(|id| id.strip_prefix("run_")).expect("the id of a run");
+    let digits = id
+        .as_str()
+        .and_then(|id| id.strip_prefix("run_"))
+        .expect("the id of a run");
     RunId(digits.parse().expect("digits"))
 }
 
 /// How many rows each table has, for tests that nothing was changed.
 pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
     const TABLES: [&str; 17] = [
-        "workspace", "person", "api_key", "idempotency_key", "coworker", "coworker_version", "request",
-        "request_event", "note", "assignment", "dispatch", "run", "run_event", "run_step", "usage_ledger",
-        "prompt_part", "model_price",
+        "workspace",
+        "person",
+        "api_key",
+        "idempotency_key",
+        "coworker",
+        "coworker_version",
+        "request",
+        "request_event",
+        "note",
+        "assignment",
+        "dispatch",
+        "run",
+        "run_event",
+        "run_step",
+        "usage_ledger",
+        "prompt_part",
+        "model_price",
     ];
     let mut counts = BTreeMap::new();
     for table in TABLES {
-        counts.insert(table, number(app, &format!("SELECT COUNT(*) AS n FROM {table}")).await);
+        counts.insert(
+            table,
+            number(app, &format!("SELECT COUNT(*) AS n FROM {table}")).await,
+        );
     }
     counts
 }
@@ -163,14 +219,24 @@ pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
 /// The number `n` that a statement answers.
 pub async fn number(app: &TestApp, sql: &str) -> i64 {
     let store = app.store().await;
-    let row = store.read().query_one_raw(Statement::from_string(store.backend(), sql)).await;
-    row.expect("the database answers").expect("a row").try_get("", "n").expect("a number")
+    let row = store
+        .read()
+        .query_one_raw(Statement::from_string(store.backend(), sql))
+        .await;
+    row.expect("the database answers")
+        .expect("a row")
+        .try_get("", "n")
+        .expect("a number")
 }
 
 /// Changes the database behind the application's back.
 pub async fn tamper(app: &TestApp, sql: &str) {
-    let db = tests::db::connect(app.db().url()).await.expect("the database is there");
-    db.execute_unprepared(sql).await.unwrap_or_else(|error| panic!("{sql}: {error}"));
+    let db = tests::db::connect(app.db().url())
+        .await
+        .expect("the database is there");
+    db.execute_unprepared(sql)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
     db.close().await.expect("closed");
 }
 

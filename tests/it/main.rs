@@ -2,17 +2,26 @@
 
 mod look;
 
+mod access;
 mod assign;
 
-mod contract;
 mod append;
+mod boot;
+mod contract;
+mod crash;
 mod drift;
 mod held;
-mod reply;
-mod store;
-mod read;
+mod intake;
+mod lease;
 mod limit;
+mod log;
 mod note;
+mod queue;
+mod read;
+mod reply;
+mod ruin;
 mod run;
+mod see;
+mod store;
 mod story;
 mod stream;

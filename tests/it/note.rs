@@ -28,7 +28,12 @@ turns:
 ";
 
 async fn mention(app: &TestApp, request: &Value, body: &str) {
-    app.mutate("noteCreate", json!({ "requestId": request, "body": body, "visibility": "PRIVATE" }), "").await;
+    app.mutate(
+        "noteCreate",
+        json!({ "requestId": request, "body": body, "visibility": "PRIVATE" }),
+        "",
+    )
+    .await;
     app.drain().await;
 }
 

@@ -1,41 +1,19 @@
-//! Reading: pages, cursors, filters, order, ids, what each role sees.
+//! Reading lists: pages, cursors, filters, order.
 
 use std::time::Duration;
 
-use entity::Role;
+use async_graphql_parser::parse_schema;
+use async_graphql_parser::types::{ServiceDocument, TypeKind, TypeSystemDefinition};
 use serde_json::{Value, json};
-use tests::{Coworker, Item, TestApp, both_dbs};
+use tests::{Coworker, TestApp, both_dbs};
+
+use crate::see::RUNBOOK;
 
 const REQUESTS: &str = "query ($first: Int, $after: String, $last: Int, $before: String, \
                                $filter: RequestFilter, $order: [RequestOrder!]) { \
     requests(first: $first, after: $after, last: $last, before: $before, filter: $filter, order: $order) { \
         edges { cursor node { number } } nodes { title } totalCount \
         pageInfo { hasNextPage hasPreviousPage startCursor endCursor } } }";
-
-/// A small runbook: it looks at a device, notes, sets the status, and ends.
-const RUNBOOK: &str = r#"
-tools:
-  - name: device.telemetry
-    description: Reads the telemetry of a device.
-    effect: READ
-    answers:
-      - response: { latency_ms: 9 }
-turns:
-  - thinking: The device comes first.
-    text: I look at the device.
-    calls:
-      - tool: device.telemetry
-        arguments: { device: LT-2231 }
-    usage: { input: 100, cache_read: 1000, output: 40, reasoning: 10 }
-  - calls:
-      - tool: post_note
-        arguments: { visibility: PUBLIC, body: "All is well." }
-    usage: { input: 200, cache_read: 1000, output: 50, reasoning: 0 }
-  - calls:
-      - tool: finish
-        arguments: { outcome: RESOLVED, reason: Fixed., summary: "It was nothing." }
-    usage: { input: 300, cache_read: 1000, output: 60, reasoning: 0 }
-"#;
 
 async fn requests(app: &TestApp, variables: Value) -> Value {
     app.gql(REQUESTS, variables).await["requests"].take()
@@ -181,136 +159,134 @@ both_dbs! {
         }
         assert_eq!(app.gql_code(REQUESTS, json!({ "filter": { "createdAt": { "lt": "yesterday" } } })).await, "BAD_USER_INPUT");
     }
+}
 
-    async fn a_run_reads_the_same_from_all_sides(app: TestApp) {
-        let price = json!({ "model": "scripted", "input": "3", "cacheRead": "0.3", "output": "15" });
-        app.mutate("modelPriceSet", price, "modelPrice { id }").await;
-        let made = Coworker::new("hardware").playbook(RUNBOOK).publish(&app).await;
-        let input = json!({ "title": "Slow network", "assigneeId": made.id });
-        let request = app.mutate("requestCreate", input, "request { id }").await["request"]["id"].clone();
-        app.drain().await;
+/// The fields of an input type of the contract, with their types.
+fn input_fields(contract: &ServiceDocument, name: &str) -> Vec<(String, String)> {
+    let found = contract
+        .definitions
+        .iter()
+        .find_map(|definition| match definition {
+            TypeSystemDefinition::Type(definition) if definition.node.name.node == name => {
+                match &definition.node.kind {
+                    TypeKind::InputObject(input) => Some(&input.fields),
+                    _ => None,
+                }
+            }
+            _ => None,
+        });
+    let fields = found.unwrap_or_else(|| panic!("no input type {name}"));
+    fields
+        .iter()
+        .map(|field| {
+            (
+                field.node.name.node.to_string(),
+                field.node.ty.node.to_string(),
+            )
+        })
+        .collect()
+}
 
-        let data = app.gql("query ($id: ID!, $now: DateTimeOrDuration!) { request(id: $id) { \
-            identifier status assignee { __typename id displayName kind } waiting { id } \
-            usage { inputTokens outputTokens cachedTokens reasoningTokens cacheWriteTokens } cost { amount priced lines { kind tokens unitPrice amount } } \
-            notes { totalCount nodes { body visibility author { displayName } run { number } } } \
-            assignments { nodes { epoch assignee { displayName } assignedBy { kind } } } \
-            timeline { nodes { __typename ... on TimelineEntry { sequence actor { displayName } run { number } } \
-                ... on StatusChanged { before after: after } ... on NotePosted { note { body } } } } \
-            runs { nodes { identifier number status outcome reason summary summaryAuthor trigger turnCount toolCallCount stepCount lastSequence \
-                attempt model endedAt duration permissions { runStop } coworker { handle version { number config { identity { role } } } } coworkerVersion { number } \
-                previousRun { id } nextRun { id } raw \
-                usage { inputTokens } cost(pricing: CURRENT) { amount unpricedCalls unknownCalls } \
-                events(last: 1) { totalCount nodes { type sequence turn attempt heading raw payload hash id } } \
-                steps { nodes { __typename id index kind title failed startedAt endedAt events { type } \
-                    ... on RunStartedStep { trigger model } \
-                    ... on ThinkingStep { thinking text error } \
-                    ... on ToolCallStep { tool request response error { code } duration } \
-                    ... on NoteStep { note { body } } ... on DoneStep { outcome failureCode reason summary } } } } } } \
-            metrics(range: { start: $now }) { totals { runs active completed failed modelCalls turns toolCalls \
-                usage { inputTokens } cost { amount } duration { p50 p95 } } } }",
-            json!({ "id": request, "now": "-PT1H" })).await;
-
-        let request = &data["request"];
-        assert_eq!(request["assignee"]["__typename"], "Coworker");
-        assert_eq!(request["notes"]["nodes"][0]["body"], "All is well.");
-        let run = &request["runs"]["nodes"][0];
-        assert_eq!(run["identifier"], "Run-1");
-        assert_eq!((&run["status"], &run["outcome"]), (&json!("COMPLETED"), &json!("RESOLVED")), "{run:#}");
-        assert_eq!(run["usage"]["inputTokens"], 3600);
-        // 600 × 3 + 3000 × 0.3 + 150 × 15 USD per million.
-        assert_eq!(request["cost"]["amount"], "0.00495");
-        assert_eq!(run["cost"]["amount"], "0.00495");
-        assert_eq!(data["metrics"]["totals"]["cost"]["amount"], "0.00495");
-        assert_eq!(data["metrics"]["totals"]["runs"], 1);
-        assert_eq!(data["metrics"]["totals"]["modelCalls"], 3);
-        let steps = run["steps"]["nodes"].as_array().expect("steps");
-        let kinds: Vec<_> = steps.iter().map(|step| step["kind"].as_str().expect("a kind")).collect();
-        assert_eq!((kinds.first(), kinds.last()), (Some(&"RUN_STARTED"), Some(&"DONE")), "{kinds:?}");
-        let thought = steps.iter().find(|step| step["kind"] == "THINKING").expect("a thought");
-        assert_eq!(thought["thinking"], "The device comes first.");
-        let call = steps.iter().find(|step| step["tool"] == "device.telemetry").expect("a call");
-        assert_eq!(call["response"], "{\"latency_ms\":9}");
-        assert_eq!(serde_json::from_str::<Value>(call["request"].as_str().expect("a text")).expect("JSON"), json!({ "device": "LT-2231" }));
-        assert_eq!(steps.last().expect("an end")["summary"], "It was nothing.");
-
-        let last = &run["events"]["nodes"][0];
-        assert_eq!(last["sequence"], run["lastSequence"]);
-        assert_eq!(run["events"]["totalCount"], run["lastSequence"]);
-        let raw = run["raw"].as_str().expect("the log");
-        assert_eq!(raw.lines().count() as i64, run["lastSequence"].as_i64().expect("a number"));
-        assert_eq!(raw.lines().last(), last["raw"].as_str());
-        assert_eq!(serde_json::from_str::<Value>(last["raw"].as_str().expect("a line")).expect("JSON"), last["payload"]);
-
-        for id in steps.iter().map(|step| &step["id"]).chain([&last["id"]]) {
-            let node = app.gql("query ($id: ID!) { node(id: $id) { id __typename } }", json!({ "id": id })).await;
-            assert_eq!(node["node"]["id"], *id);
+/// A value that fits a type of the contract.
+fn sample(contract: &ServiceDocument, field: &str, of: &str) -> Value {
+    let bare = of.trim_matches(['[', ']', '!']);
+    let one = match bare {
+        "ID" => json!(match field {
+            "coworker" => "cow_00000000000000000000000000000001",
+            "request" => "req_00000000000000000000000000000001",
+            "author" | "requester" | "assignee" => "per_00000000000000000000000000000001",
+            own => format!("{own}_00000000000000000000000000000001").leak(),
+        }),
+        "String" => json!("te%xt"),
+        "Int" | "Int64" => json!(3),
+        "Decimal" => json!("0.5"),
+        "Boolean" => json!(true),
+        "DateTimeOrDuration" => json!("-P1D"),
+        closed => {
+            let first = contract
+                .definitions
+                .iter()
+                .find_map(|definition| match definition {
+                    TypeSystemDefinition::Type(definition)
+                        if definition.node.name.node == closed =>
+                    {
+                        match &definition.node.kind {
+                            TypeKind::Enum(values) => {
+                                Some(values.values[0].node.value.node.to_string())
+                            }
+                            _ => None,
+                        }
+                    }
+                    _ => None,
+                });
+            json!(first.unwrap_or_else(|| panic!("no sample of {closed}")))
         }
-        let wrong = app.gql_errors("{ node(id: \"run_00000000000000000000000000000000\") { id } }", json!({})).await;
-        assert_eq!(wrong[0]["extensions"]["code"], "NOT_FOUND");
-        assert_eq!(app.gql_code("{ run(number: 99) { id } }", json!({})).await, "NOT_FOUND");
-        assert_eq!(app.gql_code("{ run(id: \"req_00000000000000000000000000000000\") { id } }", json!({})).await, "BAD_USER_INPUT");
+    };
+    if of.starts_with('[') {
+        json!([one, one])
+    } else {
+        one
     }
+}
 
-    async fn a_requester_sees_their_own_requests_and_nothing_private(app: TestApp) {
-        let made = Coworker::new("hardware").playbook(RUNBOOK).triage().publish(&app).await;
-        app.request("Somebody else's").await;
-        let requester = app.as_role(Role::Requester).await;
-        let own = requester.mutate("requestCreate", json!({ "title": "Mine" }), "request { id number }").await["request"].take();
-        app.drain().await;
-        let private = json!({ "requestId": own["id"], "body": "Between us.", "visibility": "PRIVATE" });
-        let note = app.mutate("noteCreate", private, "note { id }").await["note"]["id"].clone();
-
-        let query = "query ($id: ID!, $coworker: ID!) { requests { totalCount nodes { id } } runs { totalCount } coworkers { totalCount } \
-            request(id: $id) { assignee { displayName ... on Coworker { handle } } notes { totalCount nodes { body run { id } } } runs { totalCount } \
-                timeline { totalCount nodes { __typename ... on TimelineEntry { run { id } } } } } }";
-        let seen = requester.gql(query, json!({ "id": own["id"], "coworker": made.id })).await;
-        assert_eq!(seen["requests"]["nodes"], json!([{ "id": own["id"] }]));
-        assert_eq!(seen["runs"]["totalCount"], 0);
-        assert_eq!(seen["coworkers"]["totalCount"], 0);
-        assert_eq!(seen["request"]["assignee"]["handle"], "hardware");
-        assert_eq!(seen["request"]["notes"]["nodes"], json!([{ "body": "All is well.", "run": null }]));
-        let entries = seen["request"]["timeline"]["nodes"].as_array().expect("entries");
-        assert_eq!(entries.iter().filter(|entry| entry["__typename"] == "NotePosted").count(), 1);
-        assert!(entries.iter().all(|entry| entry["run"].is_null()), "{entries:?}");
-        assert_eq!(seen["request"]["timeline"]["totalCount"], entries.len());
-
-        let by_id = "query ($id: ID!) { node(id: $id) { id } }";
-        for hidden in [&note, &json!(made.id)] {
-            assert_eq!(requester.gql_code(by_id, json!({ "id": hidden })).await, "NOT_FOUND", "{hidden}");
-        }
-        assert_eq!(requester.gql_code("{ request(number: 1) { id } }", json!({})).await, "NOT_FOUND");
-        assert_eq!(requester.gql_code("{ run(number: 1) { id } }", json!({})).await, "NOT_FOUND");
-        for forbidden in ["{ metrics(range: { start: \"-P1D\" }) { start } }", "{ modelPrices { id } }", "{ apiKeys { totalCount } }"] {
-            assert_eq!(requester.gql_code(forbidden, json!({})).await, "FORBIDDEN", "{forbidden}");
-        }
-        let config = "query ($id: ID!) { request(id: $id) { usage { inputTokens } assignee { ... on Coworker { draft { soul } identity { role } version { id } } } } }";
-        let errors = requester.gql_errors(config, json!({ "id": own["id"] })).await;
-        assert_eq!(errors.len(), 4, "{errors:#?}");
-        assert!(errors.iter().all(|error| error["extensions"]["code"] == "FORBIDDEN"), "{errors:#?}");
-
-        let mut live = requester.subscribe("subscription ($id: ID!) { requestTimeline(requestId: $id) { __typename ... on TimelineEntry { sequence } } }", json!({ "id": own["id"] })).await;
-        for entry in entries {
-            assert_eq!(live.next().await["requestTimeline"]["__typename"], entry["__typename"]);
-        }
-        assert!(live.is_silent(Duration::from_millis(300)).await, "the private note is not told");
-        let public = json!({ "requestId": own["id"], "body": "For all." });
-        app.mutate("noteCreate", public, "note { id }").await;
-        assert_eq!(live.next().await["requestTimeline"]["__typename"], "NotePosted");
-    }
-
-    async fn a_board_shows_each_run_that_matches_until_it_no_longer_does(app: TestApp) {
+both_dbs! {
+    async fn every_filter_and_every_order_of_the_contract_can_be_used(app: TestApp) {
+        let contract = parse_schema(include_str!("../../schema.graphql")).expect("the contract can be parsed");
         let made = Coworker::new("hardware").playbook(RUNBOOK).publish(&app).await;
-        let mut board = app.subscribe("subscription { runChanged(filter: { status: { eq: RUNNING } }) { matches run { number status } } }", json!({})).await;
-        let mut every = app.subscribe("subscription { runChanged { matches run { number status } } }", json!({})).await;
-        // Registered: a refused filter would have been told by now.
-        assert!(board.is_silent(Duration::from_millis(300)).await);
-        let input = json!({ "title": "Slow network", "assigneeId": made.id });
-        app.mutate("requestCreate", input, "request { id }").await;
+        for title in ["One", "Two"] {
+            let input = json!({ "title": title, "assigneeId": made.id });
+            app.mutate("requestCreate", input, "request { id }").await;
+        }
         app.drain().await;
-        every.until(|item| item["runChanged"]["run"]["status"] == "COMPLETED").await;
-        drop(board);
-        let wrong = app.subscribe("subscription { runChanged(filter: { coworker: { eq: \"run_1\" } }) { matches } }", json!({})).await.item().await;
-        assert!(matches!(wrong, Item::Error(errors) if errors[0]["extensions"]["code"] == "BAD_USER_INPUT"));
+        let lists = [
+            ("Request", "req", "requests", "", ""),
+            ("Coworker", "cow", "coworkers", "", ""),
+            ("Run", "run", "runs", "", ""),
+            ("Note", "note", "notes", "request(number: 1) {", "}"),
+            ("Step", "stp", "steps", "run(number: 1) {", "}"),
+            ("RunEvent", "evt", "events", "run(number: 1) {", "}"),
+        ];
+        for (noun, prefix, list, before, after) in lists {
+            let query = format!(
+                "query ($filter: {noun}Filter, $order: [{noun}Order!], $after: String) {{ {before} \
+                   {list}(filter: $filter, order: $order, first: 1, after: $after) \
+                   {{ totalCount nodes {{ id }} pageInfo {{ hasNextPage endCursor }} }} {after} }}"
+            );
+            let ask = async |variables: Value| {
+                let mut data = app.gql(&query, variables).await;
+                let mut data = if before.is_empty() { data } else { data[&before[..before.find('(').expect("an argument")]].take() };
+                data[list].take()
+            };
+            for (field, comparator) in input_fields(&contract, &format!("{noun}Filter")) {
+                if ["and", "or", "not"].contains(&field.as_str()) {
+                    continue;
+                }
+                for (op, of) in input_fields(&contract, &comparator) {
+                    let value = sample(&contract, if field == "id" { prefix } else { &field }, &of);
+                    let filter = json!({ &field: { &op: value } });
+                    let met = ask(json!({ "filter": filter })).await["totalCount"].as_i64().expect("a count");
+                    let unmet = ask(json!({ "filter": { "not": filter } })).await["totalCount"].as_i64().expect("a count");
+                    let all = ask(json!({})).await["totalCount"].as_i64().expect("a count");
+                    assert_eq!(met + unmet, all, "{noun}: each row meets {filter} or does not");
+                }
+            }
+            let all = ask(json!({})).await["totalCount"].as_i64().expect("a count");
+            for (field, _) in input_fields(&contract, &format!("{noun}Order")) {
+                for direction in ["ASC", "DESC"] {
+                    let (mut seen, mut after) = (Vec::new(), Value::Null);
+                    loop {
+                        let page = ask(json!({ "order": [{ &field: direction }], "after": after })).await;
+                        seen.push(page["nodes"][0]["id"].to_string());
+                        after = page["pageInfo"]["endCursor"].clone();
+                        if page["pageInfo"]["hasNextPage"] == false {
+                            break;
+                        }
+                    }
+                    seen.sort();
+                    seen.dedup();
+                    assert_eq!(seen.len() as i64, all, "{noun} by {field} {direction}");
+                }
+            }
+        }
     }
 }

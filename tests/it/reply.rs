@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use api::config::Role;
 use domain::error::Error;
 use domain::run::log::Flushed;
 use domain::store::Store;
 use serde_json::{Value, json};
 use tests::proxy::{Fate, Proxy};
-use tests::store::{command, execute, ids, insert, inserting, open, scratch};
+use tests::store::{command, execute, ids, inserting, open, scratch};
 use tests::{Backend, Client, Coworker, TestApp, TestDb};
 
 use crate::append::blocked;
@@ -56,7 +57,10 @@ async fn a_command_with_a_key_gives_its_result_once_when_its_reply_is_lost() {
         });
         assert_eq!(store.write(once.repeatable()).await.unwrap(), id);
     }
-    assert_eq!((ids(&db).await, tries.load(Ordering::SeqCst)), (vec![1, 2], 4));
+    assert_eq!(
+        (ids(&db).await, tries.load(Ordering::SeqCst)),
+        (vec![1, 2], 4)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -66,8 +70,13 @@ async fn what_stays_unknown_is_never_called_unavailable() {
     // "nothing was changed" out of the answer.
     proxy.turn_away(1_000);
     proxy.strike(&[Fate::ReplyLost]);
-    let repeatable = command(|tx| Box::pin(insert(tx, 1))).repeatable();
-    let error = store.write(repeatable).await.unwrap_err();
+    let repeatable = command(|tx| {
+        Box::pin(async move {
+            let sql = "INSERT INTO scratch (id, body) VALUES (1, 'x') ON CONFLICT DO NOTHING";
+            execute(tx, sql, []).await
+        })
+    });
+    let error = store.write(repeatable.repeatable()).await.unwrap_err();
     assert!(matches!(error, Error::CommitUnknown), "{error:?}");
     assert!(proxy.to_turn_away() < 1_000);
     assert_eq!(ids(&db).await, [1]);
@@ -84,7 +93,13 @@ async fn an_append_stands_once_whatever_became_of_its_reply() {
     let mut log = claim(&app, &store, 1).await.remove(0);
     let run = log.run().id;
     let watch = tests::db::connect(app.db().url()).await.unwrap();
-    for (turn, fate) in (1..).zip([Fate::ReplyLost, Fate::NeverSent, Fate::Late, Fate::ReplyLost, Fate::Late]) {
+    for (turn, fate) in (1..).zip([
+        Fate::ReplyLost,
+        Fate::NeverSent,
+        Fate::Late,
+        Fate::ReplyLost,
+        Fate::Late,
+    ]) {
         proxy.strike(&[fate]);
         stage(&mut log, turn);
         let flush = async { log.flush(&store, true).await };
@@ -97,7 +112,11 @@ async fn an_append_stands_once_whatever_became_of_its_reply() {
         };
         let (flushed, ()) = tokio::join!(flush, late);
         assert_eq!(flushed.unwrap(), Flushed::Committed, "{fate:?}");
-        assert_eq!(number(&store, "SELECT COUNT(*) FROM run_event").await, i64::from(turn) + 1, "{fate:?}");
+        assert_eq!(
+            number(&store, "SELECT COUNT(*) FROM run_event").await,
+            i64::from(turn) + 1,
+            "{fate:?}"
+        );
     }
     assert_eq!(proxy.struck(), 5);
     sound(&store, run).await;
@@ -115,23 +134,46 @@ async fn an_append_that_nobody_can_resolve_is_unknown() {
     let error = log.flush(&store, true).await.unwrap_err();
     assert!(matches!(error, Error::CommitUnknown), "{error:?}");
     proxy.turn_away(0);
-    assert_eq!(number(&app.store().await, "SELECT COUNT(*) FROM run_event").await, 2);
+    assert_eq!(
+        number(&app.store().await, "SELECT COUNT(*) FROM run_event").await,
+        2
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_request_with_a_key_is_made_once_when_the_reply_is_lost() {
-    let (db, proxy, app) = proxied_app().await;
-    proxy.strike(&[Fate::ReplyLost]);
-    let input = json!({ "title": "The VPN is slow", "idempotencyKey": "k" });
-    let first = app.mutate("requestCreate", input.clone(), "request { id }").await;
-    assert_eq!(app.mutate("requestCreate", input, "request { id }").await, first);
+    let (db, proxy, app) = proxied_app(Role::Api).await;
+    let watch = tests::db::connect(db.url()).await.unwrap();
+    for (key, fate) in [
+        ("a", Fate::ReplyLost),
+        ("b", Fate::NeverSent),
+        ("c", Fate::Late),
+    ] {
+        proxy.strike(&[fate]);
+        let input = json!({ "title": "The VPN is slow", "idempotencyKey": key });
+        let late = async {
+            if fate == Fate::Late {
+                blocked(&watch, 1).await;
+                proxy.release();
+            }
+        };
+        let (first, ()) = tokio::join!(
+            app.mutate("requestCreate", input.clone(), "request { id }"),
+            late
+        );
+        assert_eq!(
+            app.mutate("requestCreate", input, "request { id }").await,
+            first
+        );
+    }
 
     proxy.strike(&[Fate::ReplyLost]);
     let query = "mutation { requestCreate(input: { title: \"Another\" }) { request { id } userErrors { code } } }";
     assert_eq!(app.gql_code(query, json!({})).await, "COMMIT_UNKNOWN");
-    assert_eq!(proxy.struck(), 2);
-    let count = app.gql("{ requests { totalCount } }", json!({})).await["requests"]["totalCount"].take();
-    assert_eq!(count, 2);
+    assert_eq!(proxy.struck(), 4);
+    let count =
+        app.gql("{ requests { totalCount } }", json!({})).await["requests"]["totalCount"].take();
+    assert_eq!(count, 4);
     app.stop().await;
     drop(db);
 }
@@ -140,8 +182,12 @@ async fn a_request_with_a_key_is_made_once_when_the_reply_is_lost() {
 /// is in their logs once.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn runs_whose_replies_are_lost_do_everything_once() {
-    let (db, proxy, app) = proxied_app().await;
-    Coworker::new("triage").triage().playbook(BUSY).publish(&app).await;
+    let (db, proxy, app) = proxied_app(Role::All).await;
+    Coworker::new("triage")
+        .triage()
+        .playbook(BUSY)
+        .publish(&app)
+        .await;
     const FATES: [Fate; 7] = [
         Fate::ReplyLost,
         Fate::NeverSent,
@@ -152,7 +198,13 @@ async fn runs_whose_replies_are_lost_do_everything_once() {
         Fate::ReplyLost,
     ];
     for (i, fate) in FATES.iter().cycle().take(21).enumerate() {
-        app.request("The VPN is slow").await;
+        // Its own reply may be lost too: the key makes it one request all the same.
+        app.mutate(
+            "requestCreate",
+            json!({ "title": "The VPN is slow", "idempotencyKey": format!("k{i}") }),
+            "",
+        )
+        .await;
         // Armed while runs are under way: it meets whichever commit comes next.
         if i % 3 == 2 {
             // Long enough that the store gives up, so that the runs themselves must find out what stands.
@@ -176,11 +228,19 @@ async fn runs_whose_replies_are_lost_do_everything_once() {
             };
             *seen.entry(what).or_default() += 1;
         }
-        assert!(seen.values().all(|times| *times == 1), "Run-{}: {seen:?}", run["number"]);
+        assert!(
+            seen.values().all(|times| *times == 1),
+            "Run-{}: {seen:?}",
+            run["number"]
+        );
     }
     for request in requests(&app).await {
         let shown = look::request(&app, &request).await;
-        assert_eq!(look::notes(&shown, "PUBLIC"), ["I look at it."], "{request}");
+        assert_eq!(
+            look::notes(&shown, "PUBLIC"),
+            ["I look at it."],
+            "{request}"
+        );
     }
     app.stop().await;
     drop(db);
@@ -204,13 +264,14 @@ turns:
     delay: 20ms
 ";
 
-async fn proxied_app() -> (TestDb, Proxy, TestApp) {
+async fn proxied_app(role: Role) -> (TestDb, Proxy, TestApp) {
     let db = TestDb::new(Backend::Postgres).await;
     let other = TestDb::new(Backend::Postgres).await;
     let proxy = Proxy::start(db.url()).await;
     let url = proxy.url(db.url());
     let app = TestApp::start_on(other, |settings| {
         settings.database_url = url;
+        settings.role = role;
         settings.worker.poll = Duration::from_millis(50);
     });
     (db, proxy, app.await)
@@ -219,5 +280,7 @@ async fn proxied_app() -> (TestDb, Proxy, TestApp) {
 async fn requests(client: &Client) -> Vec<Value> {
     let query = "query ($after: String) { requests(first: 50, after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } }";
     let all = look::pages(client, query, json!({}), "/requests").await;
-    all.into_iter().map(|mut request| request["id"].take()).collect()
+    all.into_iter()
+        .map(|mut request| request["id"].take())
+        .collect()
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use domain::clock::Clock;
 use futures_util::future::join_all;
+use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use tests::{Backend, Coworker, TestApp, both_dbs};
 
@@ -16,7 +17,13 @@ const STARTS: i64 = 200;
 async fn start_many(app: &TestApp) {
     let mut coworkers = Vec::new();
     for handle in ["one", "two", "three", "four"] {
-        coworkers.push(Coworker::new(handle).playbook(FINISHES).publish(app).await.id);
+        coworkers.push(
+            Coworker::new(handle)
+                .playbook(FINISHES)
+                .publish(app)
+                .await
+                .id,
+        );
     }
     let creates = (0..STARTS).map(|i| {
         let assignee = &coworkers[usize::try_from(i % 4).expect("small")];
@@ -36,8 +43,14 @@ async fn create(app: &TestApp, input: Value) {
         if payload["request"]["id"].is_string() {
             return;
         }
-        let code = answer.body["errors"][0]["extensions"]["code"].as_str().unwrap_or("none");
-        assert!(matches!(code, "UNAVAILABLE" | "COMMIT_UNKNOWN"), "{}", answer.body);
+        let code = answer.body["errors"][0]["extensions"]["code"]
+            .as_str()
+            .unwrap_or("none");
+        assert!(
+            matches!(code, "UNAVAILABLE" | "COMMIT_UNKNOWN"),
+            "{}",
+            answer.body
+        );
         tokio::task::yield_now().await;
     }
     panic!("not acknowledged: {input}");
@@ -46,14 +59,49 @@ async fn create(app: &TestApp, input: Value) {
 /// Numbers 1 to n without a gap, in the order of `startedAt`, one run for each request.
 async fn numbered(app: &TestApp) {
     let runs = look::runs(app).await;
-    let numbers: Vec<i64> = runs.iter().map(|run| run["number"].as_i64().expect("a number")).collect();
+    let numbers: Vec<i64> = runs
+        .iter()
+        .map(|run| run["number"].as_i64().expect("a number"))
+        .collect();
     assert_eq!(numbers, (1..=STARTS).collect::<Vec<_>>());
-    let started: Vec<&str> = runs.iter().map(|run| run["startedAt"].as_str().expect("a time")).collect();
+    let started: Vec<&str> = runs
+        .iter()
+        .map(|run| run["startedAt"].as_str().expect("a time"))
+        .collect();
     assert!(started.is_sorted(), "{started:?}");
-    let mut requests: Vec<i64> = runs.iter().map(|run| run["request"]["number"].as_i64().expect("a number")).collect();
+    let mut requests: Vec<i64> = runs
+        .iter()
+        .map(|run| run["request"]["number"].as_i64().expect("a number"))
+        .collect();
     requests.sort_unstable();
-    assert_eq!(requests, (1..=STARTS).collect::<Vec<_>>(), "one run for each request");
-    assert!(runs.iter().all(|run| run["outcome"] == "DECLINED"), "{runs:#?}");
+    assert_eq!(
+        requests,
+        (1..=STARTS).collect::<Vec<_>>(),
+        "one run for each request"
+    );
+    assert!(
+        runs.iter().all(|run| run["outcome"] == "DECLINED"),
+        "{runs:#?}"
+    );
+}
+
+/// Gives a request to a coworker with this playbook and one rule; its run, once it has ended, and the request.
+async fn work(app: &TestApp, playbook: &str) -> (Value, Value) {
+    let rule = json!({ "when": "It is found", "setStatus": "RESOLVED" });
+    let goal = json!({ "purpose": "To find things.", "endOfRun": [rule] });
+    let worker = Coworker::new("worker")
+        .playbook(playbook)
+        .with("goal", goal)
+        .publish(app)
+        .await;
+    let input = json!({ "title": "Where is it?", "assigneeId": worker.id });
+    let made = app.mutate("requestCreate", input, "request { id }").await;
+    app.drain().await;
+    look::sound(app).await;
+    (
+        look::only_run(app).await,
+        look::request(app, &made["request"]["id"]).await,
+    )
 }
 
 const FINISHES: &str = "
@@ -84,5 +132,179 @@ both_dbs! {
         start_many(&app).await;
         numbered(&app).await;
         app.stop().await;
+    }
+
+    async fn connections_that_break_lose_no_request_and_leave_no_gap(app: TestApp) {
+        let app = look::with_settings(&app, |settings| {
+            settings.clock = Clock::system();
+            let worker = &mut settings.worker;
+            worker.poll = Duration::from_millis(50);
+            (worker.lease, worker.renew, worker.reap) = (Duration::from_secs(2), Duration::from_millis(500), Duration::from_millis(300));
+        }).await;
+        // An embedded database has no connections that could break.
+        if app.db().backend() == Backend::Postgres {
+            let url = app.db().url().to_owned();
+            tokio::spawn(async move {
+                let admin = tests::db::connect(&url).await.expect("the database is there");
+                let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.5";
+                for _ in 0..20 {
+                    admin.execute_unprepared(kill).await.expect("it may");
+                    admin.execute_unprepared("SELECT pg_sleep(0.1)").await.expect("it waits");
+                }
+            });
+        }
+        start_many(&app).await;
+        numbered(&app).await;
+        look::sound(&app).await;
+        app.stop().await;
+    }
+
+    async fn a_run_ends_as_its_request_stands_or_not_at_all(app: TestApp) {
+        // What may not be is refused, told to the model, and tried in another way.
+        let (run, request) = work(&app, "
+turns:
+  - calls:
+      - { tool: finish, arguments: { outcome: RESOLVED, reason: Done., summary: Done. } }
+      - { tool: finish, arguments: { outcome: AWAITING_REPLY, reason: Done., summary: Done. } }
+      - { tool: finish, arguments: { outcome: HANDED_OFF, reason: Done., summary: Done. } }
+      - { tool: finish, arguments: { outcome: BLOCKED, reason: Done., summary: Done. } }
+      - { tool: finish, arguments: { outcome: SUPERSEDED, reason: Done., summary: Done. } }
+      - { tool: finish, arguments: { outcome: RESOLVED, rule: Nobody wrote this, reason: Done., summary: Done. } }
+      - { tool: finish, arguments: { outcome: DECLINED, reason: Done., summary: \" \" } }
+      - { tool: finish, arguments: { outcome: DECLINED, reason: \"\", summary: Done. } }
+  - when: { result_of: finish, result_failed: true, result_contains: RESOLVED needs the status RESOLVED }
+    calls: [{ tool: finish, arguments: { outcome: RESOLVED, rule: It is found, reason: It is found., summary: I found it. } }]
+").await;
+        assert_eq!((&run["outcome"], &run["endOfRunRule"]), (&json!("RESOLVED"), &json!("It is found")));
+        assert_eq!((&request["status"], request["resolvedAt"].is_null()), (&json!("RESOLVED"), false));
+        let log = look::events(&app, &run).await;
+        let refused: Vec<_> = look::data(&log, "tool.refused").iter().map(|refused| refused["reason"].as_str().expect("a reason")).collect();
+        assert_eq!(refused, ["conflict", "conflict", "conflict", "conflict", "conflict", "bad_arguments", "bad_arguments", "bad_arguments"]);
+        assert_eq!(run["toolCallCount"], 9);
+        // The rule's status is a decision of the coworker, and so in its log (R03).
+        assert_eq!(look::data(&log, "request.status_changed")[0]["after"], "RESOLVED");
+    }
+
+    async fn calls_of_tools_that_are_not_there_or_make_no_sense_are_refused_and_told(app: TestApp) {
+        let (run, _) = work(&app, "
+tools: [{ name: desk.look, description: Looks., effect: READ, parameters: { type: object }, answers: [{ response: { empty: true } }] }]
+turns:
+  - calls:
+      - { tool: desk.burn }
+      - { tool: \"no\\0such\" }
+      - { tool: desk.look, arguments: not json }
+      - { tool: desk.look, arguments: [1, 2] }
+      - { tool: post_note, arguments: { body: To whom? } }
+      - { tool: post_note, arguments: { visibility: SECRET, body: Psst. } }
+      - { tool: post_note, arguments: { visibility: PUBLIC, body: Hello., urgent: true } }
+      - { tool: post_note, arguments: { visibility: PUBLIC, body: \"\" } }
+      - { tool: post_note, arguments: { visibility: PUBLIC, body: \"a\\0b\" } }
+      - { tool: set_status, arguments: { status: DONE } }
+      - { tool: finish, arguments: {} }
+  - when: { result_of: desk.burn, result_contains: \"there is no tool desk.burn; there are: post_note, set_status\" }
+    calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: I was told., summary: Nothing worked. } }]
+").await;
+        assert_eq!(run["summary"], "Nothing worked.", "{run:#}");
+        let log = look::events(&app, &run).await;
+        let refused: Vec<_> = look::data(&log, "tool.refused").iter().map(|refused| refused["reason"].as_str().expect("a reason")).collect();
+        let bad = ["bad_arguments"; 9];
+        assert_eq!(refused, [&["unknown", "unknown"][..], &bad[..]].concat());
+        let steps = "query ($id: ID!) { run(id: $id) { steps(first: 60, filter: { failed: { eq: true } }) { nodes { title ... on ToolCallStep { error { code message } } } totalCount } } }";
+        let steps = app.gql(steps, json!({ "id": run["id"] })).await["run"]["steps"].take();
+        assert_eq!((&steps["totalCount"], &steps["nodes"][0]["error"]["code"]), (&json!(11), &json!("REFUSED")));
+    }
+
+    async fn whatever_a_model_says_when_it_fails_its_run_ends(app: TestApp) {
+        let long = "x".repeat(100_000);
+        let messages = ["a\\0b", long.as_str(), "   "];
+        for (i, message) in messages.iter().enumerate() {
+            let playbook = format!("turns: [{{ text: Never said., fault: {{ class: rejected, message: \"{message}\" }} }}]");
+            let worker = Coworker::new(&format!("worker-{i}")).playbook(&playbook).publish(&app).await;
+            app.mutate("requestCreate", json!({ "title": "Where is it?", "assigneeId": worker.id }), "").await;
+        }
+        app.drain().await;
+        look::sound(&app).await;
+        let runs = look::runs(&app).await;
+        assert!(runs.iter().all(|run| run["failureCode"] == "MODEL_ERROR"), "{runs:#?}");
+    }
+
+    async fn whatever_a_tool_answers_its_run_goes_on(app: TestApp) {
+        let tools: Vec<String> = ["fault: offline", "fault: timed_out", "fault: failed", "fault: bad_response", "response: \"a\\0b\"", "response: \"\"", "response: \"‹secret› 𝄞\"", "response: [1, null]"]
+            .iter()
+            .enumerate()
+            .map(|(i, answer)| format!("  - {{ name: desk.look-{i}, description: Looks., effect: READ, answers: [{{ {answer} }}] }}\n"))
+            .collect();
+        let calls: Vec<String> = (0..tools.len()).map(|i| format!("{{ tool: desk.look-{i} }}")).collect();
+        let playbook = format!(
+            "tools:\n{}turns:\n  - calls: [{}]\n  - calls: [{{ tool: finish, arguments: {{ outcome: DECLINED, reason: Enough., summary: I looked everywhere. }} }}]\n",
+            tools.concat(), calls.join(", ")
+        );
+        let (run, _) = work(&app, &playbook).await;
+        assert_eq!(run["outcome"], "DECLINED", "{run:#}");
+        let query = "query ($id: ID!) { run(id: $id) { steps(first: 60, filter: { kind: { eq: TOOL_CALL } }) { nodes { ... on ToolCallStep { request response error { code } } } } } }";
+        let steps = look::list(app.gql(query, json!({ "id": run["id"] })).await["run"]["steps"]["nodes"].take());
+        let seen: Vec<_> = steps.iter().map(|step| step["response"].as_str().or(step["error"]["code"].as_str()).expect("one of both")).collect();
+        assert_eq!(seen[..8], ["OFFLINE", "TIMED_OUT", "FAILED", "BAD_RESPONSE", "a\0b", "", "‹secret› 𝄞", "[1,null]"]);
+    }
+
+    async fn an_offline_tool_ends_the_run_and_leaves_the_request_to_people(app: TestApp) {
+        // R72: the run ends, the request is In Progress, a public note explains.
+        let (run, request) = work(&app, "
+tools: [{ name: printer.status, description: Asks the printer., effect: READ, answers: [{ fault: { class: offline, message: No route to the printer., times: 1 }, response: { ready: true } }] }]
+turns:
+  - calls: [{ tool: printer.status }]
+  - when: { result_of: printer.status, result_failed: true }
+    calls:
+      - { tool: post_note, arguments: { visibility: PUBLIC, body: The printer can't be reached. Someone has to look at its plug. } }
+      - { tool: finish, arguments: { outcome: BLOCKED, reason: The printer is offline., summary: The printer did not answer. } }
+  - calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: It works., summary: It works. } }]
+").await;
+        assert_eq!((&run["outcome"], &request["status"]), (&json!("BLOCKED"), &json!("IN_PROGRESS")));
+        assert_eq!(look::notes(&request, "PUBLIC").len(), 1);
+        // R73: it is back, and nothing resumes by itself.
+        app.advance(Duration::from_secs(86_400)).await;
+        app.drain().await;
+        assert_eq!(look::runs(&app).await.len(), 1);
+    }
+
+    async fn a_run_that_is_stopped_ends_at_once_and_says_by_whom(app: TestApp) {
+        let worker = Coworker::new("worker").playbook("turns: [{ text: Never said., delay: 10m }]").publish(&app).await;
+        let made = app.mutate("requestCreate", json!({ "title": "Where is it?", "assigneeId": worker.id }), "request { id }").await;
+        let mut board = app.subscribe("subscription { runChanged { run { id lastSequence } } }", json!({})).await;
+        let items = board.until(|item| item["runChanged"]["run"]["lastSequence"].as_i64() > Some(1)).await;
+        let id = &items[items.len() - 1]["runChanged"]["run"]["id"];
+        let agent = app.with_new_key(json!({ "name": "Ada", "role": "AGENT" })).await;
+        agent.mutate("runStop", json!({ "id": id, "reason": "It is in my pocket." }), "run { id }").await;
+        app.drain().await;
+        look::sound(&app).await;
+        let run = look::only_run(&app).await;
+        assert_eq!((&run["failureCode"], &run["summaryAuthor"]), (&json!("STOPPED"), &json!("SYSTEM")));
+        let request = look::request(&app, &made["request"]["id"]).await;
+        let note = look::notes(&request, "PRIVATE")[0];
+        assert!(note.contains("Ada stopped the run: It is in my pocket."), "{note}");
+        assert_eq!(request["status"], "IN_PROGRESS");
+        let log = look::events(&app, &run).await;
+        let types = look::types(&log);
+        assert_eq!(types[types.len() - 4..], ["stop.requested", "model.failed", "summary.written", "run.failed"]);
+        // The call that was cut off is counted as unknown, and its price is not taken as 0.
+        let cost = "query ($id: ID!) { run(id: $id) { permissions { runStop } cost { amount priced unknownCalls } } }";
+        let seen = app.gql(cost, json!({ "id": id })).await["run"].take();
+        assert_eq!(seen["cost"], json!({ "amount": null, "priced": false, "unknownCalls": 1 }));
+        assert_eq!(seen["permissions"]["runStop"], false);
+        let refused = app.refused("runStop", json!({ "id": id })).await;
+        assert_eq!(refused[0]["code"], "RUN_ENDED");
+    }
+
+    async fn nobody_can_change_what_a_run_has_logged(app: TestApp) {
+        work(&app, FINISHES).await;
+        let db = tests::db::connect(app.db().url()).await.expect("the database is there");
+        for table in ["run_event", "request_event"] {
+            for sql in [format!("UPDATE {table} SET at = 0"), format!("DELETE FROM {table}")] {
+                let error = db.execute_unprepared(&sql).await.expect_err("append-only");
+                assert!(error.to_string().contains("append-only"), "{error}");
+            }
+        }
+        db.close().await.expect("closed");
+        look::sound(&app).await;
     }
 }

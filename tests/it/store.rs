@@ -53,6 +53,7 @@ on_both! {
                     (_, answer) => assert!(answer.is_ok(), "{code}: {place}: {answer:?}"),
                 }
             }
+            assert!(!ids(&db).await.contains(&(first + 8)), "{code}: it left something behind");
         }
         let wanted: Vec<i64> = [3].into_iter().chain((10..15).chain(20..25).chain(30..35).chain(40..45)).collect();
         assert_eq!(ids(&db).await, wanted);
@@ -146,30 +147,69 @@ on_both! {
     async fn what_a_full_disk_refuses_is_told_and_does_no_harm(backend: Backend) {
         let (db, store) = scratch(backend).await;
         store.write(inserting(1)).await.unwrap();
-        limit(&store, Some(8)).await;
+        full(&store).await;
         // Alone, and in the middle of a batch.
-        let error = store.write(large(2, backend)).await.unwrap_err();
-        assert_eq!(error.code(), "INTERNAL", "{error:?}");
-        let gate = Gate::close(&store).await;
-        let answers = gate.open(vec![
-            write(&store, inserting(3)),
-            write(&store, large(4, backend)),
-            write(&store, inserting(5)),
-        ]).await;
-        let codes: Vec<_> = answers.iter().map(|answer| answer.as_ref().map_err(Error::code)).collect();
-        assert_eq!(codes, [Ok(&()), Err("INTERNAL"), Ok(&())]);
-        limit(&store, None).await;
-
-        // A refusal after it, and then writes that another connection must see.
-        assert_eq!(store.write(refusing(6)).await.unwrap_err().code(), "REFUSED");
-        store.write(inserting(7)).await.unwrap();
-        assert_eq!(ids(&db).await, [1, 3, 5, 7]);
-        let gate = Gate::close(&store).await;
-        let answers = gate.open(vec![write(&store, refusing(8)), write(&store, large(9, backend)), write(&store, inserting(10))]).await;
-        assert_eq!(answers.iter().filter(|answer| answer.is_ok()).count(), if backend == Backend::Sqlite { 2 } else { 1 });
-        let there = ids(&db).await;
-        assert!(there.contains(&10), "{there:?}");
+        assert_eq!(store.write(large(2)).await.unwrap_err().code(), "INTERNAL");
+        for first in [10, 20] {
+            let gate = Gate::close(&store).await;
+            let answers = gate.open(vec![
+                write(&store, inserting(first)),
+                write(&store, large(first + 1)),
+                write(&store, inserting(first + 2)),
+                write(&store, refusing(first + 3)),
+                write(&store, inserting(first + 4)),
+            ]).await;
+            let codes: Vec<_> = answers.iter().map(|answer| answer.as_ref().map_err(Error::code)).collect();
+            assert_eq!(codes, [Ok(&()), Err("INTERNAL"), Ok(&()), Err("REFUSED"), Ok(&())]);
+        }
+        // What is acknowledged from here on must stand, also after a refusal: as another connection sees it.
+        assert_eq!(store.write(refusing(30)).await.unwrap_err().code(), "REFUSED");
+        store.write(inserting(31)).await.unwrap();
+        assert_eq!(ids(&db).await, [1, 10, 12, 14, 20, 22, 24, 31]);
     }
+}
+
+/// SQLite's own limit of pages, which is what a full disk is to it.
+#[tokio::test]
+async fn a_database_file_that_may_not_grow_refuses_and_goes_on() {
+    let (db, store) = scratch(Backend::Sqlite).await;
+    let grow = || {
+        command(|tx| {
+            Box::pin(async move {
+                insert(tx, 2).await?;
+                execute(
+                    tx,
+                    "INSERT INTO scratch (id, body) VALUES (3, hex(zeroblob(400000)))",
+                    [],
+                )
+                .await
+                .map(drop)
+            })
+        })
+    };
+    let limit = command(|tx| {
+        Box::pin(async move {
+            use sea_orm::ConnectionTrait;
+            let count = tx
+                .conn()
+                .query_one_raw(tx.sql("PRAGMA page_count", []))
+                .await?
+                .unwrap();
+            let most = count.try_get_by_index::<i64>(0)? + 8;
+            tx.conn()
+                .query_one_raw(tx.sql(&format!("PRAGMA max_page_count = {most}"), []))
+                .await?;
+            Ok(())
+        })
+    });
+    store.write(limit).await.unwrap();
+    assert_eq!(store.write(grow()).await.unwrap_err().code(), "INTERNAL");
+    assert_eq!(
+        store.write(refusing(4)).await.unwrap_err().code(),
+        "REFUSED"
+    );
+    store.write(inserting(5)).await.unwrap();
+    assert_eq!(ids(&db).await, [5]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -178,18 +218,31 @@ async fn failures_that_ask_for_it_are_tried_again_and_others_are_not() {
     // Serialization failure, deadlock, lock time-out; a server that is shutting down; a connection that is gone.
     for (id, failure) in (1..).zip(["40001", "40P01", "55P03", "57P03", "gone"]) {
         let tries = Arc::new(AtomicUsize::new(0));
-        store.write(failing_once(id, failure, tries.clone(), 1)).await.unwrap_or_else(|error| panic!("{failure}: {error:?}"));
+        store
+            .write(failing_once(id, failure, tries.clone(), 1))
+            .await
+            .unwrap_or_else(|error| panic!("{failure}: {error:?}"));
         assert_eq!(tries.load(Ordering::SeqCst), 2, "{failure}");
     }
     assert_eq!(ids(&db).await, [1, 2, 3, 4, 5]);
     // Disk full, out of memory, a bug.
     for failure in ["53100", "53200", "XX000"] {
         let tries = Arc::new(AtomicUsize::new(0));
-        let error = store.write(failing_once(9, failure, tries.clone(), 1)).await.unwrap_err();
-        assert_eq!((error.code(), tries.load(Ordering::SeqCst)), ("INTERNAL", 1), "{failure}");
+        let error = store
+            .write(failing_once(9, failure, tries.clone(), 1))
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.code(), tries.load(Ordering::SeqCst)),
+            ("INTERNAL", 1),
+            "{failure}"
+        );
     }
     let tries = Arc::new(AtomicUsize::new(0));
-    let error = store.write(failing_once(9, "40001", tries.clone(), usize::MAX)).await.unwrap_err();
+    let error = store
+        .write(failing_once(9, "40001", tries.clone(), usize::MAX))
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), "UNAVAILABLE", "{error:?}");
     assert!((3..20).contains(&tries.load(Ordering::SeqCst)));
     assert_eq!(ids(&db).await, [1, 2, 3, 4, 5]);
@@ -222,12 +275,24 @@ async fn of_two_commands_that_lock_each_other_out_both_are_done() {
     assert!(tries.load(Ordering::SeqCst) >= 3, "no deadlock?");
     let conn = tests::db::connect(db.url()).await.unwrap();
     let count = "SELECT COUNT(*) AS n FROM scratch WHERE body = 'xyy'";
-    let row = sea_orm::ConnectionTrait::query_one_raw(&conn, sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, count));
-    assert_eq!(row.await.unwrap().unwrap().try_get::<i64>("", "n").unwrap(), 2);
+    let row = sea_orm::ConnectionTrait::query_one_raw(
+        &conn,
+        sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, count),
+    );
+    assert_eq!(
+        row.await.unwrap().unwrap().try_get::<i64>("", "n").unwrap(),
+        2
+    );
 }
 
 async fn append_to(tx: &Tx, id: i64) -> Result<()> {
-    execute(tx, "UPDATE scratch SET body = body || 'y' WHERE id = ?", [id.into()]).await.map(drop)
+    execute(
+        tx,
+        "UPDATE scratch SET body = body || 'y' WHERE id = ?",
+        [id.into()],
+    )
+    .await
+    .map(drop)
 }
 
 /// A write that runs by itself once it was polled.
@@ -267,7 +332,12 @@ fn broken(id: i64) -> impl Command<Output = ()> {
 }
 
 /// A command that fails `times` in this way and then inserts a row.
-fn failing_once(id: i64, failure: &'static str, tries: Arc<AtomicUsize>, times: usize) -> impl Command<Output = ()> {
+fn failing_once(
+    id: i64,
+    failure: &'static str,
+    tries: Arc<AtomicUsize>,
+    times: usize,
+) -> impl Command<Output = ()> {
     command(move |tx| {
         let tries = tries.clone();
         Box::pin(async move {
@@ -276,7 +346,9 @@ fn failing_once(id: i64, failure: &'static str, tries: Arc<AtomicUsize>, times: 
                 let sql = if failure == "gone" {
                     "SELECT pg_terminate_backend(pg_backend_pid())".to_owned()
                 } else {
-                    format!("DO $$ BEGIN RAISE EXCEPTION 'as a test asked' USING ERRCODE = '{failure}'; END $$")
+                    format!(
+                        "DO $$ BEGIN RAISE EXCEPTION 'as a test asked' USING ERRCODE = '{failure}'; END $$"
+                    )
                 };
                 execute(tx, &sql, []).await?;
             }
@@ -285,48 +357,58 @@ fn failing_once(id: i64, failure: &'static str, tries: Arc<AtomicUsize>, times: 
     })
 }
 
-/// A command that needs more room than [`limit`] leaves. On PostgreSQL the server only says so.
-fn large(id: i64, backend: Backend) -> impl Command<Output = ()> {
+/// A command that finds no room, after [`full`].
+fn large(id: i64) -> impl Command<Output = ()> {
     command(move |tx| {
         Box::pin(async move {
             insert(tx, id).await?;
-            let fill = match backend {
-                Backend::Sqlite => "INSERT INTO scratch (id, body) VALUES (?, hex(zeroblob(200000)))",
-                Backend::Postgres => {
-                    "DO $$ BEGIN RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$"
-                }
-            };
-            match backend {
-                Backend::Sqlite => execute(tx, fill, [(id + 100).into()]).await.map(drop),
-                Backend::Postgres => execute(tx, fill, []).await.map(drop),
-            }
+            execute(
+                tx,
+                "INSERT INTO scratch (id, body) VALUES (?, 'large')",
+                [(id + 100).into()],
+            )
+            .await
+            .map(drop)
         })
     })
 }
 
-/// Leaves the database file so many pages to grow, or as many as it wants.
-async fn limit(store: &Store, pages: Option<i64>) {
-    if store.backend() != sea_orm::DbBackend::Sqlite {
-        return;
-    }
-    let limit = command(move |tx| {
+/// Makes the disk full for rows that are large. What databases do then: SQLite rolls the whole transaction back by
+/// itself, PostgreSQL fails the statement.
+async fn full(store: &Store) {
+    let ddl: &[&str] = if store.backend() == sea_orm::DbBackend::Sqlite {
+        &[
+            "CREATE TRIGGER full BEFORE INSERT ON scratch WHEN NEW.body = 'large' BEGIN \
+           SELECT RAISE(ROLLBACK, 'database or disk is full'); END",
+        ]
+    } else {
+        &[
+            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$",
+            "CREATE TRIGGER full_disk BEFORE INSERT ON scratch FOR EACH ROW WHEN (NEW.body = 'large') \
+             EXECUTE FUNCTION full_disk()",
+        ]
+    };
+    let make = command(move |tx| {
         Box::pin(async move {
-            use sea_orm::ConnectionTrait;
-            let count = tx.conn().query_one_raw(tx.sql("PRAGMA page_count", [])).await?.unwrap();
-            let now: i64 = count.try_get_by_index(0)?;
-            let most = pages.map_or(1_000_000, |more| now + more);
-            tx.conn().query_one_raw(tx.sql(&format!("PRAGMA max_page_count = {most}"), [])).await?;
+            for statement in ddl {
+                execute(tx, statement, []).await?;
+            }
             Ok(())
         })
     });
-    store.write(limit).await.unwrap();
+    store.write(make).await.unwrap();
 }
 
 /// Waits until everything that was begun before has ended.
 async fn settled(store: &Store) {
     // On SQLite the lane takes one after the other; on PostgreSQL as many commands as there are places.
     let meet = Arc::new(Barrier::new(8));
-    let places = if store.backend() == sea_orm::DbBackend::Sqlite { 1 } else { 8 };
+    let places = if store.backend() == sea_orm::DbBackend::Sqlite {
+        1
+    } else {
+        8
+    };
     let waiting = (0..places).map(|_| {
         let meet = meet.clone();
         store.write(command(move |_| {
@@ -355,14 +437,17 @@ impl Gate {
     async fn close(store: &Store) -> Self {
         let (reached, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
         let (reach, wait) = (reached.clone(), go.clone());
-        let holding = write(store, command(move |_| {
-            let (reach, wait) = (reach.clone(), wait.clone());
-            Box::pin(async move {
-                reach.add_permits(1);
-                wait.acquire().await.unwrap().forget();
-                Ok(())
-            })
-        }));
+        let holding = write(
+            store,
+            command(move |_| {
+                let (reach, wait) = (reach.clone(), wait.clone());
+                Box::pin(async move {
+                    reach.add_permits(1);
+                    wait.acquire().await.unwrap().forget();
+                    Ok(())
+                })
+            }),
+        );
         let held = tokio::spawn(holding);
         reached.acquire().await.unwrap().forget();
         Self { go, held }

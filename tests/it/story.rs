@@ -20,12 +20,21 @@ pub async fn install(app: &Client) {
             limits["maxDuration"] = json!(format!("PT{}S", ms / 1000));
         }
         if let Some(nano) = limits["maxCostNano"].as_i64() {
-            limits["maxCost"] = json!(format!("{}.{:09}", nano / 1_000_000_000, nano % 1_000_000_000));
+            limits["maxCost"] = json!(format!(
+                "{}.{:09}",
+                nano / 1_000_000_000,
+                nano % 1_000_000_000
+            ));
         }
         let limits = limits.as_object_mut().expect("limits");
         limits.retain(|key, _| !matches!(key.as_str(), "maxDurationMs" | "maxCostNano"));
         let made = app.mutate("coworkerCreate", input, "coworker { id }").await;
-        app.mutate("coworkerPublish", json!({ "id": made["coworker"]["id"] }), "").await;
+        app.mutate(
+            "coworkerPublish",
+            json!({ "id": made["coworker"]["id"] }),
+            "",
+        )
+        .await;
     }
 }
 
@@ -43,7 +52,9 @@ async fn play(app: &TestApp, requester: &Client) -> Value {
     let title = "The network on my laptop is very slow since this morning";
     let description = "The ERP takes minutes to load.";
     let input = json!({ "title": title, "description": description });
-    let made = requester.mutate("requestCreate", input, "request { id number }").await;
+    let made = requester
+        .mutate("requestCreate", input, "request { id number }")
+        .await;
     app.drain().await;
     made["request"]["id"].clone()
 }

@@ -12,7 +12,8 @@ use crate::look;
 const EVENTS: &str = "subscription ($id: ID!, $after: Int!) { runEvents(runId: $id, after: $after) { sequence type raw hash } }";
 const STEPS: &str = "subscription ($id: ID!, $after: Int!) { runSteps(runId: $id, after: $after) {
     cursor step { __typename id index kind title startedAt endedAt failed } } }";
-const TIMELINE: &str = "subscription ($id: ID!, $after: Int!) { requestTimeline(requestId: $id, after: $after) {
+const TIMELINE: &str =
+    "subscription ($id: ID!, $after: Int!) { requestTimeline(requestId: $id, after: $after) {
     __typename ... on TimelineEntry { sequence at actor { displayName } run { number } } } }";
 const BOARD: &str = "subscription ($filter: RunFilter) { runChanged(filter: $filter) { matches run { number status lastSequence } } }";
 
@@ -46,8 +47,14 @@ turns:
 
 /// Publishes a coworker that plays this, and assigns a request to it: its run and the request.
 async fn begin(app: &TestApp, playbook: &str, limits: Value) -> (Value, Value) {
-    let worker = Coworker::new("worker").playbook(playbook).limits(limits).publish(app).await;
-    let mut board = app.subscribe("subscription { runChanged { run { id } } }", json!({})).await;
+    let worker = Coworker::new("worker")
+        .playbook(playbook)
+        .limits(limits)
+        .publish(app)
+        .await;
+    let mut board = app
+        .subscribe("subscription { runChanged { run { id } } }", json!({}))
+        .await;
     let input = json!({ "title": "Where is it?", "assigneeId": worker.id });
     let made = app.mutate("requestCreate", input, "request { id }").await;
     let run = board.next().await["runChanged"]["run"]["id"].take();
@@ -55,24 +62,41 @@ async fn begin(app: &TestApp, playbook: &str, limits: Value) -> (Value, Value) {
 }
 
 async fn follow(app: &Client, query: &str, id: &Value, after: i64) -> Vec<Value> {
-    app.subscribe(query, json!({ "id": id, "after": after })).await.all().await
+    app.subscribe(query, json!({ "id": id, "after": after }))
+        .await
+        .all()
+        .await
 }
 
 /// The cursor of an item of any of the streams.
 fn cursor(item: &Value) -> i64 {
-    let places = ["/runEvents/sequence", "/runSteps/cursor", "/requestTimeline/sequence"];
-    places.iter().find_map(|place| item.pointer(place)).and_then(Value::as_i64).expect("a cursor")
+    let places = [
+        "/runEvents/sequence",
+        "/runSteps/cursor",
+        "/requestTimeline/sequence",
+    ];
+    places
+        .iter()
+        .find_map(|place| item.pointer(place))
+        .and_then(Value::as_i64)
+        .expect("a cursor")
 }
 
 fn later(items: &[Value], after: i64) -> Vec<Value> {
-    items.iter().filter(|item| cursor(item) > after).cloned().collect()
+    items
+        .iter()
+        .filter(|item| cursor(item) > after)
+        .cloned()
+        .collect()
 }
 
 /// Follows a stream to its end with sockets that break after `most` items each.
 async fn with_breaks(app: &Client, query: &str, id: &Value, most: usize) -> Vec<Value> {
     let (mut items, mut after) = (Vec::new(), 0);
     loop {
-        let mut socket = app.subscribe(query, json!({ "id": id, "after": after })).await;
+        let mut socket = app
+            .subscribe(query, json!({ "id": id, "after": after }))
+            .await;
         for _ in 0..most {
             match socket.item().await {
                 Item::Next(item) => {

@@ -241,6 +241,13 @@ impl Stint {
         process::send(self.pid(), Signal::Interrupt);
     }
 
+    /// How it ended, if it does within this time.
+    pub fn ended_within(&mut self, time: Duration) -> Option<ExitStatus> {
+        process::wait_until(time, || {
+            self.child.try_wait().expect("stint can be awaited")
+        })
+    }
+
     /// Waits until it has ended and everything it wrote was read.
     pub fn wait(&mut self) -> ExitStatus {
         let status = process::wait_until(LIMIT, || {

@@ -38,6 +38,8 @@ struct Shared {
     struck: watch::Sender<usize>,
     /// How many new connections are still to be turned away once a fate has struck.
     refuse: AtomicUsize,
+    /// Rises when all connections are cut.
+    cuts: watch::Sender<usize>,
     release: Notify,
 }
 
@@ -73,7 +75,8 @@ impl Proxy {
         next.splice(0..0, fates.iter().rev().copied());
     }
 
-    /// Turns the next connections away that come after a fate has struck: the server seems to be gone for a while.
+    /// Makes a fate cut all connections, and turns the next ones away that come after it: the server seems to be gone
+    /// for a while.
     pub fn turn_away(&self, connections: usize) {
         self.shared.refuse.store(connections, Ordering::SeqCst);
     }
@@ -92,7 +95,10 @@ impl Proxy {
     pub async fn until_struck(&self, times: usize) {
         let mut struck = self.shared.struck.subscribe();
         let struck = tokio::time::timeout(PATIENCE, struck.wait_for(|struck| *struck >= times));
-        struck.await.expect("something is committed").expect("the proxy is there");
+        struck
+            .await
+            .expect("something is committed")
+            .expect("the proxy is there");
     }
 
     /// Sends the COMMIT on that met [`Fate::Late`].
@@ -124,11 +130,16 @@ async fn pass(client: TcpStream, server: TcpStream, shared: Arc<Shared>) {
     let (mut from_client, mut to_client) = client.into_split();
     let (mut from_server, mut to_server) = server.into_split();
     let answers = async { tokio::io::copy(&mut from_server, &mut to_client).await };
+    let mut cuts = shared.cuts.subscribe();
     let fate = tokio::select! {
-        _ = answers => None,
+        biased;
         fate = questions(&mut from_client, &mut to_server, &shared) => fate,
+        _ = cuts.changed() => None,
+        _ = answers => None,
     };
-    let Some((fate, commit)) = fate else { return };
+    let Some((fate, commit)) = fate else {
+        return;
+    };
     // The client's side ends here, in the middle of its COMMIT.
     if fate != Fate::ReplyLost {
         drop((from_client, to_client));
@@ -145,11 +156,18 @@ async fn pass(client: TcpStream, server: TcpStream, shared: Arc<Shared>) {
 
 /// Sends COMMIT and waits for the server's word that it is done.
 async fn commit_at(to_server: &mut OwnedWriteHalf, from_server: &mut OwnedReadHalf, commit: &[u8]) {
-    to_server.write_all(commit).await.expect("the server is there");
+    to_server
+        .write_all(commit)
+        .await
+        .expect("the server is there");
     loop {
         // A message is its type, its length without the type, and so much.
-        let Ok(kind) = from_server.read_u8().await else { return };
-        let Ok(length) = from_server.read_u32().await else { return };
+        let Ok(kind) = from_server.read_u8().await else {
+            return;
+        };
+        let Ok(length) = from_server.read_u32().await else {
+            return;
+        };
         let mut rest = vec![0; (length as usize).saturating_sub(4)];
         if from_server.read_exact(&mut rest).await.is_err() || kind == b'Z' {
             return;
@@ -186,6 +204,9 @@ async fn questions(
             let fate = shared.fates().pop();
             if let Some(fate) = fate {
                 shared.struck.send_modify(|struck| *struck += 1);
+                if shared.refuse.load(Ordering::SeqCst) > 0 {
+                    shared.cuts.send_modify(|cuts| *cuts += 1);
+                }
                 return Some((fate, message));
             }
         }

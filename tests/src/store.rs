@@ -84,7 +84,12 @@ pub async fn open(url: &str) -> Store {
 /// # Errors
 /// What the database said.
 pub async fn execute<const N: usize>(tx: &Tx, sql: &str, values: [Value; N]) -> Result<u64> {
-    Ok(tx.conn().execute_raw(tx.sql(sql, values)).await?.rows_affected())
+    Ok(tx
+        .writing()
+        .await?
+        .execute_raw(tx.sql(sql, values))
+        .await?
+        .rows_affected())
 }
 
 /// Inserts a row into `scratch`.
@@ -92,9 +97,13 @@ pub async fn execute<const N: usize>(tx: &Tx, sql: &str, values: [Value; N]) -> 
 /// # Errors
 /// What the database said.
 pub async fn insert(tx: &Tx, id: i64) -> Result<()> {
-    execute(tx, "INSERT INTO scratch (id, body) VALUES (?, 'x')", [id.into()])
-        .await
-        .map(drop)
+    execute(
+        tx,
+        "INSERT INTO scratch (id, body) VALUES (?, 'x')",
+        [id.into()],
+    )
+    .await
+    .map(drop)
 }
 
 /// A command that inserts a row into `scratch`.

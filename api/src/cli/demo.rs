@@ -59,6 +59,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let (common, mut settings) = settings(&args, &folder)?;
     super::log(&common, "warn")?;
     settings.worker.grace = GRACE;
+    // The worker notices at its next renewal that it has nothing left.
+    settings.worker.renew = GRACE;
     let stage = Stage::open(settings, args.serve).await?;
     let played = tokio::select! {
         played = play(&stage, args.format) => Some(played),
@@ -75,6 +77,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                 Some(played) => played.map(drop),
                 None => {
                     drop(folder);
+                    say(format_args!("\nStopped before the end of the story."));
                     // As a shell expects it from what was interrupted.
                     std::process::exit(130)
                 }

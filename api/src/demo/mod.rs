@@ -7,6 +7,7 @@
 //! - [`report`] reads the runs when the story is over, checks that it ended as told, and [`table`] shows
 //!   them.
 
+pub mod faces;
 pub mod query;
 pub mod report;
 pub mod screen;

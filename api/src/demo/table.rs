@@ -29,8 +29,8 @@ const NAMES: usize = 1;
 /// The first column with numbers.
 const NUMBERS: usize = 3;
 
-/// Columns below which not even the numbers fit.
-const TIGHT: u16 = 76;
+/// The fewest columns: a terminal with fewer breaks the lines, which is better than broken numbers.
+const NARROW: u16 = 76;
 
 /// Columns at which a table of these has room for wide gaps.
 const ROOMY: u16 = 97;
@@ -44,7 +44,7 @@ pub fn render(report: &Report, width: u16) -> String {
                 .header_separator(LineStyle::none().fill('─'))
                 .row_separator(LineStyle::none().fill('─')),
         )
-        .set_width(width)
+        .set_width(width.max(NARROW))
         .set_content_arrangement(ContentArrangement::Dynamic)
         // The stream that it is written to drops what its reader does not want.
         .enforce_styling()
@@ -79,7 +79,7 @@ pub fn render(report: &Report, width: u16) -> String {
         let last = index + 1 == HEADER.len();
         column.set_padding((0, if last { 0 } else { gap }));
         // Where it gets narrow, names break first.
-        if index != NAMES && width >= TIGHT {
+        if index != NAMES {
             column.set_constraint(ColumnConstraint::ContentWidth);
         }
         if index >= NUMBERS {
@@ -147,7 +147,7 @@ impl Sums {
     }
 }
 
-/// As the story has them, see [`super::teller::hue`].
+/// As the story has them, see [`super::faces::Faces::hue`].
 fn color(place: usize) -> Color {
     const COLORS: [Color; 5] = [
         Color::DarkMagenta,

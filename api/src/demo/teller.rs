@@ -8,16 +8,8 @@ use domain::run::event::{
 use domain::tool::specs;
 use entity::{Millis, NoteVisibility, Trigger, coworker, request};
 
+use super::faces::{Faces, card};
 use super::text::{between, clip, columns, compact, count, dollars, thousands, words, wrap};
-
-/// One colour per coworker, in the order of their appearance.
-const HUES: [AnsiColor; 5] = [
-    AnsiColor::Magenta,
-    AnsiColor::Cyan,
-    AnsiColor::Green,
-    AnsiColor::Yellow,
-    AnsiColor::Blue,
-];
 
 const STRONG: Style = Style::new().bold();
 const FAINT: Style = Style::new().dimmed();
@@ -32,8 +24,7 @@ const ANSWER: usize = 3;
 /// Tells a story, event by event.
 pub struct Teller {
     width: usize,
-    /// Handle and name of each coworker.
-    faces: Vec<(String, String)>,
+    faces: Faces,
     /// Who handed the request on last.
     from: Option<String>,
     run: Option<Run>,
@@ -55,72 +46,20 @@ enum Doing {
 }
 
 impl Teller {
-    /// A teller for a terminal of `width` columns.
+    /// A teller for a terminal of `width` columns, 40 at least.
     pub fn new(width: usize, coworkers: &[coworker::Model]) -> Self {
-        let faces = coworkers
-            .iter()
-            .map(|one| (one.handle.clone(), one.name.clone()));
         Self {
             width: width.max(40),
-            faces: faces.collect(),
+            faces: Faces::of(coworkers),
             from: None,
             run: None,
         }
     }
 
-    fn name<'a>(&'a self, handle: &'a str) -> &'a str {
-        let found = self.faces.iter().find(|(known, _)| known == handle);
-        found.map_or(handle, |(_, name)| name)
-    }
-
-    fn hue(&self, handle: &str) -> Style {
-        let place = self.faces.iter().position(|(known, _)| known == handle);
-        hue(place.unwrap_or(self.faces.len()))
-    }
-
-    /// A coworker's name in its colour.
-    fn face(&self, handle: &str) -> String {
-        let style = self.hue(handle).bold();
-        format!("{style}{}{style:#}", self.name(handle))
-    }
-
     /// The request as a card, and who is there to work on it.
     pub fn card(&self, request: &request::Model, requester: &str) -> String {
-        let inner = self.width - 4;
-        let (number, status) = (
-            format!("REQ-{}", request.number),
-            words(request.status.as_str()),
-        );
-        let rule = "─".repeat(inner.saturating_sub(number.len() + status.len() + 5));
-        let mut card = format!("╭─ {STRONG}{number}{STRONG:#} ─{rule} {status} ─╮\n");
-        let mut line = |style: Style, text: &str| {
-            let pad = " ".repeat(inner.saturating_sub(columns(text)));
-            card.push_str(&format!("│ {style}{text}{style:#}{pad} │\n"));
-        };
-        wrap(&request.title, inner)
-            .iter()
-            .for_each(|text| line(STRONG, text));
-        line(PLAIN, "");
-        wrap(&request.description, inner)
-            .iter()
-            .for_each(|text| line(PLAIN, text));
-        line(PLAIN, "");
-        let (source, priority) = (
-            words(request.source.as_str()),
-            words(request.priority.as_str()),
-        );
-        line(
-            FAINT,
-            &format!("{requester} · {source} · {priority} priority"),
-        );
-        card.push_str(&format!("╰{}╯\n", "─".repeat(inner + 2)));
-        let on_duty: Vec<String> = self
-            .faces
-            .iter()
-            .map(|(handle, _)| self.face(handle))
-            .collect();
-        card.push_str(&format!("\nOn duty: {}\n", on_duty.join(", ")));
-        card
+        let card = card(request, requester, self.width);
+        format!("{card}\nOn duty: {}\n", self.faces.all())
     }
 
     /// What an event adds to the story; empty if it adds nothing yet.
@@ -229,7 +168,7 @@ impl Teller {
 
     fn begin(&mut self, number: i64, at: Millis, started: &RunStarted) -> String {
         let handle = &started.coworker.handle;
-        let (name, hue) = (self.name(handle).to_owned(), self.hue(handle));
+        let (name, hue) = (self.faces.name(handle).to_owned(), self.faces.hue(handle));
         let from = self.from.take().unwrap_or_else(|| "someone".into());
         let why = match started.trigger {
             Trigger::Intake => "a new request".into(),
@@ -241,7 +180,6 @@ impl Teller {
         };
         let number = format!("Run-{number}");
         let used = columns(&number) + columns(&name) + columns(&why) + 11;
-        let rule = "─".repeat(self.width.saturating_sub(used));
         self.run = Some(Run {
             hue,
             doing: None,
@@ -249,9 +187,16 @@ impl Teller {
             started: at,
         });
         let strong = hue.bold();
-        format!(
-            "\n{hue}╭─{hue:#} {STRONG}{number}{STRONG:#} {hue}─{hue:#} {strong}{name}{strong:#} {hue}─{rule}{hue:#} {why} {hue}─{hue:#}\n"
-        )
+        let head = format!(
+            "\n{hue}╭─{hue:#} {STRONG}{number}{STRONG:#} {hue}─{hue:#} {strong}{name}{strong:#} {hue}─"
+        );
+        match self.width.checked_sub(used) {
+            Some(room) => {
+                let rule = "─".repeat(room);
+                format!("{head}{rule}{hue:#} {why} {hue}─{hue:#}\n")
+            }
+            None => format!("{head}{hue:#}\n") + &self.wrapped("", "", FAINT, &why),
+        }
     }
 
     fn thought(&mut self, at: Millis, completed: &ModelCompleted) -> String {
@@ -280,7 +225,13 @@ impl Teller {
             lines[0] = format!("{STRONG}{tool}{STRONG:#}{rest}");
         }
         let answer = clip(wrap(answer, width - 2), ANSWER, width - 2);
-        let (call, time) = (self.entry("calls", "", PLAIN, &lines), between(since, at));
+        let call = self.entry("calls", "", PLAIN, &lines);
+        // What was refused took no time.
+        let time = if at > since {
+            between(since, at)
+        } else {
+            String::new()
+        };
         let arrow = |(index, line)| format!("{} {line}", if index == 0 { "→" } else { " " });
         let answer: Vec<String> = answer.into_iter().enumerate().map(arrow).collect();
         call + &self.entry("", &time, style, &answer)
@@ -288,14 +239,14 @@ impl Teller {
 
     fn handed_over(&mut self, reassigned: &Reassigned) -> String {
         let face = |who: &Option<ActorRef>| match who {
-            Some(who) => self.face(&who.name),
+            Some(who) => self.faces.face(&who.name),
             None => "nobody".to_owned(),
         };
         let (before, after) = (face(&reassigned.before), face(&reassigned.after));
         let mut lines = vec![format!("{before} → {after}")];
         lines.extend(wrap(&reassigned.reason, self.body()));
         let from = reassigned.before.as_ref();
-        self.from = from.map(|who| self.name(&who.name).to_owned());
+        self.from = from.map(|who| self.faces.name(&who.name).to_owned());
         self.entry("hands over", "", PLAIN, &lines)
     }
 
@@ -341,8 +292,11 @@ impl Teller {
             ),
             dollars(totals.cost_nano),
         ];
-        let used = used.join(" · ");
-        told + &format!("{hue}╰─{hue:#} {FAINT}{used}{FAINT:#}\n")
+        for (index, line) in wrap(&used.join(" · "), self.width - 3).iter().enumerate() {
+            let left = if index == 0 { "╰─" } else { "  " };
+            told += &format!("{hue}{left}{hue:#} {FAINT}{line}{FAINT:#}\n");
+        }
+        told
     }
 
     // ── Lines ────────────────────────────────────────────────────────────────────────────────────
@@ -388,11 +342,6 @@ impl Teller {
         }
         told
     }
-}
-
-/// The colour of the coworker who appears as the `index`-th.
-pub fn hue(index: usize) -> Style {
-    HUES[index % HUES.len()].on_default()
 }
 
 fn is_builtin(tool: &str) -> bool {

@@ -69,7 +69,8 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = Vec::new();
     for paragraph in text.trim_end().lines() {
-        let hang = if paragraph.starts_with("- ") {
+        // Not where it would leave no room.
+        let hang = if paragraph.starts_with("- ") && width > 4 {
             "  "
         } else {
             ""
@@ -87,7 +88,7 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
                 }
                 if gap == 0 {
                     // The word alone is too long for a line.
-                    let room = (width - used.min(width - 1)).max(1);
+                    let room = width - used;
                     let cut = word.char_indices().nth(room).map_or(word.len(), |at| at.0);
                     line.push_str(&word[..cut]);
                     word = &word[cut..];
@@ -180,7 +181,7 @@ mod tests {
         for width in 1..60 {
             let lines = wrap(text, width);
             assert!(
-                lines.iter().all(|line| columns(line) <= width.max(3)),
+                lines.iter().all(|line| columns(line) <= width),
                 "{width}: {lines:#?}"
             );
         }

@@ -4,6 +4,7 @@
 //! column is null. The number of terms is bounded, because the database's parser is.
 
 pub mod comparator;
+pub mod ordered;
 
 use async_graphql::ID;
 use domain::error::{Error, Result};
@@ -12,6 +13,7 @@ use sea_orm::sea_query::{BinOper, Expr, ExprTrait, Func};
 use sea_orm::{ColumnTrait, Condition, Value};
 
 pub use comparator::*;
+pub use ordered::*;
 
 use super::node::{self, GlobalId};
 

@@ -244,14 +244,14 @@ pub enum Takeover {
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pricing {
     /// The price that was in force at the time of each call, as it was recorded.
-    Recorded,
+    AtRun,
     /// The price that is in force now.
     Current,
 }
 
 /// The kinds of tokens that are priced. They do not overlap. May grow.
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
-#[graphql(remote = "domain::metric::query::TokenKind")]
+#[graphql(remote = "domain::metric::cost::TokenKind")]
 pub enum TokenKind {
     /// Input that was neither read from a cache nor written to one.
     Input,

@@ -133,8 +133,13 @@ impl Loader<TotalsOf> for Rows {
 
     async fn load(&self, keys: &[TotalsOf]) -> Result<HashMap<TotalsOf, Totals>> {
         let requests: Vec<_> = keys.iter().map(|key| key.0).collect();
-        let found = domain::metric::query::totals_of_requests(self.store.read(), &self.actor, &requests).await?;
-        Ok(found.into_iter().map(|(request, totals)| (TotalsOf(request), totals)).collect())
+        let found =
+            domain::metric::query::totals_of_requests(self.store.read(), &self.actor, &requests)
+                .await?;
+        Ok(found
+            .into_iter()
+            .map(|(request, totals)| (TotalsOf(request), totals))
+            .collect())
     }
 }
 

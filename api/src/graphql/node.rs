@@ -271,7 +271,10 @@ pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Node> {
         RunId::PREFIX => Ok(Run(domain::run::query::get(db, actor, parse(id)?).await?).into()),
         EVENT => {
             let (run, seq) = numbered(digits).ok_or_else(|| no_id(id))?;
-            Ok(RunEvent::from(domain::run::query::get_event(db, actor, RunId(run), seq).await?).into())
+            Ok(
+                RunEvent::from(domain::run::query::get_event(db, actor, RunId(run), seq).await?)
+                    .into(),
+            )
         }
         STEP => {
             let (run, index) = numbered(digits).ok_or_else(|| no_id(id))?;
@@ -288,7 +291,7 @@ pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Node> {
             Ok(ApiKey(domain::key::query::get(db, actor, parse(id)?).await?).into())
         }
         ModelPriceId::PREFIX => {
-            Ok(ModelPrice(domain::metric::query::get_price(db, actor, parse(id)?).await?).into())
+            Ok(ModelPrice(domain::metric::cost::get_price(db, actor, parse(id)?).await?).into())
         }
         _ => Err(no_id(id)),
     }

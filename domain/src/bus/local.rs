@@ -222,9 +222,11 @@ impl<K: Eq + Hash> Watched<K> {
         self.seen.wait_for(|known| *known > seq).await.ok();
     }
 
-    /// The events after `seq` from memory, at most `most`; `None` if memory does not reach back so far.
+    /// The events after `seq` from memory, at most `most`; `None` if memory does not reach back so far, or
+    /// not so far forward: others append too (a person's stop, another node), and only the database has that.
     pub(crate) fn ring_after(&self, seq: i64, most: usize) -> Option<Vec<Arc<Logged>>> {
-        self.channel.ring.lock().after(seq, most)
+        let items = self.channel.ring.lock().after(seq, most)?;
+        (!items.is_empty() || *self.seen.borrow() <= seq).then_some(items)
     }
 }
 

@@ -340,7 +340,7 @@ impl Act {
                         totals,
                     },
                 )?;
-                ended(tx, log, desk, &self.actor)
+                ended(tx, log, desk)
             }
         }
     }

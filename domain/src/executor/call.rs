@@ -1,5 +1,7 @@
 //! A call that the model asked for: checked, its intent written, sent, its result written.
 
+use std::time::Duration;
+
 use super::act::{Act, Written, idempotency_key};
 use super::driver::{Driver, Held};
 use super::{elapsed, limits};
@@ -29,7 +31,8 @@ impl Driver {
                     format!("{why}: only finish may follow"),
                 );
             }
-            if let Some(limit) = limits::before_call(state, &self.config.limits) {
+            let (limits, deadline) = (&self.config.limits, self.log.run().deadline);
+            if let Some(limit) = limits::before_call(state, limits, deadline, self.now()) {
                 self.fact(limit)?;
                 return Ok(Held::Yes);
             }
@@ -116,7 +119,7 @@ impl Driver {
     }
 
     pub(super) fn written(&mut self, (log, written): Written) -> Result<Held> {
-        self.facts.clear();
+        self.stands();
         self.log = log;
         Log::publish(&self.shared.store, self.log.run().id, &written);
         Ok(Held::Yes)
@@ -147,7 +150,10 @@ impl Driver {
             brief: context.brief(),
         };
         let began = self.now();
-        let time = self.shared.options.tool_timeout;
+        // A tool that hangs must not outlive its run: the closing turn's reserve is not for it.
+        let until = limits::closing_from(&self.config.limits, self.log.run().deadline);
+        let left = Duration::from_millis(u64::try_from(until.since(began)).unwrap_or(0).max(1));
+        let time = self.shared.options.tool_timeout.min(left);
         let answer = tokio::time::timeout(time, tool.call(invocation))
             .await
             .unwrap_or_else(|_| {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::{FailureCode, Millis, RunStatus, Trigger, request, run};
+use entity::{EventId, FailureCode, Millis, RunStatus, request, run};
 use sea_orm::EntityTrait;
 use tokio::sync::Notify;
 
@@ -12,7 +12,8 @@ use super::context::Context;
 use super::end::EndRun;
 use super::turn::failure;
 use super::{Shared, Toolbox};
-use crate::access::{Actor, Principal, Standing};
+use crate::access::Actor;
+use crate::clock::fresh_id;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
 use crate::model::ModelErrorClass;
@@ -34,7 +35,7 @@ pub(super) struct Driver {
     pub(super) tools: Toolbox,
     pub(super) interrupt: Arc<Notify>,
     /// What happened and must not be lost if an append does not come back.
-    pub(super) facts: Vec<(Millis, Event)>,
+    pub(super) facts: Vec<(EventId, Millis, Event)>,
     superseded: bool,
     pub(super) context: Option<Context>,
     /// How long the provider asked to wait before the next try.
@@ -57,25 +58,13 @@ impl Driver {
         config: Config,
         interrupt: Arc<Notify>,
     ) -> Self {
-        let run = log.run();
-        let standing = if run.trigger == Trigger::Mention {
-            Standing::MentionedRun
-        } else {
-            Standing::AssignedRun
-        };
-        let principal = Principal::Coworker(run.coworker_id, run.id);
-        let actor = Actor {
-            workspace: run.workspace_id,
-            principal,
-            standing,
-        };
         let tools = shared.toolbox(&config.model);
         Self {
-            lease_epoch: run.lease_epoch,
+            lease_epoch: log.run().lease_epoch,
+            actor: Actor::in_run(log.run()),
             shared,
             log,
             config: Arc::new(config),
-            actor,
             tools,
             interrupt,
             facts: Vec::new(),
@@ -109,12 +98,15 @@ impl Driver {
     /// # Errors
     /// As [`Driver::drive`].
     pub(super) async fn take_over(&mut self, reason: Takeover) -> Result<()> {
-        if self.reload().await? == Held::No {
+        let held = match self.reload().await {
+            Ok(held) => held,
+            Err(err) => self.reload_patiently(err).await?,
+        };
+        if held == Held::No {
             return Ok(());
         }
         let attempt = self.log.run().attempt;
-        self.log
-            .stage(self.now(), AttemptStarted { attempt, reason })?;
+        self.fact(AttemptStarted { attempt, reason })?;
         if self.log.run().idle_attempts > ATTEMPTS {
             let why =
                 format!("the run ended its worker {ATTEMPTS} times without getting anything done");
@@ -123,10 +115,13 @@ impl Driver {
                 .await
                 .map(drop);
         }
-        if self.flush(false).await? == Held::Yes {
-            self.drive().await
-        } else {
-            Ok(())
+        let held = match self.flush(false).await {
+            Ok(held) => held,
+            Err(err) => self.reload_patiently(err).await?,
+        };
+        match held {
+            Held::Yes => self.drive().await,
+            Held::No => Ok(()),
         }
     }
 
@@ -184,9 +179,19 @@ impl Driver {
 
     /// Stages what has happened, so that it survives an append that does not come back.
     pub(super) fn fact(&mut self, event: impl Into<Event>) -> Result<()> {
-        let (now, event) = (self.now(), event.into());
-        self.facts.push((now, event.clone()));
-        self.log.stage(now, event)
+        let (id, now, event) = (EventId(fresh_id()), self.now(), event.into());
+        self.facts.push((id, now, event.clone()));
+        self.log.stage_as(id, now, event)
+    }
+
+    /// What happened stands in the log.
+    pub(super) fn stands(&mut self) {
+        let progress = |event: &Event| event.is_progress();
+        // The next run that may have killed a worker can be tried here.
+        if self.log.run().idle_attempts > 1 && self.facts.iter().any(|(.., e)| progress(e)) {
+            self.shared.cleared.notify_one();
+        }
+        self.facts.clear();
     }
 
     /// Writes what is staged. If the fence does not let it through, reads the log again.
@@ -194,7 +199,7 @@ impl Driver {
         let fenced = fenced && !self.state().handed_off;
         match self.log.flush(&self.shared.store, fenced).await? {
             Flushed::Committed => {
-                self.facts.clear();
+                self.stands();
                 Ok(Held::Yes)
             }
             Flushed::Lost => self.reload().await,
@@ -202,7 +207,7 @@ impl Driver {
     }
 
     /// Reads the run again: who holds it, what its log says, whether it was superseded. What happened
-    /// meanwhile is staged anew.
+    /// meanwhile is staged anew, unless it stands already: then only the reply was lost.
     pub(super) async fn reload(&mut self) -> Result<Held> {
         let store = self.shared.store.clone();
         let row = run::Entity::find_by_id(self.log.run().id)
@@ -214,11 +219,14 @@ impl Driver {
         }
         let request = self.request().await?;
         let epoch = row.assignment_epoch;
-        self.log = Log::read(store.read(), row, Some(self.lease_epoch)).await?;
+        let rows = Log::rows(store.read(), row.id).await?;
+        self.facts
+            .retain(|(id, ..)| !rows.iter().any(|row| row.event_id == *id));
+        self.log = Log::of(row, Some(self.lease_epoch), &rows)?;
         self.superseded = epoch.is_some_and(|epoch| epoch != request.assignment_epoch)
             && !self.state().handed_off;
-        for (at, event) in self.facts.clone() {
-            self.log.stage(at, event)?;
+        for (id, at, event) in self.facts.clone() {
+            self.log.stage_as(id, at, event)?;
         }
         Ok(Held::Yes)
     }

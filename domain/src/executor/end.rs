@@ -60,19 +60,19 @@ impl Command for EndRun {
                     in_progress(now, &mut desk, &stint)?;
                 }
                 complete(now, &mut log, Outcome::Blocked, reason)?;
-                ended(tx, &log, &mut desk, &stint)?;
+                ended(tx, &log, &mut desk)?;
             }
             Ending::HandedOff => {
                 let reason = "the coworker handed the request off and did not write a closing word";
                 summary(&format!("The run ended after its hand-off: {reason}."))?;
                 complete(now, &mut log, Outcome::HandedOff, reason)?;
-                ended(tx, &log, &mut desk, &stint)?;
+                ended(tx, &log, &mut desk)?;
             }
             Ending::Superseded => {
                 let reason = "the request was assigned anew while the run went on";
                 summary(&format!("The run ended early: {reason}."))?;
                 complete(now, &mut log, Outcome::Superseded, reason)?;
-                ended(tx, &log, &mut desk, &stint)?;
+                ended(tx, &log, &mut desk)?;
             }
         }
         desk.save(tx);
@@ -122,7 +122,7 @@ pub(super) async fn fail(
             totals,
         },
     )?;
-    ended(tx, log, desk, &stint)
+    ended(tx, log, desk)
 }
 
 /// Whether the run works under the request's current assignment, on a request that is not done.
@@ -137,8 +137,9 @@ fn in_progress(now: Millis, desk: &mut Desk, actor: &Actor) -> Result<()> {
 }
 
 /// The run's end on the request's timeline; what waited for it may start.
-pub(super) fn ended(tx: &Tx, log: &Log, desk: &mut Desk, actor: &Actor) -> Result<()> {
-    desk.entry(tx.at(), actor, Some(log.run().id), &TimelineData::RunEnded)?;
+pub(super) fn ended(tx: &Tx, log: &Log, desk: &mut Desk) -> Result<()> {
+    let coworker = Actor::in_run(log.run());
+    desk.entry(tx.at(), &coworker, &TimelineData::RunEnded)?;
     tx.signal(Signal::Work);
     Ok(())
 }

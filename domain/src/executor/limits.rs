@@ -58,9 +58,8 @@ pub fn before_turn(
             limits.max_turns.into(),
         );
     }
-    if now >= closing_from(limits, deadline) {
-        let elapsed = limits.max_duration_ms - deadline.since(now);
-        return reached(FailureCode::LimitTime, elapsed, limits.max_duration_ms);
+    if let Some(limit) = out_of_time(limits, deadline, now) {
+        return Some(limit);
     }
     if tokens >= working_tokens(limits) {
         return reached(FailureCode::LimitTokens, tokens, limits.max_tokens);
@@ -74,12 +73,29 @@ pub fn before_turn(
 }
 
 /// The limit that forbids another tool call, if any.
-pub fn before_call(state: &State, limits: &Limits) -> Option<LimitReached> {
+pub fn before_call(
+    state: &State,
+    limits: &Limits,
+    deadline: Millis,
+    now: Millis,
+) -> Option<LimitReached> {
     let (value, maximum) = (state.totals.tool_calls.into(), limits.max_tool_calls.into());
-    (value >= maximum).then_some(LimitReached {
-        limit: FailureCode::LimitToolCalls,
-        value,
-        maximum,
+    if value >= maximum {
+        return Some(LimitReached {
+            limit: FailureCode::LimitToolCalls,
+            value,
+            maximum,
+        });
+    }
+    out_of_time(limits, deadline, now)
+}
+
+/// The limit of time, if only the closing turn may still run.
+pub fn out_of_time(limits: &Limits, deadline: Millis, now: Millis) -> Option<LimitReached> {
+    (now >= closing_from(limits, deadline)).then(|| LimitReached {
+        limit: FailureCode::LimitTime,
+        value: limits.max_duration_ms - deadline.since(now),
+        maximum: limits.max_duration_ms,
     })
 }
 

@@ -19,7 +19,7 @@ use entity::{Millis, RunId, request};
 use futures_util::FutureExt;
 use parking_lot::Mutex;
 use sea_orm::DbBackend;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -78,7 +78,9 @@ impl Default for Options {
 pub struct Executor {
     shared: Arc<Shared>,
     stop: CancellationToken,
-    tasks: TaskTracker,
+    /// Brings runs in: claims, takes over.
+    intake: TaskTracker,
+    renewal: TaskTracker,
 }
 
 /// What the runs of one worker share.
@@ -92,10 +94,10 @@ struct Shared {
     room: Arc<Semaphore>,
     /// Runs in hand, with the token that makes their task let go.
     held: Mutex<HashMap<RunId, CancellationToken>>,
-    /// Runs in hand that may have killed a worker before.
-    suspects: Mutex<Vec<RunId>>,
     /// Rung when a run left this worker.
     freed: Notify,
+    /// Rung when a run that may have killed a worker got something done here, or left.
+    cleared: Notify,
     runs: TaskTracker,
 }
 
@@ -164,7 +166,14 @@ impl Shared {
     fn leave(&self, run: RunId) {
         self.store.bus().here().executed(run);
         self.held.lock().remove(&run);
-        self.suspects.lock().retain(|suspect| *suspect != run);
+    }
+
+    /// Room for as many runs as there is, up to `most`; taken before they are looked for, so that there
+    /// are never more at once than slots.
+    fn take_room(&self, most: usize) -> Option<OwnedSemaphorePermit> {
+        let n = self.room.available_permits().min(most);
+        let n = u32::try_from(n).ok().filter(|n| *n > 0)?;
+        self.room.clone().try_acquire_many_owned(n).ok()
     }
 }
 
@@ -189,20 +198,25 @@ impl Executor {
             prices: Prices::default(),
             prefixes: prompt::Prefixes::default(),
             held: Mutex::default(),
-            suspects: Mutex::default(),
             freed: Notify::new(),
+            cleared: Notify::new(),
             runs: TaskTracker::new(),
             store,
             options,
         });
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        tasks.spawn(claiming(shared.clone(), stop.clone()));
-        tasks.spawn(reaping(shared.clone(), stop.clone()));
-        tasks.spawn(renewing(shared.clone(), stop.clone()));
+        let (stop, intake, renewal) = (
+            CancellationToken::new(),
+            TaskTracker::new(),
+            TaskTracker::new(),
+        );
+        intake.spawn(claiming(shared.clone(), stop.clone()));
+        intake.spawn(reaping(shared.clone(), stop.clone()));
+        renewal.spawn(renewing(shared.clone(), stop.clone()));
         Ok(Self {
             shared,
             stop,
-            tasks,
+            intake,
+            renewal,
         })
     }
 
@@ -214,6 +228,9 @@ impl Executor {
     /// Claims no more, lets runs end within the grace period, and hands the others back.
     pub async fn drain(&self) {
         self.stop.cancel();
+        // What is being claimed at this moment comes in before it can be handed back.
+        self.intake.close();
+        self.intake.wait().await;
         let shared = &self.shared;
         shared.runs.close();
         if tokio::time::timeout(shared.options.grace, shared.runs.wait())
@@ -245,8 +262,8 @@ impl Executor {
                 }
             }
         }
-        self.tasks.close();
-        self.tasks.wait().await;
+        self.renewal.close();
+        self.renewal.wait().await;
     }
 }
 
@@ -255,7 +272,7 @@ async fn claiming(shared: Arc<Shared>, stop: CancellationToken) {
     let mut work = shared.store.bus().here().work();
     while !stop.is_cancelled() {
         work.mark_unchanged();
-        let full = match claim(&shared).await {
+        let full = match claim(&shared, &stop).await {
             Ok(full) => full,
             Err(err) => {
                 tracing::warn!(%err, "work could not be claimed; trying again");
@@ -272,13 +289,12 @@ async fn claiming(shared: Arc<Shared>, stop: CancellationToken) {
 }
 
 /// Claims once; true if there was no room for all that may wait.
-async fn claim(shared: &Arc<Shared>) -> Result<bool> {
-    loop {
-        let room = shared.room.available_permits();
-        if room == 0 {
+async fn claim(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<bool> {
+    while !stop.is_cancelled() {
+        let Some(mut room) = shared.take_room(32) else {
             return Ok(true);
-        }
-        let most = room.min(32);
+        };
+        let most = room.num_permits();
         let claim = Claim {
             worker: shared.worker,
             most: most as u64,
@@ -292,39 +308,41 @@ async fn claim(shared: &Arc<Shared>) -> Result<bool> {
             request,
         } in claimed
         {
-            spawn(shared, log, config, Begin::Started(request));
+            spawn(shared, room.split(1), log, config, Begin::Started(request));
         }
         if n < most {
             return Ok(false);
         }
     }
+    Ok(false)
 }
 
 /// Takes over runs that nobody holds any more.
 async fn reaping(shared: Arc<Shared>, stop: CancellationToken) {
-    loop {
+    while !stop.is_cancelled() {
         if let Err(err) = reap(&shared).await {
             tracing::warn!(%err, "abandoned runs could not be looked for; trying again");
         }
-        let pause = tokio::time::sleep(shared.options.reap);
-        if stop.run_until_cancelled(pause).await.is_none() {
-            return;
+        // The room that was taken to look is free again.
+        shared.freed.notify_one();
+        tokio::select! {
+            () = stop.cancelled() => break,
+            () = shared.cleared.notified() => {}
+            () = tokio::time::sleep(shared.options.reap) => {}
         }
     }
 }
 
 async fn reap(shared: &Arc<Shared>) -> Result<()> {
-    let room = shared.room.available_permits();
-    if room == 0 {
+    let Some(mut room) = shared.take_room(32) else {
         return Ok(());
-    }
-    let suspects = u64::from(shared.suspects.lock().is_empty());
-    let lease_ms = millis(shared.options.lease);
+    };
+    let holding = shared.held.lock().keys().copied().collect();
     let take = TakeOver {
         worker: shared.worker,
-        suspects,
-        most: room.min(32) as u64,
-        lease_ms,
+        holding,
+        most: room.num_permits() as u64,
+        lease_ms: millis(shared.options.lease),
     };
     for TakenOver {
         run,
@@ -334,12 +352,8 @@ async fn reap(shared: &Arc<Shared>) -> Result<()> {
     {
         tracing::info!(run.number, run.attempt, ?reason, "took a run over");
         let lease = run.lease_epoch;
-        spawn(
-            shared,
-            Log::empty(run, Some(lease)),
-            config,
-            Begin::TakenOver(reason),
-        );
+        let log = Log::empty(run, Some(lease));
+        spawn(shared, room.split(1), log, config, Begin::TakenOver(reason));
     }
     Ok(())
 }
@@ -352,15 +366,17 @@ enum Begin {
 }
 
 /// Executes a run in a task of its own until it ends or leaves this worker.
-fn spawn(shared: &Arc<Shared>, log: Log, config: Config, begin: Begin) {
+fn spawn(
+    shared: &Arc<Shared>,
+    place: Option<OwnedSemaphorePermit>,
+    log: Log,
+    config: Config,
+    begin: Begin,
+) {
     let run = log.run().id;
     let suspect = log.run().idle_attempts > 1;
-    let place = shared.room.clone().try_acquire_owned().ok();
     let token = CancellationToken::new();
     shared.held.lock().insert(run, token.clone());
-    if suspect {
-        shared.suspects.lock().push(run);
-    }
     let shared = shared.clone();
     shared.runs.clone().spawn(async move {
         let interrupt = shared.store.bus().here().executing(run);
@@ -385,6 +401,9 @@ fn spawn(shared: &Arc<Shared>, log: Log, config: Config, begin: Begin) {
         shared.leave(run);
         drop(place);
         shared.freed.notify_one();
+        if suspect {
+            shared.cleared.notify_one();
+        }
     });
 }
 

@@ -66,9 +66,12 @@ impl Driver {
             max_output_tokens,
             attempt,
         };
+        let mut out_of_time = None;
         let answer = tokio::select! {
             answer = self.shared.models.complete(call) => Some(answer),
             () = tokio::time::sleep(time) => {
+                // The time that was waited for is over, whatever a clock that stands still says.
+                out_of_time = limits::out_of_time(&limits, deadline, self.now().max(until));
                 Some(Err(failure(ModelErrorClass::TimedOut, "the model did not answer within the time that the run has")))
             }
             () = self.interrupt.notified() => None,
@@ -78,6 +81,9 @@ impl Driver {
             Some(Err(err)) => self.model_failed(attempt, &err).await?,
             // Rung: what happened is in the log, and the open call is given up if it must be.
             None => return self.reload().await,
+        }
+        if let Some(limit) = out_of_time.filter(|_| !closing) {
+            self.fact(limit)?;
         }
         Ok(Held::Yes)
     }

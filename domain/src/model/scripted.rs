@@ -145,16 +145,14 @@ impl Script<'_> {
     /// or else one that repeats whatever happens.
     fn pick(&mut self, messages: &[Message]) -> Option<usize> {
         let made_for_closing = |turn: &Turn| turn.when().and_then(Condition::closing) == Some(true);
-        match messages.last() {
-            Some(Message::Closing(_)) => self.first(messages, made_for_closing).or_else(|| {
-                self.first(messages, |turn| {
-                    turn.repeat && turn.when().and_then(Condition::closing).is_none()
-                })
-            }),
-            Some(Message::Assistant { .. } | Message::Tool { .. } | Message::Notes(_)) | None => {
-                self.first(messages, |turn| !made_for_closing(turn))
-            }
+        if !is_closing(messages) {
+            return self.first(messages, |turn| !made_for_closing(turn));
         }
+        self.first(messages, made_for_closing).or_else(|| {
+            self.first(messages, |turn| {
+                turn.repeat && turn.when().and_then(Condition::closing).is_none()
+            })
+        })
     }
 
     fn first(&mut self, messages: &[Message], fits: impl Fn(&Turn) -> bool) -> Option<usize> {
@@ -179,6 +177,14 @@ impl Script<'_> {
             when.holds(moment)
         }
     }
+}
+
+/// Whether the model was told since its last answer that only one more follows. Notes and results may
+/// have come after that.
+fn is_closing(messages: &[Message]) -> bool {
+    let news = messages.iter().rev();
+    news.take_while(|message| !matches!(message, Message::Assistant { .. }))
+        .any(|message| matches!(message, Message::Closing(_)))
 }
 
 fn failure(class: ModelErrorClass, message: String) -> ModelError {

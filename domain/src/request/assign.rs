@@ -193,7 +193,6 @@ pub async fn assign(
     desk.entry(
         now,
         actor,
-        None,
         &TimelineData::Assigned {
             assignment: made.id,
         },
@@ -299,7 +298,6 @@ pub fn dispatch(
         desk.entry(
             now,
             actor,
-            None,
             &TimelineData::DispatchDropped { dispatch: row.id },
         )?;
     }
@@ -325,12 +323,7 @@ pub async fn drop_dispatch(
         .execute_raw(tx.sql(sql, [reason.as_str().into(), now.into(), id.into()]))
         .await?;
     if done.rows_affected() == 1 {
-        desk.entry(
-            now,
-            actor,
-            None,
-            &TimelineData::DispatchDropped { dispatch: id },
-        )?;
+        desk.entry(now, actor, &TimelineData::DispatchDropped { dispatch: id })?;
     }
     Ok(())
 }

@@ -111,7 +111,7 @@ impl Command for CreateRequest {
         };
         once.remember(tx, row.id.0).await?;
         let mut desk = Desk::new(row);
-        desk.entry(now, actor, None, &TimelineData::RequestCreated)?;
+        desk.entry(now, actor, &TimelineData::RequestCreated)?;
         if let Some(to) = to {
             assign(tx, &mut desk, &by, Some(&to), None, trigger).await?;
         }

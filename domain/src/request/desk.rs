@@ -2,7 +2,7 @@
 //!
 //! Every entry of the timeline gets its place from the same update of the request's row.
 
-use entity::{ActorKind, Millis, RequestId, RequestStatus, RunId, request, request_event};
+use entity::{ActorKind, Millis, RequestId, RequestStatus, request, request_event};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
@@ -60,13 +60,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`Error::Internal`], which does not happen for these types.
-    pub fn entry(
-        &mut self,
-        now: Millis,
-        actor: &Actor,
-        run: Option<RunId>,
-        data: &TimelineData,
-    ) -> Result<()> {
+    pub fn entry(&mut self, now: Millis, actor: &Actor, data: &TimelineData) -> Result<()> {
         self.request.last_seq += 1;
         self.request.updated_at = now.max(self.request.updated_at);
         self.entries.push(request_event::Model {
@@ -77,7 +71,7 @@ impl Desk {
             at: self.request.updated_at,
             actor_kind: actor.principal.kind(),
             actor_id: actor.principal.id(),
-            run_id: run.or(actor.principal.run()),
+            run_id: actor.principal.run(),
             data: serde_json::to_string(data).map_err(Error::internal)?,
         });
         Ok(())
@@ -123,12 +117,7 @@ impl Desk {
                     | RequestStatus::Pending
                     | RequestStatus::Resolved => None,
                 });
-        self.entry(
-            now,
-            actor,
-            None,
-            &TimelineData::StatusChanged { before, after },
-        )?;
+        self.entry(now, actor, &TimelineData::StatusChanged { before, after })?;
         Ok(Some(before))
     }
 

@@ -174,7 +174,6 @@ pub fn post(
     desk.entry(
         now,
         actor,
-        None,
         &TimelineData::NotePosted {
             note: row.id,
             visibility,

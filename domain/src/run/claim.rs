@@ -168,13 +168,12 @@ impl Claim {
         let row = row.ok_or_else(|| Error::internal("the workspace is gone"))?;
         let last: i64 = row.try_get("", "last_run_number")?;
         let started_at: Millis = row.try_get("", "last_started_at")?;
-        let actor = Actor::stint(id);
         let mut claimed = Vec::with_capacity(ready.len());
         for (starting, number) in ready.iter().zip(last - n + 1..) {
             let desk = desk_of(desks, starting.dispatch.request_id)?;
             let (mut log, config) = self.first_event(starting, desk, number, started_at, now)?;
             let run = log.run().clone();
-            desk.entry(started_at, &actor, Some(run.id), &TimelineData::RunStarted)?;
+            desk.entry(started_at, &Actor::in_run(&run), &TimelineData::RunStarted)?;
             tx.signal(Signal::Run {
                 run: run.id,
                 seq: log.last_seq(),

@@ -100,6 +100,16 @@ vocabulary! {
     RunFailed = "run.failed",
 }
 
+impl Event {
+    /// Whether it proves that its worker got something done.
+    pub const fn is_progress(&self) -> bool {
+        matches!(
+            self,
+            Self::ModelCompleted(_) | Self::ToolCompleted(_) | Self::ToolFailed(_)
+        )
+    }
+}
+
 /// An event of another release.
 #[derive(Clone, Debug, Serialize)]
 #[serde(transparent)]

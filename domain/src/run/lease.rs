@@ -7,7 +7,10 @@ use std::collections::HashSet;
 
 use entity::{CoworkerVersionId, Millis, RunId, RunStatus, coworker_version, run};
 use sea_orm::sea_query::{LockBehavior, LockType};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect,
+};
 use uuid::Uuid;
 
 use super::event::Takeover;
@@ -24,9 +27,10 @@ pub const ATTEMPTS: i32 = 3;
 pub struct TakeOver {
     /// Who takes over.
     pub worker: Uuid,
-    /// The most runs that may have killed a worker before; of the others as many as `most`.
-    pub suspects: u64,
-    /// The most runs.
+    /// What it has in hand already. Even if its lease ran out meanwhile (the machine slept), nobody takes
+    /// a run over from itself: the call that is under way is not lost.
+    pub holding: Vec<RunId>,
+    /// The most runs; one of them at the most may have killed a worker before.
     pub most: u64,
     /// The lease, milliseconds.
     pub lease_ms: i64,
@@ -48,35 +52,12 @@ impl Command for TakeOver {
 
     async fn run(&self, tx: &Tx) -> Result<Vec<TakenOver>> {
         let now = tx.now().await?;
-        let found = run::Entity::find()
-            .filter(run::Column::Status.eq(RunStatus::Running))
-            .filter(
-                sea_orm::Condition::any()
-                    .add(run::Column::LeaseUntil.is_null())
-                    .add(run::Column::LeaseUntil.lt(now))
-                    .add(run::Column::Deadline.lt(now.plus(-self.lease_ms))),
-            )
-            .order_by_asc(run::Column::Id)
-            .limit(self.most)
-            .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
-            .all(tx.conn())
-            .await?;
-        let mut suspects = self.suspects;
+        let found = self.found(tx, now).await?;
         let mut taken = Vec::new();
         for mut row in found {
             let overdue = row.lease_until.is_some_and(|until| until >= now);
-            // This worker holds it and is past the deadline already: it will see that by itself.
-            if overdue && row.lease_owner == Some(self.worker) {
-                continue;
-            }
             let handed_back = row.lease_owner.is_none();
-            if !handed_back {
-                if row.idle_attempts >= 1 && suspects == 0 {
-                    continue;
-                }
-                suspects -= u64::from(row.idle_attempts >= 1);
-                row.idle_attempts += 1;
-            }
+            row.idle_attempts += i32::from(!handed_back);
             row.attempt += 1;
             row.lease_epoch += 1;
             row.lease_owner = Some(self.worker);
@@ -125,6 +106,45 @@ impl Command for TakeOver {
             });
         }
         Ok(out)
+    }
+}
+
+impl TakeOver {
+    /// Runs that nobody holds, and one of those that may have killed their worker, if this worker
+    /// executes none like that.
+    async fn found(&self, tx: &Tx, now: Millis) -> Result<Vec<run::Model>> {
+        let held = || run::Column::Id.is_in(self.holding.iter().copied());
+        let suspect = || {
+            Condition::all()
+                .add(run::Column::LeaseOwner.is_not_null())
+                .add(run::Column::IdleAttempts.gte(1))
+        };
+        let free = |which: Condition, most: u64| {
+            run::Entity::find()
+                .filter(run::Column::Status.eq(RunStatus::Running))
+                .filter(
+                    Condition::any()
+                        .add(run::Column::LeaseUntil.is_null())
+                        .add(run::Column::LeaseUntil.lt(now))
+                        .add(run::Column::Deadline.lt(now.plus(-self.lease_ms))),
+                )
+                .filter(held().not())
+                .filter(which)
+                .order_by_asc(run::Column::Id)
+                .limit(most)
+                .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
+        };
+        let mut found = free(suspect().not(), self.most).all(tx.conn()).await?;
+        if (found.len() as u64) < self.most {
+            let in_hand = run::Entity::find()
+                .filter(held())
+                .filter(run::Column::Status.eq(RunStatus::Running))
+                .filter(run::Column::IdleAttempts.gt(1));
+            if in_hand.count(tx.conn()).await? == 0 {
+                found.extend(free(suspect(), 1).all(tx.conn()).await?);
+            }
+        }
+        Ok(found)
     }
 }
 

@@ -81,20 +81,39 @@ impl Log {
         run: run::Model,
         lease_epoch: Option<i64>,
     ) -> Result<Self> {
+        let rows = Self::rows(conn, run.id).await?;
+        Self::of(run, lease_epoch, &rows)
+    }
+
+    /// A run's log as it stands.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn rows<C: ConnectionTrait>(conn: &C, run: RunId) -> Result<Vec<run_event::Model>> {
         let rows = run_event::Entity::find()
-            .filter(run_event::Column::RunId.eq(run.id))
-            .order_by_asc(run_event::Column::Seq)
-            .all(conn)
-            .await?;
+            .filter(run_event::Column::RunId.eq(run))
+            .order_by_asc(run_event::Column::Seq);
+        Ok(rows.all(conn).await?)
+    }
+
+    /// The fold of a run's whole log.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a line that can't be read.
+    pub fn of(
+        run: run::Model,
+        lease_epoch: Option<i64>,
+        rows: &[run_event::Model],
+    ) -> Result<Self> {
         let mut log = Self::empty(run, lease_epoch);
         for row in rows {
-            let event = envelope::event(&row).map_err(|err| {
+            let event = envelope::event(row).map_err(|err| {
                 Error::internal(format!(
                     "event {} of run {} can't be read: {err}",
                     row.seq, log.run.number
                 ))
             })?;
-            log.fold(&row, &event);
+            log.fold(row, &event);
         }
         Ok(log)
     }
@@ -153,6 +172,20 @@ impl Log {
     /// # Errors
     /// [`Error::Internal`], which does not happen for events of this release.
     pub fn stage(&mut self, now: Millis, event: impl Into<Event>) -> Result<()> {
+        self.stage_as(EventId(fresh_id()), now, event)
+    }
+
+    /// As [`Log::stage`], under an id that the caller knows the event by: whether it stands is then seen in
+    /// the log, whatever became of the reply.
+    ///
+    /// # Errors
+    /// As [`Log::stage`].
+    pub fn stage_as(
+        &mut self,
+        event_id: EventId,
+        now: Millis,
+        event: impl Into<Event>,
+    ) -> Result<()> {
         let event = event.into();
         let at = now.max(self.last_at);
         let sequence = self.last_seq + 1;
@@ -172,7 +205,6 @@ impl Log {
             at,
             prev_hash: &self.head_hash,
         };
-        let event_id = EventId(fresh_id());
         let body = envelope::write(event_id, place, &event).map_err(Error::internal)?;
         let hash = envelope::chain(&self.head_hash, &body);
         let kind = event.kind().to_owned();
@@ -185,10 +217,7 @@ impl Log {
             body,
             hash,
         };
-        self.progress |= matches!(
-            event,
-            Event::ModelCompleted(_) | Event::ToolCompleted(_) | Event::ToolFailed(_)
-        );
+        self.progress |= event.is_progress();
         self.ledger.extend(self.ledger_row(&row, &event));
         let step = self.fold(&row, &event);
         self.staged.push(Arc::new(Logged { event: row, step }));

@@ -161,6 +161,11 @@ impl State {
                 self.totals.turns = e.turn;
                 self.model_failed = None;
                 self.model_failures = 0;
+                // Said where the closing turn begins, not where the limit was reached: what became of the
+                // calls of the turn before comes first.
+                if let Some(limit) = &self.limit {
+                    self.messages.push(Message::Closing(last_turn(limit)));
+                }
             }
             Event::ModelRequested(e) => {
                 let notes = e.prompt.iter().filter(|part| part.kind == PartKind::Notes);
@@ -222,15 +227,7 @@ impl State {
             Event::NotePosted(e) => self.public_note |= e.visibility == NoteVisibility::Public,
             Event::StatusChanged(e) => self.status_set = Some(e.after),
             Event::Reassigned(_) => self.handed_off = true,
-            Event::LimitReached(e) => {
-                self.limit = Some(e.clone());
-                self.messages.push(Message::Closing(format!(
-                    "The limit {} is reached ({} of {}). This is the last turn: call `finish` with what you know.",
-                    e.limit.as_str(),
-                    e.value,
-                    e.maximum
-                )));
-            }
+            Event::LimitReached(e) => self.limit = Some(e.clone()),
             Event::SummaryWritten(e) => self.summary = Some((e.text.clone(), e.author)),
             Event::RunCompleted(e) => {
                 self.end = Some(End {
@@ -418,5 +415,17 @@ fn limit_ending(limit: &LimitReached) -> Ending {
             "the run reached its limit {}: {value} of {maximum}",
             limit.as_str()
         ),
+    )
+}
+
+fn last_turn(limit: &LimitReached) -> String {
+    let LimitReached {
+        limit,
+        value,
+        maximum,
+    } = limit;
+    format!(
+        "The limit {} is reached ({value} of {maximum}). This is the last turn: call `finish` with what you know.",
+        limit.as_str()
     )
 }

@@ -175,14 +175,17 @@ impl Bench {
     /// Runs a job again as long as that is safe and promises something.
     async fn again(&self, job: Job, mut failed: Failed) {
         let mut jobs = vec![job];
+        // Once a commit's reply was lost, it may stand whatever later tries say: it may even be committed
+        // only after they looked.
+        let mut open = false;
         for attempt in 1..=TRIES {
-            let known = match &failed {
-                Failed::Before(_, Fault::Retry | Fault::Lost) => true,
+            match &failed {
+                Failed::Before(_, Fault::Retry | Fault::Lost) => {}
                 Failed::Before(_, Fault::Constraint | Fault::Other) => break,
-                Failed::InCommit(_) => false,
-            };
+                Failed::InCommit(_) => open = true,
+            }
             tokio::time::sleep(pause(attempt)).await;
-            if !known {
+            if open {
                 match self.resolve(&jobs[0]).await {
                     Resolved::Stands(applied) => {
                         return jobs.remove(0).answer(Ok(Verdict::Applied(applied)));
@@ -193,6 +196,20 @@ impl Bench {
                 }
             }
             match self.attempt(&mut jobs).await {
+                // Lost to whom? Perhaps to its own first try.
+                Ok(verdicts)
+                    if open && matches!(verdicts[..], [Verdict::Applied(Applied::Lost)]) =>
+                {
+                    match self.resolve(&jobs[0]).await {
+                        Resolved::Stands(applied) => {
+                            return jobs.remove(0).answer(Ok(Verdict::Applied(applied)));
+                        }
+                        Resolved::Repeat => {
+                            return jobs.remove(0).answer(Ok(Verdict::Applied(Applied::Lost)));
+                        }
+                        Resolved::Unknown | Resolved::AskAgain => {}
+                    }
+                }
                 Ok(mut verdicts) => {
                     let verdict = verdicts.pop().ok_or_else(|| Error::internal("no verdict"));
                     return jobs.remove(0).answer(verdict);
@@ -201,8 +218,8 @@ impl Bench {
             }
         }
         let err = match failed {
-            Failed::Before(err, _) => err,
-            Failed::InCommit(err) => {
+            Failed::Before(err, _) if !open => err,
+            Failed::Before(err, _) | Failed::InCommit(err) => {
                 tracing::warn!(%err, "a commit was not confirmed");
                 Error::CommitUnknown
             }

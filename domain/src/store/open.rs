@@ -7,6 +7,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement,
 };
+use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use super::batch::Bench;
@@ -205,6 +206,14 @@ fn sqlite(url: &str, path: &Path, connections: u32, read_only: bool) -> ConnectO
                 o.journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
             }
+        })
+        .map_sqlx_sqlite_pool_opts(|pool| {
+            pool.after_release(|conn, _| {
+                // A full disk lets SQLite roll back by itself. The driver then takes the next transaction for
+                // one within the last, and its commits for savepoints: nothing would stand any more.
+                let ended = !conn.is_in_transaction();
+                Box::pin(async move { Ok(ended) })
+            })
         });
     options
 }

@@ -60,16 +60,16 @@ pub(crate) async fn update_all<C: ConnectionTrait>(
     Ok(())
 }
 
-/// The most rows of one statement. Chunks are powers of two, so that a table has only a handful of
-/// statement texts and each is prepared once.
+/// The most rows of one statement: a table has no more statement texts than this, so that all of them
+/// stay prepared (see the cache's size in `open.rs`), and a batch seldom needs a second one.
 const MOST: usize = 32;
 
-/// Splits `n` rows into chunks whose sizes are powers of two, largest first.
+/// Splits `n` rows into the chunks of the statements.
 pub(super) fn chunks(mut n: usize) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
-        let size = MOST.min(n.checked_ilog2().map(|log| 1 << log)?);
+        let size = Ord::min(n, MOST);
         n -= size;
-        Some(size)
+        (size > 0).then_some(size)
     })
 }
 
@@ -105,11 +105,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_are_powers_of_two_and_add_up() {
-        for n in 0..200 {
-            let sizes: Vec<_> = chunks(n).collect();
-            assert_eq!(sizes.iter().sum::<usize>(), n);
-            assert!(sizes.iter().all(|s| s.is_power_of_two() && *s <= MOST));
-        }
+    fn chunks_are_as_large_as_they_may_be_and_add_up() {
+        assert_eq!(chunks(0).count(), 0);
+        assert_eq!(chunks(32).collect::<Vec<_>>(), [32]);
+        assert_eq!(chunks(70).collect::<Vec<_>>(), [32, 32, 6]);
     }
 }

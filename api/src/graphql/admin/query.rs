@@ -9,7 +9,7 @@ use crate::graphql::context::{ContextExt as _, cursor_key, slice};
 use crate::graphql::error::{Error, Result};
 use crate::graphql::kind::Role;
 use crate::graphql::node::{self, Node};
-use crate::graphql::page::page_points;
+use crate::graphql::page::{self, page_points};
 
 /// How many ids `nodes` takes.
 const NODES: usize = 100;
@@ -30,7 +30,7 @@ impl AdminQuery {
     }
 
     /// Several objects by their global ids, in the order asked for; null, with the error NOT_FOUND, in the place of each one that does not exist.
-    #[graphql(complexity = "1 + ids.len().min(100) * child_complexity")]
+    #[graphql(complexity = "page::items_points(ids.len().min(100), child_complexity)")]
     async fn nodes(
         &self,
         ctx: &Context<'_>,
@@ -56,7 +56,9 @@ impl AdminQuery {
     }
 
     /// The workspace's API keys, newest first. Secrets are never among them. Null, with the error FORBIDDEN, for callers without the role ADMIN.
-    #[graphql(complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)")]
+    #[graphql(
+        complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
+    )]
     async fn api_keys(
         &self,
         ctx: &Context<'_>,

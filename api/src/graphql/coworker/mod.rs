@@ -129,7 +129,9 @@ impl Coworker {
     }
 
     /// Its published versions, newest first; none for callers with the role REQUESTER.
-    #[graphql(complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)")]
+    #[graphql(
+        complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
+    )]
     async fn versions(
         &self,
         ctx: &Context<'_>,
@@ -187,7 +189,9 @@ impl Coworker {
     }
 
     /// Its runs, newest first unless ordered otherwise; none for callers with the role REQUESTER.
-    #[graphql(complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)")]
+    #[graphql(
+        complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
+    )]
     #[expect(clippy::too_many_arguments, reason = "the contract's own arguments")]
     async fn runs(
         &self,

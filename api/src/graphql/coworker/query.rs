@@ -32,7 +32,9 @@ impl CoworkerQuery {
     }
 
     /// The workspace's coworkers, by name unless ordered otherwise; none for callers with the role REQUESTER.
-    #[graphql(complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)")]
+    #[graphql(
+        complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
+    )]
     #[expect(clippy::too_many_arguments, reason = "the contract's own arguments")]
     async fn coworkers(
         &self,

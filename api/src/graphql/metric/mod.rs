@@ -3,7 +3,8 @@
 mod query;
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
-use domain::metric::query::{self as metric, CostLine as Line, Scope, Totals};
+use domain::metric::cost::{self, CostLine as Line};
+use domain::metric::query::{self as metric, Scope, Totals};
 use entity::{Millis, run};
 use tokio::sync::OnceCell;
 
@@ -60,7 +61,7 @@ pub struct Cost {
     pricing: Pricing,
     /// What is recorded besides the lines.
     recorded: Recorded,
-    read: OnceCell<metric::Cost>,
+    read: OnceCell<cost::Cost>,
 }
 
 /// What rows of runs hold of a cost.
@@ -74,39 +75,68 @@ pub struct Recorded {
 impl From<&run::Model> for Recorded {
     fn from(run: &run::Model) -> Self {
         let (unpriced_calls, unknown_calls) = (run.unpriced_calls.into(), run.unknown_calls.into());
-        Self { amount: run.cost_nano, unpriced_calls, unknown_calls }
+        Self {
+            amount: run.cost_nano,
+            unpriced_calls,
+            unknown_calls,
+        }
     }
 }
 
 impl From<&Totals> for Recorded {
     fn from(totals: &Totals) -> Self {
-        let Totals { cost_nano, unpriced_calls, unknown_calls, .. } = *totals;
-        Self { amount: cost_nano, unpriced_calls, unknown_calls }
+        let Totals {
+            cost_nano,
+            unpriced_calls,
+            unknown_calls,
+            ..
+        } = *totals;
+        Self {
+            amount: cost_nano,
+            unpriced_calls,
+            unknown_calls,
+        }
     }
 }
 
 impl Cost {
     /// What a scope's calls cost, of which the rows hold `recorded`.
     pub fn of(scope: Scope, pricing: Pricing, recorded: Recorded) -> Self {
-        Self { scope, pricing, recorded, read: OnceCell::new() }
+        Self {
+            scope,
+            pricing,
+            recorded,
+            read: OnceCell::new(),
+        }
     }
 
-    async fn read(&self, ctx: &Context<'_>) -> Result<&metric::Cost> {
+    async fn read(&self, ctx: &Context<'_>) -> Result<&cost::Cost> {
         let store = ctx.store();
         let pricing = match self.pricing {
-            Pricing::Recorded => metric::Pricing::Recorded,
-            Pricing::Current => metric::Pricing::Current(store.now()),
+            Pricing::AtRun => cost::Pricing::AtRun,
+            Pricing::Current => cost::Pricing::Current(store.now()),
         };
-        let read = self.read.get_or_try_init(async || metric::cost(store.read(), ctx.actor(), &self.scope, pricing).await);
+        let read = self.read.get_or_try_init(async || {
+            cost::cost(store.read(), ctx.actor(), &self.scope, pricing).await
+        });
         Ok(read.await?)
     }
 
     async fn head(&self, ctx: &Context<'_>) -> Result<Recorded> {
-        if self.pricing == Pricing::Recorded {
+        if self.pricing == Pricing::AtRun {
             return Ok(self.recorded);
         }
-        let metric::Cost { amount, unpriced_calls, unknown_calls, lines: _ } = *self.read(ctx).await?;
-        Ok(Recorded { amount, unpriced_calls, unknown_calls })
+        let cost::Cost {
+            amount,
+            unpriced_calls,
+            unknown_calls,
+            lines: _,
+        } = *self.read(ctx).await?;
+        Ok(Recorded {
+            amount,
+            unpriced_calls,
+            unknown_calls,
+        })
     }
 }
 
@@ -146,7 +176,13 @@ impl Cost {
     /// The sum, line by line: one per model, kind of tokens and price.
     #[graphql(complexity = "1 + 5 * child_complexity")]
     async fn lines(&self, ctx: &Context<'_>) -> Result<Vec<CostLine>> {
-        Ok(self.read(ctx).await?.lines.iter().map(CostLine::from).collect())
+        Ok(self
+            .read(ctx)
+            .await?
+            .lines
+            .iter()
+            .map(CostLine::from)
+            .collect())
     }
 }
 
@@ -203,7 +239,9 @@ impl TimeRangeInput {
     /// `INVALID` for a span that ends before it begins, or moments that no calendar has.
     pub fn resolve(self, now: Millis) -> domain::Result<(Millis, Millis)> {
         let start = storable(self.start.resolve(now), "range.start")?;
-        let end = storable(self.end.map_or(now, |end| end.resolve(now)), "range.end")?;
+        // What starts in this very millisecond is part of a span that goes on until now.
+        let end = self.end.map_or(now.plus(1), |end| end.resolve(now));
+        let end = storable(end, "range.end")?;
         if start > end {
             return Err(domain::Error::invalid(
                 "range",
@@ -313,7 +351,7 @@ impl MetricsTotals {
     /// What they cost.
     async fn cost(
         &self,
-        #[graphql(desc = "At which prices.", default_with = "Pricing::Recorded")] pricing: Pricing,
+        #[graphql(desc = "At which prices.", default_with = "Pricing::AtRun")] pricing: Pricing,
     ) -> Cost {
         Cost::of(self.scope.clone(), pricing, Recorded::from(&self.totals))
     }

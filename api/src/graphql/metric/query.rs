@@ -1,7 +1,8 @@
 //! Queries for metrics and prices.
 
 use async_graphql::{Context, InputObject, Object};
-use domain::metric::query::{self as metric, Scope};
+use domain::metric::cost;
+use domain::metric::query::Scope;
 use entity::{CoworkerId, run};
 use sea_orm::Condition;
 
@@ -70,7 +71,7 @@ impl MetricQuery {
         #[graphql(desc = "The moment; now without it.")] at: Option<DateTime>,
     ) -> Option<Result<Vec<ModelPrice>>> {
         let at = at.map_or_else(|| ctx.store().now(), |at| at.0);
-        let rows = metric::prices(ctx.store().read(), ctx.actor(), at).await;
+        let rows = cost::prices(ctx.store().read(), ctx.actor(), at).await;
         Some(
             rows.map(|rows| rows.into_iter().map(ModelPrice).collect())
                 .map_err(Error::from),

@@ -54,7 +54,11 @@ impl Request {
     }
 
     async fn totals(&self, ctx: &Context<'_>) -> Result<Totals> {
-        Ok(ctx.loaders().row(TotalsOf(self.0.id)).await?.unwrap_or_default())
+        Ok(ctx
+            .loaders()
+            .row(TotalsOf(self.0.id))
+            .await?
+            .unwrap_or_default())
     }
 }
 
@@ -144,7 +148,9 @@ impl Request {
     }
 
     /// Its notes, oldest first unless ordered otherwise; private ones only for those who may read them.
-    #[graphql(complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)")]
+    #[graphql(
+        complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
+    )]
     #[expect(clippy::too_many_arguments, reason = "the contract's own arguments")]
     async fn notes(
         &self,
@@ -173,7 +179,9 @@ impl Request {
     }
 
     /// All that happened to it, oldest first; private notes only for those who may read them.
-    #[graphql(complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)")]
+    #[graphql(
+        complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
+    )]
     async fn timeline(
         &self,
         ctx: &Context<'_>,
@@ -191,7 +199,9 @@ impl Request {
     }
 
     /// The runs that worked on it, newest first unless ordered otherwise; none for callers with the role REQUESTER.
-    #[graphql(complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)")]
+    #[graphql(
+        complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
+    )]
     #[expect(clippy::too_many_arguments, reason = "the contract's own arguments")]
     async fn runs(
         &self,
@@ -212,7 +222,9 @@ impl Request {
     }
 
     /// To whom it was assigned, by whom and why: oldest first.
-    #[graphql(complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)")]
+    #[graphql(
+        complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
+    )]
     async fn assignments(
         &self,
         ctx: &Context<'_>,
@@ -249,7 +261,7 @@ impl Request {
     async fn cost(
         &self,
         ctx: &Context<'_>,
-        #[graphql(desc = "At which prices.", default_with = "Pricing::Recorded")] pricing: Pricing,
+        #[graphql(desc = "At which prices.", default_with = "Pricing::AtRun")] pricing: Pricing,
     ) -> Option<Result<Cost>> {
         let cost = |totals| Cost::of(Scope::Request(self.0.id), pricing, Recorded::from(&totals));
         Some(self.totals(ctx).await.map(cost))

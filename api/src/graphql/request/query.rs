@@ -32,7 +32,9 @@ impl RequestQuery {
     }
 
     /// The requests that the caller may see, newest first unless ordered otherwise.
-    #[graphql(complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)")]
+    #[graphql(
+        complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
+    )]
     #[expect(clippy::too_many_arguments, reason = "the contract's own arguments")]
     async fn requests(
         &self,

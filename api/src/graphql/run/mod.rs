@@ -1,5 +1,6 @@
 //! Runs: what they are, their steps, their raw log.
 
+mod body;
 mod event;
 mod filter;
 mod mutation;
@@ -199,7 +200,9 @@ impl Run {
     }
 
     /// The steps as people read them, in order. Headers are cheap; the bodies are read only when selected.
-    #[graphql(complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)")]
+    #[graphql(
+        complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
+    )]
     #[expect(clippy::too_many_arguments, reason = "the contract's own arguments")]
     async fn steps(
         &self,
@@ -226,7 +229,9 @@ impl Run {
     }
 
     /// The raw log, in order: everything, exactly as it was recorded. It never changes.
-    #[graphql(complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)")]
+    #[graphql(
+        complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
+    )]
     #[expect(clippy::too_many_arguments, reason = "the contract's own arguments")]
     async fn events(
         &self,
@@ -253,7 +258,7 @@ impl Run {
     }
 
     /// The whole raw log as JSON lines. Null, with the error PAYLOAD_TOO_LARGE, above 4 MiB; `GET /runs/{number}/raw` streams a log of any size.
-    #[graphql(complexity = 50)]
+    #[graphql(complexity = 500)]
     async fn raw(&self, ctx: &Context<'_>) -> Option<Result<String>> {
         Some(raw(ctx, &self.0).await.map_err(Error::from))
     }
@@ -286,7 +291,7 @@ impl Run {
     /// What it cost so far.
     async fn cost(
         &self,
-        #[graphql(desc = "At which prices.", default_with = "Pricing::Recorded")] pricing: Pricing,
+        #[graphql(desc = "At which prices.", default_with = "Pricing::AtRun")] pricing: Pricing,
     ) -> Cost {
         Cost::of(Scope::Run(self.0.id), pricing, Recorded::from(&self.0))
     }

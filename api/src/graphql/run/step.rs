@@ -1,19 +1,16 @@
 //! A run as people read it. Headers are rows; a body is read from the log when a field asks for it.
 
 use async_graphql::{Context, ID, Interface, Object, SimpleObject};
-use domain::run::envelope;
-use domain::run::event::Event;
-use domain::run::step::{Body, CallError, belongs, body};
+use domain::run::step::{Body, CallError};
 use entity::{StepKind as Kind, run_step};
-use tokio::sync::OnceCell;
 
+use super::body::{Header, called, said, taken_over, thought};
 use super::{Run, RunEvent};
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{Error, Result};
 use crate::graphql::kind::{
     RequestStatus, RunFailureCode, RunOutcome, StepKind, Takeover, Trigger,
 };
-use crate::graphql::loader::Span;
 use crate::graphql::node;
 use crate::graphql::page::connection;
 use crate::graphql::request::{Assignment, Note};
@@ -65,10 +62,7 @@ pub enum Step {
 impl From<run_step::Model> for Step {
     fn from(row: run_step::Model) -> Self {
         let kind = row.kind;
-        let header = Header {
-            row,
-            body: OnceCell::new(),
-        };
+        let header = Header::from(row);
         match kind {
             Kind::RunStarted => RunStartedStep(header).into(),
             Kind::Attempt => AttemptStep(header).into(),
@@ -92,66 +86,6 @@ connection! {
     total: "How many steps the whole list has. Counted only when asked for.",
     cursor: "Its place in this list, for `after` and `before`.",
     node: "The step.",
-}
-
-/// A step's row, and its body once somebody asked for it.
-struct Header {
-    row: run_step::Model,
-    body: OnceCell<Body>,
-}
-
-impl Header {
-    async fn rows(&self, ctx: &Context<'_>) -> domain::Result<Vec<entity::run_event::Model>> {
-        let run_step::Model {
-            run_id,
-            first_seq,
-            last_seq,
-            ..
-        } = self.row;
-        let rows = ctx
-            .loaders()
-            .row(Span {
-                run: run_id,
-                first: first_seq,
-                last: last_seq,
-            })
-            .await?;
-        Ok(rows.unwrap_or_default())
-    }
-
-    async fn events(
-        &self,
-        ctx: &Context<'_>,
-    ) -> domain::Result<Vec<(entity::run_event::Model, Event)>> {
-        let mut events = Vec::new();
-        for row in self.rows(ctx).await? {
-            let event = envelope::event(&row).map_err(domain::Error::internal)?;
-            if belongs(&self.row, &event) {
-                events.push((row, event));
-            }
-        }
-        Ok(events)
-    }
-
-    async fn body(&self, ctx: &Context<'_>) -> Result<&Body> {
-        let read = async || {
-            let rows = self.rows(ctx).await?;
-            body(&self.row, &rows).map_err(domain::Error::internal)
-        };
-        Ok(self.body.get_or_try_init(read).await?)
-    }
-
-    /// A step whose log does not hold what its kind promises.
-    fn unlike(&self) -> Error {
-        let run_step::Model {
-            run_id, idx, kind, ..
-        } = &self.row;
-        domain::Error::internal(format!(
-            "step {idx} of run {run_id} has no body of the kind {}",
-            kind.as_str()
-        ))
-        .into()
-    }
 }
 
 /// A type of step: the header, and what this one adds.
@@ -353,78 +287,4 @@ impl From<&CallError> for ToolError {
             message: message.clone(),
         }
     }
-}
-
-struct Thought<'a> {
-    thinking: &'a String,
-    text: &'a String,
-    error: Option<&'a str>,
-}
-
-async fn thought<'a>(step: &'a Header, ctx: &Context<'_>) -> Result<Thought<'a>> {
-    let Body::Thinking {
-        thinking,
-        text,
-        error,
-        model: _,
-    } = step.body(ctx).await?
-    else {
-        return Err(step.unlike());
-    };
-    Ok(Thought {
-        thinking,
-        text,
-        error: error.as_deref(),
-    })
-}
-
-/// Null where nothing was said.
-fn said(text: Result<String>) -> Option<Result<String>> {
-    text.map(|text| Some(text).filter(|text| !text.is_empty()))
-        .transpose()
-}
-
-struct Call<'a> {
-    tool: &'a str,
-    request: &'a str,
-    response: Option<&'a str>,
-    error: Option<&'a CallError>,
-    duration_ms: Option<i64>,
-}
-
-async fn called<'a>(step: &'a Header, ctx: &Context<'_>) -> Result<Call<'a>> {
-    let Body::ToolCall {
-        tool,
-        request,
-        response,
-        error,
-        duration_ms,
-    } = step.body(ctx).await?
-    else {
-        return Err(step.unlike());
-    };
-    Ok(Call {
-        tool,
-        request,
-        response: response.as_deref(),
-        error: error.as_ref(),
-        duration_ms: *duration_ms,
-    })
-}
-
-async fn taken_over(
-    step: &Header,
-    ctx: &Context<'_>,
-) -> Result<domain::run::event::AttemptStarted> {
-    let events = step.events(ctx).await?;
-    events
-        .into_iter()
-        .find_map(|(_, event)| {
-            if let Event::AttemptStarted(attempt) = event {
-                Some(attempt)
-            } else {
-                None
-            }
-        })
-        .ok_or_else(|| step.unlike())
 }

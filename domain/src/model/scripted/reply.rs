@@ -33,10 +33,7 @@ pub(super) fn of_turn(turn: &Turn, call: &ModelCall<'_>) -> ModelReply {
 
 /// The answer when no turn fits: the run ends and says why. `played` turns came before.
 pub(super) fn without_turn(call: &ModelCall<'_>, played: usize) -> ModelReply {
-    let closing = match call.prompt.messages.last() {
-        Some(Message::Closing(_)) => true,
-        Some(Message::Assistant { .. } | Message::Tool { .. } | Message::Notes(_)) | None => false,
-    };
+    let closing = super::is_closing(&call.prompt.messages);
     let (reason, summary) = if closing {
         (
             "The run is near a limit, and the playbook has no closing turn.",

@@ -1,0 +1,119 @@
+//! Reading who works on a request: assignments and dispatches.
+
+use entity::{AssignmentId, DispatchId, DispatchState, RequestId, assignment, dispatch};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select};
+
+use super::get;
+use crate::access::Actor;
+use crate::error::{Error, Result};
+use crate::page::{self, Direction, Key, KeyValue, List, Page, Slice};
+
+/// The assignments of visible requests.
+pub fn visible_assignments(actor: &Actor) -> Select<assignment::Entity> {
+    assignment::Entity::find().filter(assignment::Column::WorkspaceId.eq(actor.workspace))
+}
+
+/// The dispatches of visible requests.
+pub fn visible_dispatches(actor: &Actor) -> Select<dispatch::Entity> {
+    dispatch::Entity::find().filter(dispatch::Column::WorkspaceId.eq(actor.workspace))
+}
+
+/// One assignment.
+///
+/// # Errors
+/// [`Error::NotFound`], also for one of a request that the actor may not see.
+pub async fn get_assignment<C: ConnectionTrait>(
+    db: &C,
+    actor: &Actor,
+    id: AssignmentId,
+) -> Result<assignment::Model> {
+    let absent = Error::NotFound { what: "Assignment" };
+    let found = visible_assignments(actor)
+        .filter(assignment::Column::Id.eq(id))
+        .one(db)
+        .await?;
+    let found = found.ok_or(absent.clone())?;
+    get(db, actor, found.request_id).await.map_err(|_| absent)?;
+    Ok(found)
+}
+
+/// A page of a request's assignments, oldest first.
+///
+/// # Errors
+/// As [`page::page`].
+pub async fn assignments<C: ConnectionTrait>(
+    db: &C,
+    actor: &Actor,
+    cursor_key: Vec<u8>,
+    request: RequestId,
+    slice: &Slice,
+) -> Result<Page<assignment::Model>> {
+    let list = List {
+        cursor_key,
+        name: format!("request.assignments:{request}"),
+    };
+    let select = visible_assignments(actor).filter(assignment::Column::RequestId.eq(request));
+    page::page(db, &list, select, &[(AssignmentKey, Direction::Asc)], slice).await
+}
+
+/// Assignments are sorted by epoch, which is unique within a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AssignmentKey;
+
+impl Key<assignment::Entity> for AssignmentKey {
+    const TIE: Self = Self;
+
+    fn name(self) -> &'static str {
+        "epoch"
+    }
+
+    fn is_unique(self) -> bool {
+        true
+    }
+
+    fn expr(self) -> Expr {
+        assignment::Column::Epoch.into_expr()
+    }
+
+    fn value(self, row: &assignment::Model) -> KeyValue {
+        KeyValue::Int(row.epoch)
+    }
+}
+
+/// One dispatch.
+///
+/// # Errors
+/// [`Error::NotFound`], also for one of a request that the actor may not see.
+pub async fn get_dispatch<C: ConnectionTrait>(
+    db: &C,
+    actor: &Actor,
+    id: DispatchId,
+) -> Result<dispatch::Model> {
+    let absent = Error::NotFound { what: "Dispatch" };
+    let found = visible_dispatches(actor)
+        .filter(dispatch::Column::Id.eq(id))
+        .one(db)
+        .await?;
+    let found = found.ok_or(absent.clone())?;
+    get(db, actor, found.request_id).await.map_err(|_| absent)?;
+    Ok(found)
+}
+
+/// The work on a request that waits to become a run, oldest first; the request itself must be visible.
+///
+/// # Errors
+/// What the database answers.
+pub async fn waiting<C: ConnectionTrait>(
+    db: &C,
+    actor: &Actor,
+    request: RequestId,
+) -> Result<Vec<dispatch::Model>> {
+    let rows = visible_dispatches(actor)
+        .filter(dispatch::Column::RequestId.eq(request))
+        .filter(dispatch::Column::State.eq(DispatchState::Waiting))
+        .order_by_asc(dispatch::Column::Id)
+        .all(db)
+        .await?;
+    Ok(rows)
+}

@@ -1,0 +1,168 @@
+//! Reading one thing: what a run and a request show, and what each role sees of it.
+
+use std::time::Duration;
+
+use entity::Role;
+use serde_json::{Value, json};
+use tests::{Coworker, Item, TestApp, both_dbs};
+
+/// A small runbook: it looks at a device, notes, sets the status, and ends.
+pub const RUNBOOK: &str = r#"
+tools:
+  - name: device.telemetry
+    description: Reads the telemetry of a device.
+    effect: READ
+    answers:
+      - response: { latency_ms: 9 }
+turns:
+  - thinking: The device comes first.
+    text: I look at the device.
+    calls:
+      - tool: device.telemetry
+        arguments: { device: LT-2231 }
+    usage: { input: 100, cache_read: 1000, output: 40, reasoning: 10 }
+  - calls:
+      - tool: post_note
+        arguments: { visibility: PUBLIC, body: "All is well." }
+      - tool: set_status
+        arguments: { status: RESOLVED }
+    usage: { input: 200, cache_read: 1000, output: 50, reasoning: 0 }
+  - calls:
+      - tool: finish
+        arguments: { outcome: RESOLVED, reason: Fixed., summary: "It was nothing." }
+    usage: { input: 300, cache_read: 1000, output: 60, reasoning: 0 }
+"#;
+
+both_dbs! {
+    async fn a_run_reads_the_same_from_all_sides(app: TestApp) {
+        let price = json!({ "model": "scripted", "input": "3", "cacheRead": "0.3", "output": "15" });
+        app.mutate("modelPriceSet", price, "modelPrice { id }").await;
+        let made = Coworker::new("hardware").playbook(RUNBOOK).publish(&app).await;
+        let input = json!({ "title": "Slow network", "assigneeId": made.id });
+        let request = app.mutate("requestCreate", input, "request { id }").await["request"]["id"].clone();
+        app.drain().await;
+
+        let data = app.gql("query ($id: ID!, $now: DateTimeOrDuration!) { request(id: $id) { \
+            identifier status assignee { __typename id displayName kind } waiting { id } \
+            usage { inputTokens outputTokens cachedTokens reasoningTokens cacheWriteTokens } cost { amount priced lines { kind tokens unitPrice amount } } \
+            notes { totalCount nodes { body visibility author { displayName } run { number } } } \
+            assignments { nodes { epoch assignee { displayName } assignedBy { kind } } } \
+            timeline { nodes { __typename ... on TimelineEntry { sequence actor { displayName } run { number } } \
+                ... on StatusChanged { before after } ... on NotePosted { note { body } } } } \
+            runs(first: 2) { nodes { identifier number status outcome reason summary summaryAuthor trigger turnCount toolCallCount stepCount lastSequence \
+                attempt model endedAt duration permissions { runStop } coworker { handle version { number config { identity { role } } } } coworkerVersion { number } \
+                previousRun { id } nextRun { id } raw \
+                usage { inputTokens } cost(pricing: CURRENT) { amount unpricedCalls unknownCalls } \
+                events(last: 1) { totalCount nodes { type sequence turn attempt heading raw payload hash id } } \
+                steps(first: 40) { nodes { __typename id index kind title failed startedAt endedAt events { type } \
+                    ... on RunStartedStep { trigger model } \
+                    ... on ThinkingStep { thinking text error } \
+                    ... on ToolCallStep { tool request response error { code } duration } \
+                    ... on NoteStep { note { body } } ... on DoneStep { outcome failureCode reason summary } } } } } } \
+            metrics(range: { start: $now }) { totals { runs active completed failed modelCalls turns toolCalls \
+                usage { inputTokens } cost { amount } duration { p50 p95 } } } }",
+            json!({ "id": request, "now": "-PT1H" })).await;
+
+        let request = &data["request"];
+        assert_eq!(request["assignee"]["__typename"], "Coworker");
+        assert_eq!(request["notes"]["nodes"][0]["body"], "All is well.");
+        let run = &request["runs"]["nodes"][0];
+        assert_eq!(run["identifier"], "Run-1");
+        assert_eq!((&run["status"], &run["outcome"]), (&json!("COMPLETED"), &json!("RESOLVED")), "{run:#}");
+        assert_eq!(run["usage"]["inputTokens"], 3600);
+        // 600 × 3 + 3000 × 0.3 + 150 × 15 USD per million.
+        assert_eq!(request["cost"]["amount"], "0.00495");
+        assert_eq!(run["cost"]["amount"], "0.00495", "{:#} {:#}", request["cost"], data["metrics"]);
+        assert_eq!(data["metrics"]["totals"]["cost"]["amount"], "0.00495");
+        assert_eq!(data["metrics"]["totals"]["runs"], 1);
+        assert_eq!(data["metrics"]["totals"]["modelCalls"], 3);
+        let steps = run["steps"]["nodes"].as_array().expect("steps");
+        let kinds: Vec<_> = steps.iter().map(|step| step["kind"].as_str().expect("a kind")).collect();
+        assert_eq!((kinds.first(), kinds.last()), (Some(&"RUN_STARTED"), Some(&"DONE")), "{kinds:?}");
+        let thought = steps.iter().find(|step| step["kind"] == "THINKING").expect("a thought");
+        assert_eq!(thought["thinking"], "The device comes first.");
+        let call = steps.iter().find(|step| step["tool"] == "device.telemetry").expect("a call");
+        assert_eq!(call["response"], "{\"latency_ms\":9}");
+        assert_eq!(serde_json::from_str::<Value>(call["request"].as_str().expect("a text")).expect("JSON"), json!({ "device": "LT-2231" }));
+        assert_eq!(steps.last().expect("an end")["summary"], "It was nothing.");
+
+        let last = &run["events"]["nodes"][0];
+        assert_eq!(last["sequence"], run["lastSequence"]);
+        assert_eq!(run["events"]["totalCount"], run["lastSequence"]);
+        let raw = run["raw"].as_str().expect("the log");
+        assert_eq!(raw.lines().count() as i64, run["lastSequence"].as_i64().expect("a number"));
+        assert_eq!(raw.lines().last(), last["raw"].as_str());
+        assert_eq!(serde_json::from_str::<Value>(last["raw"].as_str().expect("a line")).expect("JSON"), last["payload"]);
+
+        for id in steps.iter().map(|step| &step["id"]).chain([&last["id"]]) {
+            let node = app.gql("query ($id: ID!) { node(id: $id) { id __typename } }", json!({ "id": id })).await;
+            assert_eq!(node["node"]["id"], *id);
+        }
+        let wrong = app.gql_errors("{ node(id: \"run_00000000000000000000000000000000\") { id } }", json!({})).await;
+        assert_eq!(wrong[0]["extensions"]["code"], "NOT_FOUND");
+        assert_eq!(app.gql_code("{ run(number: 99) { id } }", json!({})).await, "NOT_FOUND");
+        assert_eq!(app.gql_code("{ run(id: \"req_00000000000000000000000000000000\") { id } }", json!({})).await, "BAD_USER_INPUT");
+    }
+
+    async fn a_requester_sees_their_own_requests_and_nothing_private(app: TestApp) {
+        let made = Coworker::new("hardware").playbook(RUNBOOK).triage().publish(&app).await;
+        app.request("Somebody else's").await;
+        let requester = app.as_role(Role::Requester).await;
+        let own = requester.mutate("requestCreate", json!({ "title": "Mine" }), "request { id number }").await["request"].take();
+        app.drain().await;
+        let private = json!({ "requestId": own["id"], "body": "Between us.", "visibility": "PRIVATE" });
+        let note = app.mutate("noteCreate", private, "note { id }").await["note"]["id"].clone();
+
+        let query = "query ($id: ID!) { requests { totalCount nodes { id } } runs { totalCount } coworkers { totalCount } \
+            request(id: $id) { assignee { displayName ... on Coworker { handle } } notes { totalCount nodes { body run { id } } } runs { totalCount } \
+                timeline { totalCount nodes { __typename ... on TimelineEntry { run { id } } } } } }";
+        let seen = requester.gql(query, json!({ "id": own["id"] })).await;
+        assert_eq!(seen["requests"]["nodes"], json!([{ "id": own["id"] }]));
+        assert_eq!(seen["runs"]["totalCount"], 0);
+        assert_eq!(seen["coworkers"]["totalCount"], 0);
+        assert_eq!(seen["request"]["assignee"]["handle"], "hardware");
+        assert_eq!(seen["request"]["notes"]["nodes"], json!([{ "body": "All is well.", "run": null }]));
+        let entries = seen["request"]["timeline"]["nodes"].as_array().expect("entries");
+        assert_eq!(entries.iter().filter(|entry| entry["__typename"] == "NotePosted").count(), 1);
+        assert!(entries.iter().all(|entry| entry["run"].is_null()), "{entries:?}");
+        assert_eq!(seen["request"]["timeline"]["totalCount"], entries.len());
+
+        let by_id = "query ($id: ID!) { node(id: $id) { id } }";
+        for hidden in [&note, &json!(made.id)] {
+            assert_eq!(requester.gql_code(by_id, json!({ "id": hidden })).await, "NOT_FOUND", "{hidden}");
+        }
+        assert_eq!(requester.gql_code("{ request(number: 1) { id } }", json!({})).await, "NOT_FOUND");
+        assert_eq!(requester.gql_code("{ run(number: 1) { id } }", json!({})).await, "NOT_FOUND");
+        for forbidden in ["{ metrics(range: { start: \"-P1D\" }) { start } }", "{ modelPrices { id } }", "{ apiKeys { totalCount } }"] {
+            assert_eq!(requester.gql_code(forbidden, json!({})).await, "FORBIDDEN", "{forbidden}");
+        }
+        let config = "query ($id: ID!) { request(id: $id) { usage { inputTokens } assignee { ... on Coworker { draft { soul } identity { role } version { id } } } } }";
+        let errors = requester.gql_errors(config, json!({ "id": own["id"] })).await;
+        assert_eq!(errors.len(), 4, "{errors:#?}");
+        assert!(errors.iter().all(|error| error["extensions"]["code"] == "FORBIDDEN"), "{errors:#?}");
+
+        let mut live = requester.subscribe("subscription ($id: ID!) { requestTimeline(requestId: $id) { __typename ... on TimelineEntry { sequence } } }", json!({ "id": own["id"] })).await;
+        for entry in entries {
+            assert_eq!(live.next().await["requestTimeline"]["__typename"], entry["__typename"]);
+        }
+        assert!(live.is_silent(Duration::from_millis(300)).await, "the private note is not told");
+        let public = json!({ "requestId": own["id"], "body": "For all." });
+        app.mutate("noteCreate", public, "note { id }").await;
+        assert_eq!(live.next().await["requestTimeline"]["__typename"], "NotePosted");
+    }
+
+    async fn a_board_shows_each_run_that_matches_until_it_no_longer_does(app: TestApp) {
+        let made = Coworker::new("hardware").playbook(RUNBOOK).publish(&app).await;
+        let mut board = app.subscribe("subscription { runChanged(filter: { status: { eq: RUNNING } }) { matches run { number status } } }", json!({})).await;
+        let mut every = app.subscribe("subscription { runChanged { matches run { number status } } }", json!({})).await;
+        // Registered: a refused filter would have been told by now.
+        assert!(board.is_silent(Duration::from_millis(300)).await);
+        let input = json!({ "title": "Slow network", "assigneeId": made.id });
+        app.mutate("requestCreate", input, "request { id }").await;
+        app.drain().await;
+        every.until(|item| item["runChanged"]["run"]["status"] == "COMPLETED").await;
+        drop(board);
+        let wrong = app.subscribe("subscription { runChanged(filter: { coworker: { eq: \"run_1\" } }) { matches } }", json!({})).await.item().await;
+        assert!(matches!(wrong, Item::Error(errors) if errors[0]["extensions"]["code"] == "BAD_USER_INPUT"));
+    }
+}
