@@ -196,7 +196,7 @@ impl Command for MakeKey {
             name: self.name.clone(),
             role: self.role,
             holder: self.holder.clone(),
-            expires_at: None,
+            expires: None,
             idempotency_key: None,
         };
         let (_, text) = create.run(tx).await?;

@@ -85,8 +85,9 @@ pub fn accept<E: Executor>(
 ) -> Response {
     let upgrade = upgrade
         .protocols([PROTOCOL])
-        // The defaults are made for few sockets: they reserve 128 KiB for each.
-        .read_buffer_size(4 << 10)
+        // The defaults are made for few sockets: they reserve 128 KiB for each. The read buffer is
+        // cleared whenever the socket is looked at, so it is as small as the usual message.
+        .read_buffer_size(1 << 10)
         .write_buffer_size(16 << 10)
         .max_message_size(MESSAGE_LIMIT)
         .max_frame_size(MESSAGE_LIMIT);

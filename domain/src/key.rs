@@ -11,6 +11,7 @@ use entity::{
     ActorKind, ApiKeyId, Millis, PersonId, Role, WorkspaceId, api_key, person, workspace,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
@@ -129,9 +130,18 @@ pub struct CreateKey {
     /// For whom it acts.
     pub holder: Holder,
     /// When it ends by itself.
-    pub expires_at: Option<Millis>,
+    pub expires: Option<Expiry>,
     /// The caller's key.
     pub idempotency_key: Option<String>,
+}
+
+/// When a key ends. Kept as it was asked for: the same call a moment later is the same call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub enum Expiry {
+    /// At this moment.
+    At(Millis),
+    /// This many milliseconds after the key was made.
+    After(i64),
 }
 
 impl Command for CreateKey {
@@ -144,12 +154,16 @@ impl Command for CreateKey {
             name,
             role,
             holder,
-            expires_at,
+            expires,
             idempotency_key,
         } = self;
         actor.authorize(Action::KeyManage)?;
         check_text("name", name, 100)?;
         let now = tx.at();
+        let expires_at = expires.map(|expiry| match expiry {
+            Expiry::At(at) => at,
+            Expiry::After(ms) => now.plus(ms),
+        });
         if expires_at.is_some_and(|end| end <= now) {
             return Err(Error::invalid(
                 "expiresAt",
@@ -157,7 +171,7 @@ impl Command for CreateKey {
                 "expiresAt lies in the past; name a later moment",
             ));
         }
-        let input = (name, role, format!("{holder:?}"), expires_at);
+        let input = (name, role, format!("{holder:?}"), expires);
         let once = once(
             tx,
             actor,
@@ -199,7 +213,7 @@ impl Command for CreateKey {
             person_id,
             secret_hash: Sha256::digest(&secret).to_vec(),
             created_at: now,
-            expires_at: *expires_at,
+            expires_at,
             revoked_at: None,
         };
         insert_all(tx.writing().await?, vec![row.clone()], None).await?;

@@ -144,14 +144,6 @@ impl Slice {
     pub fn only_count(self) -> Self {
         Self { limit: 0, ..self }
     }
-
-    /// The first `limit` items.
-    pub fn first(limit: u64) -> Self {
-        Self {
-            limit: Ord::min(limit, MAX),
-            ..Self::default()
-        }
-    }
 }
 
 /// Which list a cursor belongs to.

@@ -64,6 +64,9 @@ impl Command for SetPrice {
         } = self;
         actor.authorize(Action::PriceWrite)?;
         check_text("model", &price.model, 200)?;
+        if !price.source.is_empty() {
+            check_text("source", &price.source, 200)?;
+        }
         for (field, rate) in [
             ("input", price.input),
             ("cacheRead", price.cache_read),
@@ -83,9 +86,13 @@ impl Command for SetPrice {
         let input = (
             &price.model,
             price.effective_from,
-            price.input,
-            price.output,
-            price.cache_read,
+            [
+                price.input,
+                price.cache_read,
+                price.cache_write_short,
+                price.cache_write_long,
+                price.output,
+            ],
             &price.source,
         );
         let once = once(

@@ -307,13 +307,16 @@ CREATE TABLE model_price (
 CREATE UNIQUE INDEX model_price_effective ON model_price (workspace_id, model, effective_from);
 "#;
 
-// The log and the timeline are append-only for everyone, whatever the code above the database does.
+// The log and the timeline are append-only for everyone, whatever the code above the database does. A row's
+// trigger is inherited by every partition; that of TRUNCATE is not, and is made with each of them.
 const APPEND_ONLY: &str = r#"
 sqlite:CREATE TRIGGER run_event_no_update BEFORE UPDATE ON run_event BEGIN SELECT RAISE(ABORT, 'run_event is append-only'); END;
 sqlite:CREATE TRIGGER run_event_no_delete BEFORE DELETE ON run_event BEGIN SELECT RAISE(ABORT, 'run_event is append-only'); END;
 sqlite:CREATE TRIGGER request_event_no_update BEFORE UPDATE ON request_event BEGIN SELECT RAISE(ABORT, 'request_event is append-only'); END;
 sqlite:CREATE TRIGGER request_event_no_delete BEFORE DELETE ON request_event BEGIN SELECT RAISE(ABORT, 'request_event is append-only'); END;
 postgres:CREATE FUNCTION stint_append_only() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION '% is append-only', TG_TABLE_NAME; END $$;
-postgres:CREATE TRIGGER run_event_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON run_event FOR EACH STATEMENT EXECUTE FUNCTION stint_append_only();
+postgres:CREATE TRIGGER run_event_append_only BEFORE UPDATE OR DELETE ON run_event FOR EACH ROW EXECUTE FUNCTION stint_append_only();
+postgres:CREATE TRIGGER run_event_no_truncate BEFORE TRUNCATE ON run_event FOR EACH STATEMENT EXECUTE FUNCTION stint_append_only();
+postgres:CREATE TRIGGER append_only_too BEFORE TRUNCATE ON run_event_default FOR EACH STATEMENT EXECUTE FUNCTION stint_append_only();
 postgres:CREATE TRIGGER request_event_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON request_event FOR EACH STATEMENT EXECUTE FUNCTION stint_append_only();
 "#;

@@ -2,10 +2,11 @@
 //! own, so that what is measured is Stint.
 //!
 //! Fifty clients each make a request for a coworker (`requestCreate` over a kept HTTP connection), wait until
-//! the request's run has ended, and make the next.
+//! the request's run has ended, and make the next. Each learns of the end from `requestTimeline`, on a
+//! WebSocket that it renews when it has sent as many messages as one may: the mutation names no run yet, so
+//! that `runEvents` can't be asked for it, and `runChanged` tells of ends only every 250 ms.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -13,7 +14,6 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::json;
-use tokio::sync::oneshot;
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
@@ -57,7 +57,6 @@ struct Load {
     ended: RefCell<Samples>,
     total: Cell<u64>,
     stopping: Cell<bool>,
-    board: Ends,
 }
 
 pub(crate) async fn measure(options: &Options, kind: Kind, table: &mut Table) -> Result<()> {
@@ -68,22 +67,8 @@ pub(crate) async fn measure(options: &Options, kind: Kind, table: &mut Table) ->
     let coworker = api::coworker(&mut http, "bench", PLAYBOOK, json!({})).await?;
 
     let load = Rc::new(Load::default());
-    let learn = std::env::var("LEARN").unwrap_or_default();
-    match learn.as_str() {
-        "board" => drop(spawn_local(board(load.clone(), address, key.clone()))),
-        "poll" => drop(spawn_local(poll(load.clone(), address, key.clone()))),
-        _ => {}
-    }
     let clients: Vec<_> = (0..IN_FLIGHT)
-        .map(|_| {
-            spawn_local(client(
-                load.clone(),
-                address,
-                key.clone(),
-                coworker.clone(),
-                learn.clone(),
-            ))
-        })
+        .map(|_| spawn_local(client(load.clone(), address, key.clone(), coworker.clone())))
         .collect();
     sleep(options.time(10, 3)).await;
     load.ended.take();
@@ -149,28 +134,16 @@ pub(crate) async fn measure(options: &Options, kind: Kind, table: &mut Table) ->
 }
 
 /// One client: a request, its run, the next request.
-async fn client(
-    load: Rc<Load>,
-    address: SocketAddr,
-    key: String,
-    coworker: String,
-    learn: String,
-) -> Result<()> {
+async fn client(load: Rc<Load>, address: SocketAddr, key: String, coworker: String) -> Result<()> {
     let mut http = Http::connect(address, &key).await?;
     let mut watcher = Watcher::new(address, key);
     let request = api::request("My laptop is slow on the office network", &coworker);
     while !load.stopping.get() {
         let begun = Instant::now();
         let id = created(http.post(&request).await?)?;
-        if learn.is_empty() {
-            timeout(LIMIT, watcher.ended(&id))
-                .await
-                .context("a run does not end")??;
-        } else {
-            timeout(LIMIT, load.board.wait(id))
-                .await
-                .context("a run does not end")??;
-        }
+        timeout(LIMIT, watcher.ended(&id))
+            .await
+            .context("a run does not end")??;
         load.ended.borrow_mut().push(begun.elapsed());
         load.total.set(load.total.get() + 1);
     }
@@ -251,73 +224,6 @@ impl Watcher {
         socket
             .send(&format!(r#"{{"id":"{id}","type":"complete"}}"#))
             .await
-    }
-}
-
-/// Who waits for which request's end, where one watcher looks for all.
-#[derive(Default)]
-struct Ends {
-    waiting: RefCell<HashMap<String, oneshot::Sender<()>>>,
-    early: RefCell<HashSet<String>>,
-}
-
-impl Ends {
-    async fn wait(&self, request: String) -> Result<()> {
-        if self.early.borrow_mut().remove(&request) {
-            return Ok(());
-        }
-        let (ring, rung) = oneshot::channel();
-        self.waiting.borrow_mut().insert(request, ring);
-        Ok(rung.await?)
-    }
-
-    fn ended(&self, request: &str) {
-        match self.waiting.borrow_mut().remove(request) {
-            Some(ring) => ring.send(()).unwrap_or_default(),
-            None => drop(self.early.borrow_mut().insert(request.to_owned())),
-        }
-    }
-}
-
-async fn board(load: Rc<Load>, address: SocketAddr, key: String) -> Result<()> {
-    let mut socket = Socket::open(address, &key).await?;
-    let query = "subscription { runChanged(filter: { status: { in: [COMPLETED, FAILED] } }) { run { request { id } } } }";
-    let params = json!({ "query": query });
-    socket
-        .send(&format!(
-            r#"{{"id":"1","type":"subscribe","payload":{params}}}"#
-        ))
-        .await?;
-    loop {
-        let message: serde_json::Value = serde_json::from_str(socket.next().await?)?;
-        let id = message.pointer("/payload/data/runChanged/run/request/id");
-        load.board.ended(
-            id.and_then(|id| id.as_str())
-                .with_context(|| message.to_string())?,
-        );
-    }
-}
-
-async fn poll(load: Rc<Load>, address: SocketAddr, key: String) -> Result<()> {
-    let mut http = Http::connect(address, &key).await?;
-    let query = "query ($ids: [ID!]!) { runs(filter: { request: { in: $ids }, endedAt: { null: false } }) { nodes { request { id } } } }";
-    loop {
-        sleep(Duration::from_millis(
-            std::env::var("POLL")
-                .ok()
-                .and_then(|t| t.parse().ok())
-                .unwrap_or(10),
-        ))
-        .await;
-        let ids: Vec<String> = load.board.waiting.borrow().keys().cloned().collect();
-        if ids.is_empty() {
-            continue;
-        }
-        let found = api::ask(&mut http, query, json!({ "ids": ids })).await?;
-        for run in found["runs"]["nodes"].as_array().context("runs")? {
-            load.board
-                .ended(run["request"]["id"].as_str().context("an id")?);
-        }
     }
 }
 

@@ -312,11 +312,10 @@ both_dbs! {
     async fn two_workspaces_have_runs_of_their_own_numbers(app: TestApp) {
         let stranger = workspace(&app, "Elsewhere").await;
         for client in [&*app, &stranger, &*app, &stranger] {
-            let handle = "worker";
-            let found = client.gql("{ coworkers { nodes { id } } }", json!({})).await["coworkers"]["nodes"][0]["id"].take();
-            let id = match found {
-                Value::String(id) => id,
-                _ => Coworker::new(handle).publish(client).await.id,
+            let found = client.gql("{ coworkers { nodes { id } } }", json!({})).await;
+            let id = match found.pointer("/coworkers/nodes/0/id").and_then(Value::as_str) {
+                Some(id) => id.to_owned(),
+                None => Coworker::new("worker").publish(client).await.id,
             };
             client.mutate("requestCreate", json!({ "title": "Where is it?", "assigneeId": id }), "").await;
         }

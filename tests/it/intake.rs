@@ -129,7 +129,12 @@ both_dbs! {
         let price = json!({ "model": "scripted", "input": "1", "output": "2.5", "idempotencyKey": "k" });
         let first = app.mutate("modelPriceSet", price.clone(), "modelPrice { id output }").await;
         app.advance(Duration::from_secs(1)).await;
-        assert_eq!(app.mutate("modelPriceSet", price, "modelPrice { id output }").await, first);
+        assert_eq!(app.mutate("modelPriceSet", price.clone(), "modelPrice { id output }").await, first);
+        for rate in ["cacheRead", "cacheWriteShort", "cacheWriteLong", "input", "output"] {
+            let mut other = price.clone();
+            other[rate] = json!("7");
+            refused(&app, "modelPriceSet", other, None, "IDEMPOTENCY_MISMATCH").await;
+        }
     }
 
     async fn what_is_wrong_with_a_request_is_said_in_a_sentence(app: TestApp) {
@@ -179,6 +184,10 @@ both_dbs! {
             ("apiKeyCreate", json!({ "name": "a", "role": "AGENT", "personId": absent("per") }), None, "NOT_FOUND"),
             ("apiKeyCreate", json!({ "name": "a", "role": "AGENT", "expiresAt": "2020-01-01T00:00:00Z" }), Some("expiresAt"), "INVALID"),
             ("apiKeyRevoke", json!({ "id": absent("key") }), None, "NOT_FOUND"),
+            ("modelPriceSet", json!({ "model": "", "input": "1", "output": "1" }), Some("model"), "REQUIRED"),
+            ("modelPriceSet", json!({ "model": "m", "input": "-1", "output": "1" }), Some("input"), "INVALID"),
+            ("modelPriceSet", json!({ "model": "m", "input": "1", "output": "1000001" }), Some("output"), "INVALID"),
+            ("modelPriceSet", json!({ "model": "m", "input": "1", "output": "1", "source": "x".repeat(201) }), Some("source"), "TOO_LONG"),
         ] {
             refused(&app, mutation, input, field, code).await;
         }
@@ -201,6 +210,9 @@ both_dbs! {
             (with("goal", json!({ "purpose": "" })), "goal.purpose", "REQUIRED"),
             (with("goal", json!({ "purpose": "x", "endOfRun": [{ "when": "" }] })), "goal.endOfRun.when", "REQUIRED"),
             (with("soul", longest), "soul", "TOO_LONG"),
+            (with("soul", json!("a\0b")), "soul", "INVALID"),
+            (with("goal", json!({ "purpose": "x", "endOfRun": [{ "when": "a\0b" }] })), "goal.endOfRun.when", "INVALID"),
+            (with("goal", json!({ "purpose": "x", "flow": ["a\0b"] })), "goal.flow", "INVALID"),
             (with("model", json!({ "provider": "oracle" })), "model.provider", "INVALID"),
             (with("limits", json!({ "maxTurns": 0 })), "limits.maxTurns", "INVALID"),
             (with("limits", json!({ "maxTurns": -1 })), "limits.maxTurns", "INVALID"),
@@ -226,7 +238,7 @@ both_dbs! {
 
     async fn a_malformed_playbook_is_refused_with_its_line_and_column(app: TestApp) {
         for (playbook, place) in [
-            ("", "playbook"),
+            ("", "line 1, column 1"),
             ("turns: []", "line 1, column 8"),
             ("turns:\n  - txet: Hello.\n", "line 2, column 5"),
             ("turns:\n  - text: Hello.\n    delay: soon\n", "line 3, column 12"),
@@ -271,11 +283,18 @@ both_dbs! {
             a_sentence(&errors[0]["message"]);
             assert!(errors[0]["extensions"]["requestId"].is_string(), "{errors:?}");
         }
-        // A text that no row can hold is found nowhere, and breaks nothing.
-        for comparator in [json!({ "eq": "a\0b" }), json!({ "contains": "\0" }), json!({ "startsWith": "\0" }), json!({ "in": ["\0"] })] {
+        // A text that no row can hold is no text to look for.
+        for filter in [
+            json!({ "title": { "eq": "a\0b" } }),
+            json!({ "title": { "contains": "\0" } }),
+            json!({ "title": { "startsWith": "\0" } }),
+            json!({ "title": { "in": ["\0"] } }),
+            json!({ "labels": { "has": "\0" } }),
+        ] {
             let query = "query ($filter: RequestFilter) { requests(filter: $filter) { totalCount } }";
-            let data = app.gql(query, json!({ "filter": { "title": comparator } })).await;
-            assert_eq!(data["requests"]["totalCount"], 0);
+            let errors = app.gql_errors(query, json!({ "filter": filter })).await;
+            assert_eq!(errors[0]["extensions"]["code"], "BAD_USER_INPUT", "{errors:?}");
+            a_sentence(&errors[0]["message"]);
         }
     }
 }

@@ -1,5 +1,10 @@
 //! The end-to-end tests: through the public API, on SQLite and on PostgreSQL.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test stops at the first surprise, and says where"
+)]
+
 mod look;
 
 mod access;

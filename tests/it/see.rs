@@ -152,17 +152,30 @@ both_dbs! {
     }
 
     async fn a_board_shows_each_run_that_matches_until_it_no_longer_does(app: TestApp) {
-        let made = Coworker::new("hardware").playbook(RUNBOOK).publish(&app).await;
-        let mut board = app.subscribe("subscription { runChanged(filter: { status: { eq: RUNNING } }) { matches run { number status } } }", json!({})).await;
-        let mut every = app.subscribe("subscription { runChanged { matches run { number status } } }", json!({})).await;
-        // Registered: a refused filter would have been told by now.
-        assert!(board.is_silent(Duration::from_millis(300)).await);
+        // It takes its time, so that a board is sure to see it at work.
+        let slow = RUNBOOK.replace("  - thinking: The device", "  - delay: 700ms\n    thinking: The device");
+        let made = Coworker::new("hardware").playbook(&slow).publish(&app).await;
+        let query = "subscription ($filter: RunFilter) { runChanged(filter: $filter) { matches run { number status } } }";
+        let running = json!({ "filter": { "status": { "eq": "RUNNING" } } });
+        let mut board = app.subscribe(query, running.clone()).await;
+        let mut others = app.subscribe(query, json!({ "filter": { "status": { "eq": "FAILED" } } })).await;
+        assert!(board.is_silent(Duration::from_millis(300)).await, "nothing is under way");
+
         let input = json!({ "title": "Slow network", "assigneeId": made.id });
         app.mutate("requestCreate", input, "request { id }").await;
-        app.drain().await;
-        every.until(|item| item["runChanged"]["run"]["status"] == "COMPLETED").await;
-        drop(board);
-        let wrong = app.subscribe("subscription { runChanged(filter: { coworker: { eq: \"run_1\" } }) { matches } }", json!({})).await.item().await;
-        assert!(matches!(wrong, Item::Error(errors) if errors[0]["extensions"]["code"] == "BAD_USER_INPUT"));
+        let on = board.next().await["runChanged"].take();
+        assert_eq!(on, json!({ "matches": true, "run": { "number": 1, "status": "RUNNING" } }));
+        let mut late = app.subscribe(query, running).await;
+        assert_eq!(late.next().await["runChanged"], on, "what is under way is shown at once");
+        for board in [&mut board, &mut late] {
+            let seen = board.until(|item| item["runChanged"]["matches"] == false).await;
+            let off = json!({ "matches": false, "run": { "number": 1, "status": "COMPLETED" } });
+            assert_eq!(seen.last().expect("the last one")["runChanged"], off);
+        }
+        assert!(others.is_silent(Duration::from_millis(300)).await, "it never matched");
+
+        let wrong = json!({ "filter": { "coworker": { "eq": "run_1" } } });
+        let refused = app.subscribe(query, wrong).await.item().await;
+        assert!(matches!(refused, Item::Error(errors) if errors[0]["extensions"]["code"] == "BAD_USER_INPUT"));
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let begun = Instant::now();
     let (common, settings) = config::server(&args.common, &args.server)?;
-    super::log(&common, "info,sea_orm_migration=warn")?;
+    super::log(&common, "info,sea_orm_migration=warn,sqlx=warn")?;
     let app = App::start(settings.clone()).await?;
     if let Some(key) = app.first_key() {
         say(format_args!(

@@ -73,7 +73,7 @@ pub fn card(request: &request::Model, requester: &str, width: usize) -> String {
         words(request.priority.as_str()),
     );
     paragraph(strong, &request.title);
-    paragraph(plain, &format!("\n{}\n", request.description));
+    paragraph(plain, &format!("\n{}", request.description));
     paragraph(
         faint,
         &format!("\n{requester} · {source} · {priority} priority"),

@@ -124,7 +124,7 @@ pub async fn install(store: &Store, actor: &Actor) -> anyhow::Result<Cast> {
         name: REQUESTER.to_owned(),
         role: Role::Requester,
         holder: Holder::NewPerson(REQUESTER.to_owned()),
-        expires_at: None,
+        expires: None,
         idempotency_key: None,
     };
     let (key, _) = store.write(key).await?;

@@ -45,7 +45,7 @@ pub struct Mutation(
 );
 
 /// Everything that can be watched live. `runSteps`, `runEvents` and `requestTimeline` promise every item after the cursor, once and in
-/// order, or one typed error that names the last cursor; never silence.
+/// order, or one error with a code, and the last cursor as `extensions.cursor`; never silence.
 #[derive(MergedSubscription, Default)]
 pub struct Subscription(run::RunSubscription, request::RequestSubscription);
 

@@ -152,17 +152,34 @@ impl Config {
         ] {
             bounded(field, text)?;
         }
-        for (field, texts) in [
-            ("goal.flow", &goal.flow),
-            ("goal.nonGoals", &goal.non_goals),
-        ] {
-            at_most(field, texts.len(), 100)?;
-            texts.iter().try_for_each(|text| bounded(field, text))?;
-        }
+        at_most("goal.flow", goal.flow.len(), 100)?;
+        at_most("goal.nonGoals", goal.non_goals.len(), 100)?;
         at_most("goal.outOfScope", goal.out_of_scope.len(), 100)?;
         at_most("goal.endOfRun", goal.end_of_run.len(), 50)?;
         for rule in &goal.end_of_run {
             required("goal.endOfRun.when", &rule.when)?;
+        }
+        let lists: [(_, Vec<&String>); 5] = [
+            ("goal.flow", goal.flow.iter().collect()),
+            ("goal.nonGoals", goal.non_goals.iter().collect()),
+            (
+                "goal.outOfScope.when",
+                goal.out_of_scope.iter().map(|rule| &rule.when).collect(),
+            ),
+            (
+                "goal.outOfScope.routeTo",
+                goal.out_of_scope
+                    .iter()
+                    .map(|rule| &rule.route_to)
+                    .collect(),
+            ),
+            (
+                "goal.endOfRun.when",
+                goal.end_of_run.iter().map(|rule| &rule.when).collect(),
+            ),
+        ];
+        for (field, texts) in lists {
+            texts.iter().try_for_each(|text| bounded(field, text))?;
         }
         limits.check()?;
         if model.provider != "scripted" {
@@ -221,6 +238,10 @@ fn bounded(field: &'static str, text: &str) -> Result<()> {
     if text.len() > LONGEST {
         let message = format!("{field} has {} bytes; {LONGEST} are allowed", text.len());
         return Err(Error::invalid(field, "TOO_LONG", message));
+    }
+    if text.contains('\0') {
+        let message = format!("{field} holds a NUL character; remove it");
+        return Err(Error::invalid(field, "INVALID", message));
     }
     Ok(())
 }

@@ -61,11 +61,16 @@ pub async fn by_handle<C: ConnectionTrait>(
     actor: &Actor,
     handle: &str,
 ) -> Result<coworker::Model> {
+    let absent = Error::NotFound { what: "Coworker" };
+    // A database would take it for the text's end, or for an error.
+    if handle.contains('\0') {
+        return Err(absent);
+    }
     let found = visible(actor)
         .filter(coworker::Column::Handle.eq(handle))
         .one(db)
         .await?;
-    found.ok_or(Error::NotFound { what: "Coworker" })
+    found.ok_or(absent)
 }
 
 /// One version.

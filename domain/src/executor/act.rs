@@ -28,7 +28,7 @@ use crate::store::{Command, Tx};
 use crate::tool::{Builtin, Effect, Finish};
 
 /// The most bytes of a summary and of a reason.
-const LONGEST: usize = 16 * 1024;
+pub(super) const LONGEST: usize = 16 * 1024;
 
 /// A log after a transaction that wrote to it, and what it wrote.
 pub type Written = (Log, Vec<Arc<Logged>>);

@@ -25,6 +25,9 @@ use crate::run::state::{Ending, Next, State};
 /// Looks, twice a second, before a worker that can't reach its database gives a run up.
 const PATIENCE: u32 = 60;
 
+/// Steps of a run that fail one after the other, with the database there, before the run is ended for it.
+const FAULTS: u32 = 4;
+
 /// A run in the hands of this worker.
 pub(super) struct Driver {
     pub(super) shared: Arc<Shared>,
@@ -37,6 +40,8 @@ pub(super) struct Driver {
     /// What happened and must not be lost if an append does not come back.
     pub(super) facts: Vec<(EventId, Millis, Event)>,
     superseded: bool,
+    /// Stint itself can't go on with it.
+    faulty: bool,
     pub(super) context: Option<Context>,
     /// How long the provider asked to wait before the next try.
     pub(super) retry_after: Duration,
@@ -69,6 +74,7 @@ impl Driver {
             interrupt,
             facts: Vec::new(),
             superseded: false,
+            faulty: false,
             context: None,
             retry_after: Duration::ZERO,
         }
@@ -130,13 +136,30 @@ impl Driver {
     /// # Errors
     /// What the database said for longer than this worker's patience, or a fault.
     pub(super) async fn drive(&mut self) -> Result<()> {
+        let mut faults = 0;
         loop {
             let step = self.step().await;
             match step {
-                Ok(Held::Yes) => {}
+                Ok(Held::Yes) => faults = 0,
                 Ok(Held::No) => return Ok(()),
                 Err(err) => {
-                    tracing::warn!(run.number = self.log.run().number, %err, "a step of a run failed; its log is read again");
+                    tracing::warn!(
+                        run.number = self.log.run().number,
+                        ?err,
+                        "a step of a run failed; its log is read again"
+                    );
+                    // A database that is away is no fault of the run; what fails again and again is.
+                    faults += u32::from(!matches!(
+                        err,
+                        Error::Unavailable { .. } | Error::CommitUnknown
+                    ));
+                    if faults >= FAULTS {
+                        if self.faulty {
+                            return Err(err);
+                        }
+                        (self.faulty, faults) = (true, 0);
+                        self.facts.clear();
+                    }
                     if self.reload_patiently(err).await? == Held::No {
                         return Ok(());
                     }
@@ -148,7 +171,12 @@ impl Driver {
     async fn step(&mut self) -> Result<Held> {
         let next = match self.state().next() {
             next @ (Next::Ended | Next::AbandonModel(_) | Next::OutcomeUnknown(_)) => next,
+            Next::Repeat(call) if self.superseded || self.faulty => Next::OutcomeUnknown(call),
             _ if self.superseded => Next::End(Ending::Superseded),
+            _ if self.faulty => {
+                let why = "Stint itself met a fault and could not go on; its log has the details";
+                Next::End(Ending::Failed(FailureCode::Internal, why.into()))
+            }
             next => next,
         };
         match next {

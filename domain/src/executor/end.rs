@@ -2,7 +2,7 @@
 
 use entity::{FailureCode, Millis, NoteVisibility, Outcome, RequestStatus, SummaryAuthor};
 
-use super::act::Written;
+use super::act::{LONGEST, Written};
 use crate::access::Actor;
 use crate::bus::Signal;
 use crate::error::Result;
@@ -42,12 +42,14 @@ impl Command for EndRun {
         };
         match &self.ending {
             Ending::Failed(code, reason) => {
+                let reason = storable(reason);
                 summary(&format!(
                     "The run ended without a closing word of the coworker: {reason}."
                 ))?;
-                fail(tx, &mut log, &mut desk, *code, reason.clone()).await?;
+                fail(tx, &mut log, &mut desk, *code, reason).await?;
             }
             Ending::Blocked(reason) => {
+                let reason = &storable(reason);
                 summary(&format!(
                     "The run ended because nobody knows what became of a call: {reason}"
                 ))?;
@@ -79,6 +81,14 @@ impl Command for EndRun {
         let written = log.flush_in(tx, false);
         Ok((log, written))
     }
+}
+
+/// What others said, as a row can hold it: a run must end, whatever a provider called its failure.
+fn storable(text: &str) -> String {
+    let mut text = text.replace('\0', "\u{fffd}");
+    text.truncate(text.floor_char_boundary(LONGEST));
+    text.truncate(text.trim_end_matches('.').len());
+    text
 }
 
 fn complete(now: Millis, log: &mut Log, outcome: Outcome, reason: &str) -> Result<()> {

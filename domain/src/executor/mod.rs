@@ -308,7 +308,13 @@ async fn claim(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<bool> {
             request,
         } in claimed
         {
-            spawn(shared, room.split(1), log, config, Begin::Started(request));
+            spawn(
+                shared,
+                room.split(1),
+                log,
+                config,
+                Begin::Started(Box::new(request)),
+            );
         }
         if n < most {
             return Ok(false);
@@ -361,7 +367,7 @@ async fn reap(shared: &Arc<Shared>) -> Result<()> {
 /// How a run came to this worker.
 enum Begin {
     /// It has just started, on the request as it was then.
-    Started(request::Model),
+    Started(Box<request::Model>),
     TakenOver(Takeover),
 }
 
@@ -383,7 +389,7 @@ fn spawn(
         let mut driver = Driver::new(shared.clone(), log, config, interrupt);
         let execute = async {
             match begin {
-                Begin::Started(request) => driver.start(request).await,
+                Begin::Started(request) => driver.start(*request).await,
                 Begin::TakenOver(reason) => driver.take_over(reason).await,
             }
         };

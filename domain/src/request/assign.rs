@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::desk::Desk;
 use super::timeline::TimelineData;
+use super::update::check_text;
 use crate::access::{Action, Actor};
 use crate::bus::Signal;
 use crate::clock::fresh_id;
@@ -79,7 +80,7 @@ pub struct AssignRequest {
     pub request: RequestId,
     /// To whom; none: to nobody.
     pub assignee: Option<AssigneeId>,
-    /// Why.
+    /// Why, 1 to 1,000 characters.
     pub reason: Option<String>,
     /// The caller's key.
     pub idempotency_key: Option<String>,
@@ -90,6 +91,9 @@ impl Command for AssignRequest {
 
     async fn run(&self, tx: &Tx) -> Result<request::Model> {
         self.actor.authorize(Action::RequestAssign)?;
+        if let Some(reason) = &self.reason {
+            check_text("reason", reason, 1_000)?;
+        }
         let input = (
             self.request,
             self.assignee.map(|a| format!("{a:?}")),

@@ -56,14 +56,14 @@ impl Steps {
                 seq,
                 at,
                 StepKind::ToolCall,
-                e.tool.clone(),
+                title(&e.tool),
                 Some(e.call_id.clone()),
             )),
             Event::ToolCompleted(e) => self.close(seq, at, |s| call(s, &e.call_id), false),
             Event::ToolFailed(e) => self.close(seq, at, |s| call(s, &e.call_id), true),
             Event::ToolOutcomeUnknown(e) => self.close(seq, at, |s| call(s, &e.call_id), true),
             Event::ToolRefused(e) => {
-                let step = self.whole(run, seq, at, StepKind::ToolCall, e.tool.clone());
+                let step = self.whole(run, seq, at, StepKind::ToolCall, title(&e.tool));
                 step.call_id = Some(e.call_id.clone());
                 step.failed = true;
                 Some(step)
@@ -187,6 +187,14 @@ impl Steps {
         step.failed = failed;
         Some(step)
     }
+}
+
+/// A tool's name as a line can show it: a model may call anything whatever.
+fn title(tool: &str) -> String {
+    let shown = tool.chars().take(100);
+    shown
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 fn call(step: &run_step::Model, call_id: &str) -> bool {

@@ -1,5 +1,6 @@
 //! Opening a database, and refusing one that would not keep what it acknowledged.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -116,7 +117,7 @@ pub async fn migrate(url: &str) -> Result<Vec<String>> {
 /// The database at `url` in words that hold no password.
 pub fn describe(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://{rest}"),
+        (Some((scheme, _)), Some((_, rest))) if scheme != "sqlite" => format!("{scheme}://{rest}"),
         _ => url.to_string(),
     }
 }
@@ -134,13 +135,15 @@ fn kind(url: &str) -> Result<Kind> {
             .split('?')
             .next()
             .unwrap_or_default();
-        if path.is_empty() || path == ":memory:" {
+        if path.is_empty() || path == ":memory:" || rest.contains("mode=memory") {
             return Err(unavailable(
                 url,
                 "an in-memory database forgets what it acknowledged; name a file, for example sqlite://stint.db",
             ));
         }
-        return Ok(Kind::Sqlite(PathBuf::from(path)));
+        let path = PathBuf::from(path);
+        check_file(&path).map_err(|why| unavailable(url, why))?;
+        return Ok(Kind::Sqlite(path));
     }
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         return Ok(Kind::Postgres);
@@ -149,6 +152,28 @@ fn kind(url: &str) -> Result<Kind> {
         url,
         "a database URL begins with sqlite:// or postgres://",
     ))
+}
+
+/// Refuses what is there and is no database, before anything is made beside it.
+fn check_file(path: &Path) -> Result<(), String> {
+    const MAGIC: &[u8] = b"SQLite format 3\0";
+    let unreadable = |err: std::io::Error| format!("it can't be read ({err})");
+    let mut file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(err) if err.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(err) => return Err(unreadable(err)),
+    };
+    let mut head = Vec::new();
+    std::io::Read::by_ref(&mut file)
+        .take(MAGIC.len() as u64)
+        .read_to_end(&mut head)
+        .map_err(unreadable)?;
+    // An empty file is a database that nobody has written to yet.
+    if head.is_empty() || head == MAGIC {
+        Ok(())
+    } else {
+        Err("the file is no SQLite database; name another one".into())
+    }
 }
 
 fn unavailable(url: &str, why: impl std::fmt::Display) -> Error {
@@ -205,6 +230,8 @@ fn sqlite(url: &str, path: &Path, connections: u32, read_only: bool) -> ConnectO
             } else {
                 o.journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
+                    // Else REPLACE would delete rows behind the back of the triggers that forbid it.
+                    .pragma("recursive_triggers", "ON")
             }
         })
         .map_sqlx_sqlite_pool_opts(|pool| {
@@ -365,10 +392,30 @@ async fn bring_up(conn: &DatabaseConnection, url: &str, migrate: bool) -> Result
             "its schema is not up to date; run stint migrate",
         ));
     }
-    Migrator::up(conn, None)
-        .await
-        .map_err(|err| unavailable(url, err))?;
+    if let Err(err) = Migrator::up(conn, None).await {
+        return elsewhere(conn, &pending, err)
+            .await
+            .map_err(|err| unavailable(url, err));
+    }
     Ok(pending)
+}
+
+/// Two commands that meet on a new embedded database both bring it up, and one of them fails. Gives
+/// nothing if the other one does it within a moment, else the failure.
+async fn elsewhere(
+    conn: &DatabaseConnection,
+    pending: &[String],
+    err: sea_orm::DbErr,
+) -> Result<Vec<String>, sea_orm::DbErr> {
+    for _ in 0..20 {
+        if let Ok(applied) = applied(conn).await
+            && pending.iter().all(|name| applied.contains(name))
+        {
+            return Ok(Vec::new());
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Err(err)
 }
 
 async fn applied(conn: &DatabaseConnection) -> Result<Vec<String>> {

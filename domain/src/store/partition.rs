@@ -23,6 +23,7 @@ pub(crate) async fn ensure(conn: &DatabaseConnection, now: Millis) -> Result<()>
         let ddl = format!(
             "DO $$ BEGIN IF to_regclass('{name}') IS NULL THEN \
              CREATE TABLE {name} PARTITION OF run_event FOR VALUES FROM ('{}') TO ('{}'); \
+             CREATE TRIGGER append_only_too BEFORE TRUNCATE ON {name} EXECUTE FUNCTION stint_append_only(); \
              END IF; EXCEPTION WHEN duplicate_table OR unique_violation OR check_violation THEN NULL; END $$",
             lowest(from),
             lowest(to)

@@ -1,7 +1,7 @@
 //! Changing API keys and prices.
 
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
-use domain::key::{CreateKey, Holder, RevokeKey};
+use domain::key::{CreateKey, Expiry, Holder, RevokeKey};
 use domain::price::SetPrice;
 use entity::{Millis, ModelPriceId, PersonId, model_price};
 
@@ -129,8 +129,13 @@ impl AdminMutation {
                 .map(|id| node::parse_field(id, "personId"))
                 .transpose()?;
             let now = ctx.store().now();
-            let expires_at = expires_at
-                .map(|at| storable(at.resolve(now), "expiresAt"))
+            let expires = expires_at
+                .map(|at| {
+                    storable(at.resolve(now), "expiresAt").map(|_| match at {
+                        DateTimeOrDuration::At(at) => Expiry::At(at),
+                        DateTimeOrDuration::FromNow(ms) => Expiry::After(ms),
+                    })
+                })
                 .transpose()?;
             let holder = holder(kind, person, &name)?;
             let actor = ctx.actor().clone();
@@ -139,7 +144,7 @@ impl AdminMutation {
                 name,
                 role: role.into(),
                 holder,
-                expires_at,
+                expires,
                 idempotency_key,
             };
             ctx.store().write(command).await

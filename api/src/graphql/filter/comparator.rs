@@ -1,7 +1,7 @@
 //! The comparators of ids, texts, yes and no, and closed sets.
 
 use async_graphql::{ID, InputObject};
-use domain::error::Result;
+use domain::error::{Error, Result};
 use sea_orm::Condition;
 use sea_orm::sea_query::{Expr, ExprTrait};
 
@@ -65,6 +65,9 @@ impl Comparator for StringComparator {
             contains,
             starts_with,
         } = self;
+        let lists = [r#in, nin].into_iter().flatten().flatten();
+        let texts = [eq, neq, contains, starts_with].into_iter().flatten();
+        texts.chain(lists).try_for_each(|text| plain(text))?;
         to.op(column, false, Op::Eq, eq.clone())?;
         to.op(column, false, Op::Neq, neq.clone())?;
         to.among(column, false, true, r#in.clone())?;
@@ -72,6 +75,15 @@ impl Comparator for StringComparator {
         to.like(column, contains.as_deref(), true)?;
         to.like(column, starts_with.as_deref(), false)
     }
+}
+
+/// Refuses what no text in a database can hold: one of the two takes it for a text's end.
+fn plain(text: &str) -> Result<()> {
+    if text.contains('\0') {
+        let message = "a text of the filter holds a NUL character; remove it";
+        return Err(Error::invalid("filter", "BAD_USER_INPUT", message));
+    }
+    Ok(())
 }
 
 /// Compares a list of texts. Comparators given together must all hold.
@@ -106,6 +118,8 @@ impl Comparator for StringListComparator {
             ]);
             Expr::from(without).ne(column.clone())
         };
+        let lists = [has_some, has_every].into_iter().flatten().flatten();
+        has.iter().chain(lists).try_for_each(|text| plain(text))?;
         if let Some(text) = has {
             to.add_all(1, Condition::all().add(holds(text)))?;
         }

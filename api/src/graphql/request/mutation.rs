@@ -81,7 +81,7 @@ pub struct RequestAssignInput {
     pub id: ID,
     /// The global id of a coworker or a person; null: nobody.
     pub assignee_id: Option<ID>,
-    /// Why, for the timeline and for the coworker to read.
+    /// Why, for the timeline and for the coworker to read; at most 1,000 characters.
     pub reason: Option<String>,
     /// The same key with the same input returns the first result, for 24 hours; with other input it is refused.
     pub idempotency_key: Option<String>,
