@@ -12,7 +12,7 @@ turns: [{ calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: Nothin
 
 /// Looks at the desk for a while, then finishes.
 const LOOKS: &str = "
-tools: [{ name: desk.look, description: Looks., effect: READ, answers: [{ delay: 400ms, response: { empty: true } }] }]
+tools: [{ name: desk.look, description: Looks., effect: READ, answers: [{ delay: 1500ms, response: { empty: true } }] }]
 turns:
   - calls: [{ tool: desk.look }]
   - calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: Nothing to do., summary: I had nothing to do. } }]
@@ -44,12 +44,7 @@ async fn requested(app: &Client, title: &str, assignee: &str) -> Value {
 
 /// Follows the first run of a request from its first event; waits until there is one.
 async fn first_run(app: &TestApp, request: &Value) -> (Value, Subscription) {
-    let query = "subscription ($id: ID!) { requestTimeline(requestId: $id) { ... on RunStarted { run { id } } } }";
-    let mut timeline = app.subscribe(query, json!({ "id": request })).await;
-    let items = timeline
-        .until(|item| item["requestTimeline"]["run"]["id"].is_string())
-        .await;
-    let run = items[items.len() - 1]["requestTimeline"]["run"]["id"].clone();
+    let run = look::first_run(app, request).await;
     let query = "subscription ($id: ID!) { runEvents(runId: $id) { type payload } }";
     let events = app.subscribe(query, json!({ "id": run })).await;
     (run, events)
@@ -168,7 +163,7 @@ both_dbs! {
 turns:
   - calls: [{ tool: reassign, arguments: { to: second, reason: It is theirs. } }, { tool: post_note, arguments: { visibility: PUBLIC, body: Too late. } }]
   - calls: [{ tool: finish, arguments: { outcome: HANDED_OFF, reason: It is theirs., summary: I handed it on. } }]
-    delay: 300ms
+    delay: 1500ms
 ").publish(&app).await;
         Coworker::new("second").playbook(DECLINES).publish(&app).await;
         let request = requested(&app, "Where is it?", &first.id).await;
@@ -316,18 +311,30 @@ turns:
     }
 
     async fn two_coworkers_work_on_one_request_each_in_a_run_of_its_own(app: TestApp) {
-        let first = Coworker::new("first").playbook(LOOKS).publish(&app).await;
+        let ponders = "
+turns:
+  - when: { trigger: ASSIGNED }
+    text: Never said.
+    delay: 10m
+  - calls: [{ tool: finish, arguments: { outcome: REPLIED, reason: I was asked., summary: I answered. } }]
+";
+        let first = Coworker::new("first").playbook(ponders).publish(&app).await;
         Coworker::new("second").playbook(DECLINES).publish(&app).await;
         let request = requested(&app, "Where is it?", &first.id).await;
-        let (_, mut events) = first_run(&app, &request).await;
-        until(&mut events, "tool.requested").await;
+        let (run, mut events) = first_run(&app, &request).await;
+        until(&mut events, "model.requested").await;
+        let query = "subscription ($id: ID!) { requestTimeline(requestId: $id) { __typename } }";
+        let mut timeline = app.subscribe(query, json!({ "id": request })).await;
         app.mutate("noteCreate", json!({ "requestId": request, "body": "@second and @first, please." }), "").await;
+        // R27: the second's run is over while the first's goes on; the first's own mention waits for that.
+        timeline.until(|item| item["requestTimeline"]["__typename"] == "RunEnded").await;
+        assert_eq!(outcomes(&look::runs(&app).await), [("first", "ASSIGNED", "none"), ("second", "MENTION", "DECLINED")]);
+        let seen = look::request(&app, &request).await;
+        assert_eq!(seen["waiting"], json!([{ "trigger": "MENTION", "coworker": { "handle": "first" } }]));
+        app.mutate("runStop", json!({ "id": run }), "").await;
         app.drain().await;
-        assert_eq!(outcomes(&look::runs(&app).await), [("first", "ASSIGNED", "DECLINED"), ("second", "MENTION", "DECLINED"), ("first", "MENTION", "DECLINED")]);
-        let timeline = look::timeline(&app, &request).await;
-        let at = |what: &str| timeline.iter().position(|line| line == what).unwrap_or_else(|| panic!("{what}: {timeline:?}"));
-        // R27: the second's ran beside the first's; the first's own mention waited for its run to end.
-        assert!(at("RunEnded Run-2") < at("RunEnded Run-1") && at("RunEnded Run-1") < at("RunStarted Run-3"), "{timeline:?}");
+        assert_eq!(outcomes(&look::runs(&app).await), [("first", "ASSIGNED", "STOPPED"), ("second", "MENTION", "DECLINED"), ("first", "MENTION", "REPLIED")]);
+        look::sound(&app).await;
     }
 
     async fn a_person_who_is_assigned_starts_nothing(app: TestApp) {

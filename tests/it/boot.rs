@@ -207,7 +207,7 @@ async fn a_weaker_postgres_is_refused() {
     let mut server = Stint::serve(db.url(), &[]);
     server.address();
     server.terminate();
-    assert!(server.wait().success());
+    assert!(server.wait().success(), "{}", server.stderr());
 }
 
 #[tokio::test]

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
+use tests::binary::Stint;
 use tests::{Backend, Coworker, TestDb, on_both};
 
-use crate::ruin::{Site, request};
+use crate::ruin::{HASTY, Site, request};
 
 /// Calls a tool that takes a while the first time, and ends.
 fn slow(effect: &str, first: &str) -> String {
@@ -100,7 +101,7 @@ on_both! {
         site.until_number(asked, 20).await;
         site.server.kill();
         // Reaped at leisure: what is found to be innocent makes room for the next at once.
-        let mut calm = tests::binary::Stint::serve(site.db.url(), &[
+        let mut calm = Stint::serve(site.db.url(), &[
             "--listen", &site.client.address().to_string(), "--lease", "2s", "--renew", "500ms", "--reap", "3s",
         ]);
         calm.address();
@@ -157,7 +158,10 @@ async fn workers_that_claim_at_once_share_the_work_and_the_numbers() {
         site.client.mutate("requestCreate", input, "").await;
     }
     let mut workers: Vec<_> = (0..3)
-        .map(|_| site.another(&["--role", "worker", "--slots", "7"]))
+        .map(|_| {
+            let more = [&HASTY[..], &["--role", "worker", "--slots", "7"]].concat();
+            Stint::serve(site.db.url(), &more)
+        })
         .collect();
     site.until_ended(120).await;
     for worker in &mut workers {

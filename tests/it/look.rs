@@ -30,6 +30,15 @@ pub async fn only_run(client: &Client) -> Value {
     runs.remove(0)
 }
 
+/// The id of the first run of a request, as soon as it has one.
+pub async fn first_run(client: &Client, request: &Value) -> Value {
+    let query = "subscription ($id: ID!) { requestTimeline(requestId: $id) { ... on RunStarted { run { id } } } }";
+    let mut timeline = client.subscribe(query, json!({ "id": request })).await;
+    let started = |item: &Value| item["requestTimeline"]["run"]["id"].is_string();
+    let mut items = timeline.until(started).await;
+    items.pop().expect("the last one")["requestTimeline"]["run"]["id"].take()
+}
+
 /// A request as its page shows it.
 pub async fn request(client: &Client, id: &Value) -> Value {
     let query = "query ($id: ID!) { request(id: $id) {

@@ -208,6 +208,13 @@ async fn runs_whose_replies_are_lost_do_everything_once() {
         proxy.strike(&[*fate]);
         proxy.until_struck(i + 1).await;
     }
+    // The outage is over; connections that died unused are found out by whoever takes them next.
+    proxy.turn_away(0);
+    let store = app.store().await;
+    for _ in 0..40 {
+        drop(store.ping().await);
+    }
+    drop(store);
     app.drain().await;
     look::sound(&app).await;
     for run in look::runs(&app).await {

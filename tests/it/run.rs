@@ -13,8 +13,8 @@ use crate::look;
 /// How many requests come in at once.
 const STARTS: i64 = 200;
 
-/// Makes requests for several coworkers at once, each until it is acknowledged, and waits until all have run.
-async fn start_many(app: &TestApp) {
+/// Makes requests for several coworkers at once, each until it is acknowledged.
+async fn request_many(app: &TestApp) {
     let mut coworkers = Vec::new();
     for handle in ["one", "two", "three", "four"] {
         coworkers.push(
@@ -31,7 +31,6 @@ async fn start_many(app: &TestApp) {
         create(app, input)
     });
     join_all(creates).await;
-    app.drain().await;
 }
 
 /// Repeats a call until it is acknowledged, as a client does that knows its own key.
@@ -109,10 +108,44 @@ turns:
   - calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: Nothing to do., summary: I had nothing to do. } }]
 ";
 
+/// Only a server has connections that can break.
+#[test]
+fn connections_that_break_lose_no_request_and_leave_no_gap() {
+    tests::app::run(Backend::Postgres, async |app| {
+        let app = look::with_settings(&app, |settings| {
+            settings.clock = Clock::system();
+            let worker = &mut settings.worker;
+            worker.poll = Duration::from_millis(50);
+            worker.lease = Duration::from_secs(2);
+            worker.renew = Duration::from_millis(500);
+            worker.reap = Duration::from_millis(300);
+        })
+        .await;
+        let url = app.db().url().to_owned();
+        let breaking = tokio::spawn(async move {
+            let admin = tests::db::connect(&url).await.expect("it is there");
+            for _ in 0..20 {
+                let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                            WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.5";
+                admin.execute_unprepared(kill).await.expect("it may");
+                let wait = "SELECT pg_sleep(0.1)";
+                admin.execute_unprepared(wait).await.expect("it waits");
+            }
+        });
+        request_many(&app).await;
+        breaking.await.expect("it broke them");
+        app.drain().await;
+        numbered(&app).await;
+        look::sound(&app).await;
+        app.stop().await;
+    });
+}
+
 both_dbs! {
     async fn runs_that_start_at_once_are_numbered_without_gaps_in_the_order_of_their_start(app: TestApp) {
         let app = look::with_settings(&app, |settings| settings.clock = Clock::system()).await;
-        start_many(&app).await;
+        request_many(&app).await;
+        app.drain().await;
         numbered(&app).await;
         app.stop().await;
     }
@@ -129,33 +162,9 @@ both_dbs! {
                 CREATE TRIGGER saboteur BEFORE INSERT ON run FOR EACH ROW EXECUTE FUNCTION sabotage()",
         };
         look::tamper(&app, saboteur).await;
-        start_many(&app).await;
+        request_many(&app).await;
+        app.drain().await;
         numbered(&app).await;
-        app.stop().await;
-    }
-
-    async fn connections_that_break_lose_no_request_and_leave_no_gap(app: TestApp) {
-        let app = look::with_settings(&app, |settings| {
-            settings.clock = Clock::system();
-            let worker = &mut settings.worker;
-            worker.poll = Duration::from_millis(50);
-            (worker.lease, worker.renew, worker.reap) = (Duration::from_secs(2), Duration::from_millis(500), Duration::from_millis(300));
-        }).await;
-        // An embedded database has no connections that could break.
-        if app.db().backend() == Backend::Postgres {
-            let url = app.db().url().to_owned();
-            tokio::spawn(async move {
-                let admin = tests::db::connect(&url).await.expect("the database is there");
-                let kill = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND random() < 0.5";
-                for _ in 0..20 {
-                    admin.execute_unprepared(kill).await.expect("it may");
-                    admin.execute_unprepared("SELECT pg_sleep(0.1)").await.expect("it waits");
-                }
-            });
-        }
-        start_many(&app).await;
-        numbered(&app).await;
-        look::sound(&app).await;
         app.stop().await;
     }
 

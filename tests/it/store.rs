@@ -11,11 +11,14 @@ use tests::store::{abandon, command, execute, ids, insert, inserting, scratch};
 use tests::{Backend, on_both};
 use tokio::sync::{Barrier, Semaphore};
 
+/// Something that fails, by the id of the row that it would write.
+type Failing = Box<dyn Fn(i64) -> BoxFuture<'static, Result<()>>>;
+
 on_both! {
     async fn a_command_that_fails_takes_no_other_of_its_batch_with_it(backend: Backend) {
         let (db, store) = scratch(backend).await;
         store.write(inserting(3)).await.unwrap();
-        let failing: [Box<dyn Fn(i64) -> BoxFuture<'static, Result<()>>>; 4] = [
+        let failing: [Failing; 4] = [
             {
                 let store = store.clone();
                 Box::new(move |id| write(&store, inserting(id)))

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use api::App;
 use api::config::{self, CommonFlags, Role, ServerFlags, Settings};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{print, say, style};
 
@@ -20,7 +20,12 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let begun = Instant::now();
     let (common, settings) = config::server(&args.common, &args.server)?;
     super::log(&common, "info,sea_orm_migration=warn,sqlx=warn")?;
-    let app = App::start(settings.clone()).await?;
+    // From here on, so that whoever read the banner can stop it cleanly.
+    let mut stop = Stop::listen()?;
+    let app = tokio::select! {
+        app = App::start(settings.clone()) => app?,
+        () = stop.asked() => std::process::exit(130),
+    };
     if let Some(key) = app.first_key() {
         say(format_args!(
             "First start: this admin key is shown only now."
@@ -28,7 +33,29 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         print(&format!("{key}\n"))?;
     }
     banner(&app, &settings, begun);
-    until_stopped(app).await
+    until_stopped(app, stop).await
+}
+
+/// What asks a server to end: SIGINT and SIGTERM.
+pub(super) struct Stop {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Stop {
+    pub(super) fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    pub(super) async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
 }
 
 fn banner(app: &App, settings: &Settings, begun: Instant) {
@@ -64,19 +91,9 @@ fn banner(app: &App, settings: &Settings, begun: Instant) {
 }
 
 /// Serves until SIGINT or SIGTERM, then ends cleanly; a second signal ends it at once.
-pub(super) async fn until_stopped(mut app: App) -> anyhow::Result<()> {
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
-    let mut signalled = async move || {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    };
+pub(super) async fn until_stopped(mut app: App, mut stop: Stop) -> anyhow::Result<()> {
     tokio::select! {
-        () = signalled() => {}
+        () = stop.asked() => {}
         failed = app.failed() => return Err(failed),
     }
     say(format_args!(
@@ -84,6 +101,6 @@ pub(super) async fn until_stopped(mut app: App) -> anyhow::Result<()> {
     ));
     tokio::select! {
         () = app.stop() => Ok(()),
-        () = signalled() => std::process::exit(130),
+        () = stop.asked() => std::process::exit(130),
     }
 }

@@ -44,7 +44,8 @@ impl Command for EndRun {
             Ending::Failed(code, reason) => {
                 let reason = storable(reason);
                 summary(&format!(
-                    "The run ended without a closing word of the coworker: {reason}."
+                    "The run ended without a closing word of the coworker: {}.",
+                    reason.trim_end_matches('.')
                 ))?;
                 fail(tx, &mut log, &mut desk, *code, reason).await?;
             }
@@ -87,7 +88,6 @@ impl Command for EndRun {
 fn storable(text: &str) -> String {
     let mut text = text.replace('\0', "\u{fffd}");
     text.truncate(text.floor_char_boundary(LONGEST));
-    text.truncate(text.trim_end_matches('.').len());
     text
 }
 

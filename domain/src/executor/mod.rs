@@ -38,6 +38,9 @@ use crate::store::Store;
 use crate::tool::{Tool, ToolSpec, specs};
 use driver::Driver;
 
+/// How often the end of the last run is looked for at shutdown.
+const LAST_LOOKS: Duration = Duration::from_millis(100);
+
 /// How an executor works.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -421,8 +424,14 @@ async fn renewing(shared: Arc<Shared>, stop: CancellationToken) {
         if done {
             return;
         }
+        // At shutdown it looks often, so that it is no longer in the way than the runs are.
+        let pause = if stop.is_cancelled() {
+            shared.options.renew.min(LAST_LOOKS)
+        } else {
+            shared.options.renew
+        };
         tokio::select! {
-            () = tokio::time::sleep(shared.options.renew) => {}
+            () = tokio::time::sleep(pause) => {}
             () = stop.cancelled(), if !stop.is_cancelled() => {}
         }
         let runs: Vec<RunId> = shared.held.lock().keys().copied().collect();
