@@ -133,7 +133,7 @@ on_both! {
         for death in 0..10 {
             // After so many more events, or right now.
             let so_far = site.number(EVENTS).await;
-            site.until_number(EVENTS, (so_far + chance.below(12)).min(10 * 18)).await;
+            site.until_number(EVENTS, (so_far + 10 + chance.below(10)).min(10 * 12)).await;
             site.server.kill();
             if death % 3 == 2 {
                 // Twice in a row: the second time before it is ready, perhaps.
@@ -159,7 +159,7 @@ on_both! {
             assert_eq!(calls.len(), before, "a call was completed twice");
         }
         let poisoned = runs.iter().filter(|run| run.run.failure_code.is_some()).count();
-        assert!(poisoned <= 2, "{poisoned} of 10 runs were given up");
+        assert!(poisoned < 5, "{poisoned} of 10 runs were given up");
     }
 }
 

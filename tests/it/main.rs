@@ -28,5 +28,6 @@ mod ruin;
 mod run;
 mod see;
 mod store;
+mod storm;
 mod story;
 mod stream;

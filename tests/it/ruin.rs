@@ -101,7 +101,7 @@ impl Site {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        if tokio::time::timeout(Duration::from_secs(60), looking)
+        if tokio::time::timeout(Duration::from_secs(120), looking)
             .await
             .is_err()
         {

@@ -13,23 +13,27 @@ use crate::look;
 /// How many requests come in at once.
 const STARTS: i64 = 200;
 
-/// Makes requests for several coworkers at once, each until it is acknowledged.
-async fn request_many(app: &TestApp) {
-    let mut coworkers = Vec::new();
+/// Publishes the coworkers of [`request_many`].
+async fn hire(app: &TestApp) -> Vec<String> {
+    let mut ids = Vec::new();
     for handle in ["one", "two", "three", "four"] {
-        coworkers.push(
-            Coworker::new(handle)
-                .playbook(FINISHES)
-                .publish(app)
-                .await
-                .id,
-        );
+        let coworker = Coworker::new(handle).playbook(FINISHES).publish(app);
+        ids.push(coworker.await.id);
     }
-    let creates = (0..STARTS).map(|i| {
-        let assignee = &coworkers[usize::try_from(i % 4).expect("small")];
-        let input = json!({ "title": format!("Request {i}"), "assigneeId": assignee, "idempotencyKey": format!("start-{i}") });
-        create(app, input)
-    });
+    ids
+}
+
+/// Makes requests for several coworkers at once, each until it is acknowledged.
+async fn request_many(app: &TestApp, coworkers: &[String]) {
+    let creates = (0..STARTS)
+        .zip(coworkers.iter().cycle())
+        .map(|(i, assignee)| {
+            let (title, key) = (format!("Request {i}"), format!("start-{i}"));
+            create(
+                app,
+                json!({ "title": title, "assigneeId": assignee, "idempotencyKey": key }),
+            )
+        });
     join_all(creates).await;
 }
 
@@ -46,7 +50,7 @@ async fn create(app: &TestApp, input: Value) {
             .as_str()
             .unwrap_or("none");
         assert!(
-            matches!(code, "UNAVAILABLE" | "COMMIT_UNKNOWN"),
+            matches!(code, "UNAVAILABLE" | "COMMIT_UNKNOWN" | "TIMEOUT"),
             "{}",
             answer.body
         );
@@ -121,6 +125,7 @@ fn connections_that_break_lose_no_request_and_leave_no_gap() {
             worker.reap = Duration::from_millis(300);
         })
         .await;
+        let coworkers = hire(&app).await;
         let url = app.db().url().to_owned();
         let breaking = tokio::spawn(async move {
             let admin = tests::db::connect(&url).await.expect("it is there");
@@ -132,7 +137,7 @@ fn connections_that_break_lose_no_request_and_leave_no_gap() {
                 admin.execute_unprepared(wait).await.expect("it waits");
             }
         });
-        request_many(&app).await;
+        request_many(&app, &coworkers).await;
         breaking.await.expect("it broke them");
         app.drain().await;
         numbered(&app).await;
@@ -144,7 +149,7 @@ fn connections_that_break_lose_no_request_and_leave_no_gap() {
 both_dbs! {
     async fn runs_that_start_at_once_are_numbered_without_gaps_in_the_order_of_their_start(app: TestApp) {
         let app = look::with_settings(&app, |settings| settings.clock = Clock::system()).await;
-        request_many(&app).await;
+        request_many(&app, &hire(&app).await).await;
         app.drain().await;
         numbered(&app).await;
         app.stop().await;
@@ -162,7 +167,7 @@ both_dbs! {
                 CREATE TRIGGER saboteur BEFORE INSERT ON run FOR EACH ROW EXECUTE FUNCTION sabotage()",
         };
         look::tamper(&app, saboteur).await;
-        request_many(&app).await;
+        request_many(&app, &hire(&app).await).await;
         app.drain().await;
         numbered(&app).await;
         app.stop().await;

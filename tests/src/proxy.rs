@@ -33,7 +33,7 @@ pub struct Proxy {
 #[derive(Default)]
 struct Shared {
     /// What the next COMMITs meet: the last one first.
-    fates: Mutex<Vec<Fate>>,
+    fates: Mutex<Vec<Option<Fate>>>,
     /// How many COMMITs met a fate.
     struck: watch::Sender<usize>,
     /// How many new connections are still to be turned away once a fate has struck.
@@ -71,8 +71,14 @@ impl Proxy {
 
     /// Lets the next COMMITs meet these fates, one each, in this order.
     pub fn strike(&self, fates: &[Fate]) {
-        let mut next = self.shared.fates();
-        next.splice(0..0, fates.iter().rev().copied());
+        self.strike_after(0, fates);
+    }
+
+    /// Lets so many COMMITs pass, and the ones after them meet these fates.
+    pub fn strike_after(&self, pass: usize, fates: &[Fate]) {
+        let later = fates.iter().rev().copied().map(Some);
+        let all = later.chain(std::iter::repeat_n(None, pass));
+        self.shared.fates().splice(0..0, all);
     }
 
     /// Makes a fate cut all connections, and turns the next ones away that come after it: the server seems to be gone
@@ -108,7 +114,7 @@ impl Proxy {
 }
 
 impl Shared {
-    fn fates(&self) -> std::sync::MutexGuard<'_, Vec<Fate>> {
+    fn fates(&self) -> std::sync::MutexGuard<'_, Vec<Option<Fate>>> {
         self.fates.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -201,7 +207,7 @@ async fn questions(
         message.resize(length + 1, 0);
         client.read_exact(&mut message[5..]).await.ok()?;
         if head[0] == b'Q' && message[5..].starts_with(b"COMMIT") {
-            let fate = shared.fates().pop();
+            let fate = shared.fates().pop().flatten();
             if let Some(fate) = fate {
                 shared.struck.send_modify(|struck| *struck += 1);
                 if shared.refuse.load(Ordering::SeqCst) > 0 {
