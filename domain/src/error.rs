@@ -93,6 +93,11 @@ impl Error {
         }
     }
 
+    /// Whether it would happen again, and to this alone: the database is there, and others are not concerned.
+    pub const fn is_fault_of_its_own(&self) -> bool {
+        !matches!(self, Self::Unavailable { .. } | Self::CommitUnknown)
+    }
+
     /// Whether the caller can mend it: a refusal, not a fault.
     pub const fn is_refusal(&self) -> bool {
         match self {

@@ -345,4 +345,27 @@ turns:
         app.drain().await;
         assert_eq!(look::runs(&app).await.len(), 0);
     }
+
+    async fn a_coworker_that_is_mentioned_and_then_assigned_works_in_one_run_after_the_other(app: TestApp) {
+        let worker = Coworker::new("worker").playbook("
+turns:
+  - when: { trigger: MENTION }
+    text: Never said.
+    delay: 10m
+  - calls: [{ tool: set_status, arguments: { status: RESOLVED } }, { tool: finish, arguments: { outcome: RESOLVED, reason: Done., summary: I did it. } }]
+").publish(&app).await;
+        let request = app.request("Where is it?").await["id"].take();
+        app.mutate("noteCreate", json!({ "requestId": request, "body": "@worker?" }), "").await;
+        let (run, mut events) = first_run(&app, &request).await;
+        until(&mut events, "model.requested").await;
+        app.mutate("requestAssign", json!({ "id": request, "assigneeId": worker.id }), "").await;
+        let seen = look::request(&app, &request).await;
+        assert_eq!(seen["waiting"], json!([{ "trigger": "ASSIGNED", "coworker": { "handle": "worker" } }]));
+        app.mutate("runStop", json!({ "id": run }), "").await;
+        app.drain().await;
+        look::sound(&app).await;
+        // The mentioned run's failure leaves the status alone; the assigned run may set it.
+        assert_eq!(outcomes(&look::runs(&app).await), [("worker", "MENTION", "STOPPED"), ("worker", "ASSIGNED", "RESOLVED")]);
+        assert_eq!(look::request(&app, &request).await["status"], "RESOLVED");
+    }
 }

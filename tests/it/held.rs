@@ -32,6 +32,7 @@ pub async fn claim(app: &TestApp, store: &Store, runs: u64) -> Vec<Log> {
         worker: ME,
         most: runs,
         lease_ms: LEASE,
+        only: None,
     };
     let claimed = store.write(claim).await.expect("claimed");
     assert_eq!(claimed.len() as u64, runs);

@@ -179,6 +179,7 @@ both_dbs! {
             ("noteCreate", json!({ "requestId": request, "body": "a\0b" }), Some("body"), "INVALID"),
             ("runStop", json!({ "id": absent("run") }), None, "NOT_FOUND"),
             ("runStop", json!({ "id": request }), Some("id"), "BAD_USER_INPUT"),
+            ("runStop", json!({ "id": absent("run"), "reason": "a\0b" }), Some("reason"), "INVALID"),
             ("apiKeyCreate", json!({ "name": "", "role": "AGENT" }), Some("name"), "REQUIRED"),
             ("apiKeyCreate", json!({ "name": "a\0b", "role": "AGENT" }), Some("name"), "INVALID"),
             ("apiKeyCreate", json!({ "name": "a", "role": "AGENT", "personId": absent("per") }), None, "NOT_FOUND"),

@@ -9,6 +9,7 @@ mod look;
 
 mod access;
 mod assign;
+mod chaos;
 
 mod append;
 mod boot;

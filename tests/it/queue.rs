@@ -65,6 +65,7 @@ async fn claim(store: &Store, worker: u128, fails: bool) -> Result<(), Error> {
         worker: Uuid::from_u128(worker),
         most: 4,
         lease_ms: LEASE,
+        only: None,
     };
     if !fails {
         return store.write(claim).await.map(drop);

@@ -321,4 +321,70 @@ turns:
         db.close().await.expect("closed");
         look::sound(&app).await;
     }
+
+    async fn a_run_that_can_not_be_written_down_ends_as_a_fault_and_harms_no_other(app: TestApp) {
+        let curse = match app.db().backend() {
+            Backend::Sqlite => "CREATE TRIGGER curse BEFORE INSERT ON run_step WHEN NEW.title = 'desk.cursed' BEGIN SELECT RAISE(ABORT, 'cursed'); END",
+            Backend::Postgres => "CREATE FUNCTION curse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'cursed'; END $$;
+                CREATE TRIGGER curse BEFORE INSERT ON run_step FOR EACH ROW WHEN (NEW.title = 'desk.cursed') EXECUTE FUNCTION curse()",
+        };
+        look::tamper(&app, curse).await;
+        let cursed = Coworker::new("cursed").playbook("
+tools: [{ name: desk.cursed, description: Looks., effect: READ, answers: [{ response: { empty: true } }] }]
+turns: [{ calls: [{ tool: desk.cursed }] }]
+").publish(&app).await;
+        let healthy = Coworker::new("healthy").playbook(FINISHES).publish(&app).await;
+        let mut requests = Vec::new();
+        for coworker in [&cursed, &healthy, &cursed, &healthy] {
+            let made = app.mutate("requestCreate", json!({ "title": "Where is it?", "assigneeId": coworker.id }), "request { id }").await;
+            requests.push(made["request"]["id"].clone());
+        }
+        app.drain().await;
+        look::sound(&app).await;
+        for run in look::runs(&app).await {
+            if run["coworker"]["handle"] == "healthy" {
+                assert_eq!(run["outcome"], "DECLINED");
+                continue;
+            }
+            assert_eq!((&run["failureCode"], &run["summaryAuthor"]), (&json!("INTERNAL"), &json!("SYSTEM")));
+            let types = look::events(&app, &run).await;
+            let types = look::types(&types);
+            assert_eq!(types[types.len() - 3..], ["model.failed", "summary.written", "run.failed"]);
+        }
+        let request = look::request(&app, &requests[0]).await;
+        assert_eq!((&request["status"], look::notes(&request, "PRIVATE").len()), (&json!("IN_PROGRESS"), 1));
+    }
+
+    async fn a_dispatch_that_can_not_be_started_keeps_only_itself_waiting(app: TestApp) {
+        let (curse, lift) = match app.db().backend() {
+            Backend::Sqlite => (
+                "CREATE TRIGGER curse BEFORE INSERT ON run WHEN (SELECT handle FROM coworker WHERE id = NEW.coworker_id) = 'cursed'
+                 BEGIN SELECT RAISE(ABORT, 'cursed'); END",
+                "DROP TRIGGER curse",
+            ),
+            Backend::Postgres => (
+                "CREATE FUNCTION curse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+                     IF (SELECT handle FROM coworker WHERE id = NEW.coworker_id) = 'cursed' THEN RAISE EXCEPTION 'cursed'; END IF;
+                     RETURN NEW; END $$;
+                 CREATE TRIGGER curse BEFORE INSERT ON run FOR EACH ROW EXECUTE FUNCTION curse()",
+                "DROP TRIGGER curse ON run",
+            ),
+        };
+        look::tamper(&app, curse).await;
+        let cursed = Coworker::new("cursed").playbook(FINISHES).publish(&app).await;
+        let healthy = Coworker::new("healthy").playbook(FINISHES).publish(&app).await;
+        let mut requests = Vec::new();
+        for coworker in [&cursed, &cursed, &healthy, &cursed, &healthy] {
+            let made = app.mutate("requestCreate", json!({ "title": "Where is it?", "assigneeId": coworker.id }), "request { id }").await;
+            requests.push(made["request"]["id"].clone());
+        }
+        look::first_run(&app, &requests[2]).await;
+        look::first_run(&app, &requests[4]).await;
+        assert_eq!(look::request(&app, &requests[0]).await["waiting"][0]["coworker"]["handle"], "cursed");
+        look::tamper(&app, lift).await;
+        app.drain().await;
+        look::sound(&app).await;
+        let numbers: Vec<Value> = look::runs(&app).await.iter().map(|run| run["number"].clone()).collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 5]);
+    }
 }

@@ -59,6 +59,15 @@ async fn play(app: &TestApp, requester: &Client) -> Value {
     made["request"]["id"].clone()
 }
 
+/// An amount of money, nano-USD.
+fn nano(amount: &Value) -> i64 {
+    let text = amount.as_str().expect("an amount");
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let part = format!("{part:0<9}");
+    let number = |text: &str| text.parse::<i64>().expect("digits");
+    number(whole) * 1_000_000_000 + number(&part)
+}
+
 both_dbs! {
     async fn a_slow_network_takes_four_runs_of_three_coworkers(app: TestApp) {
         let request = play(&app, &app).await;
@@ -272,5 +281,72 @@ both_dbs! {
         let step = app.gql(filter, json!({})).await["runs"]["nodes"][0]["steps"]["nodes"][0].take();
         assert_eq!(step["request"], r#"{"request":"1"}"#);
         assert!(step["response"].as_str().expect("a response").starts_with(r#"{"device":"LT-2231","model":"ThinkPad T14 Gen 5""#), "{step}");
+    }
+
+    async fn what_a_run_cost_stays_what_it_was_when_prices_change(app: TestApp) {
+        let price = |factor: i64| json!({
+            "model": "scripted", "input": format!("{}", 3 * factor), "cacheRead": format!("0.{}", 3 * factor),
+            "cacheWriteShort": format!("{}.75", 3 * factor), "output": format!("{}", 15 * factor),
+        });
+        app.mutate("modelPriceSet", price(1), "").await;
+        let request = play(&app, &app).await;
+        app.advance(std::time::Duration::from_secs(1)).await;
+        app.mutate("modelPriceSet", price(2), "").await;
+        let query = "query ($id: ID!) { run(id: $id) {
+            recorded: cost { amount priced unpricedCalls lines { kind tokens unitPrice amount } } current: cost(pricing: CURRENT) { amount } } }";
+        let mut sum = 0;
+        for run in look::runs(&app).await {
+            let seen = app.gql(query, json!({ "id": run["id"] })).await["run"].take();
+            let events = look::events(&app, &run).await;
+            // To the nano-dollar, call by call and line by line, each rounded half up.
+            let cost = |rates: [i64; 4]| -> i64 {
+                let line = |tokens: &Value, rate: i64| (tokens.as_i64().unwrap_or(0) * rate + 500_000).div_euclid(1_000_000);
+                let called = look::data(&events, "model.completed");
+                called.iter().map(|call| {
+                    let used = &call["usage"];
+                    line(&used["input"], rates[0]) + line(&used["cache_read"], rates[1])
+                        + line(&used["cache_write_short"], rates[2]) + line(&used["output"], rates[3])
+                }).sum()
+            };
+            let usd = 1_000_000_000;
+            let recorded = cost([3 * usd, usd * 3 / 10, usd * 15 / 4, 15 * usd]);
+            assert_eq!(nano(&seen["recorded"]["amount"]), recorded, "{seen:#}");
+            assert_eq!((&seen["recorded"]["priced"], &seen["recorded"]["unpricedCalls"]), (&json!(true), &json!(0)));
+            let lines: i64 = look::list(seen["recorded"]["lines"].clone()).iter().map(|line| nano(&line["amount"])).sum();
+            assert_eq!(lines, recorded, "{seen:#}");
+            let current = cost([6 * usd, usd * 6 / 10, usd * 27 / 4, 30 * usd]);
+            assert!((nano(&seen["current"]["amount"]) - current).abs() < 10, "{seen:#}, not {current}");
+            assert_eq!(look::data(&events, "run.completed")[0]["totals"]["cost_nano"], recorded);
+            sum += recorded;
+        }
+        let query = "query ($id: ID!) { request(id: $id) { cost { amount } }
+            metrics(range: { start: \"-P7D\", end: \"2030-01-01T00:00:00Z\" }) { totals { cost { amount priced } } } }";
+        let seen = app.gql(query, json!({ "id": request })).await;
+        assert_eq!(nano(&seen["request"]["cost"]["amount"]), sum);
+        assert_eq!(nano(&seen["metrics"]["totals"]["cost"]["amount"]), sum);
+        look::sound(&app).await;
+    }
+
+    async fn the_raw_log_is_the_same_over_http(app: TestApp) {
+        play(&app, &app).await;
+        let raw = app.gql("{ run(number: 3) { raw } }", json!({})).await["run"]["raw"].take();
+        let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let get = |path: &str, key: Option<&str>| {
+            let get = http.get(app.url(path));
+            key.map_or(get.try_clone().expect("no body"), |key| get.bearer_auth(key)).send()
+        };
+        let answer = get("/runs/3/raw", app.key()).await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), 200);
+        assert_eq!(answer.text().await.expect("a text"), raw.as_str().expect("the log"));
+        let requester = app.as_role(Role::Requester).await;
+        for (path, key, status) in [
+            ("/runs/3/raw", None, 401),
+            ("/runs/3/raw", requester.key(), 404),
+            ("/runs/99/raw", app.key(), 404),
+            ("/runs/Run-3/raw", app.key(), 404),
+        ] {
+            let answer = get(path, key).await.expect("an answer");
+            assert_eq!(answer.status().as_u16(), status, "{path}");
+        }
     }
 }

@@ -149,10 +149,7 @@ impl Driver {
                         "a step of a run failed; its log is read again"
                     );
                     // A database that is away is no fault of the run; what fails again and again is.
-                    faults += u32::from(!matches!(
-                        err,
-                        Error::Unavailable { .. } | Error::CommitUnknown
-                    ));
+                    faults += u32::from(err.is_fault_of_its_own());
                     if faults >= FAULTS {
                         if self.faulty {
                             return Err(err);

@@ -26,11 +26,11 @@ use uuid::Uuid;
 
 use crate::clock::random_id;
 use crate::coworker::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::model::scripted::Scripted;
 use crate::model::{Model, ModelCall, ModelConfig, ModelError, ModelErrorClass, ModelReply};
 use crate::price::Prices;
-use crate::run::claim::{Claim, Claimed};
+use crate::run::claim::{Claim, Claimed, startable};
 use crate::run::event::Takeover;
 use crate::run::lease::{HandBack, Renew, TakeOver, TakenOver, VoidLeases};
 use crate::run::log::Log;
@@ -302,8 +302,12 @@ async fn claim(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<bool> {
             worker: shared.worker,
             most: most as u64,
             lease_ms: millis(shared.options.lease),
+            only: None,
         };
-        let claimed = shared.store.write(claim).await?;
+        let claimed = match shared.store.write(claim.clone()).await {
+            Err(err) if err.is_fault_of_its_own() => claim_each(shared, claim, &err).await?,
+            claimed => claimed?,
+        };
         let n = claimed.len();
         for Claimed {
             log,
@@ -324,6 +328,37 @@ async fn claim(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// How many dispatches are tried one by one where they can't be claimed together.
+const SINGLY: u64 = 200;
+
+/// Claims one by one, so that a dispatch that can't be started keeps only itself waiting.
+async fn claim_each(shared: &Shared, claim: Claim, err: &Error) -> Result<Vec<Claimed>> {
+    tracing::warn!(
+        ?err,
+        "work could not be claimed together; it is claimed one by one"
+    );
+    let mut claimed = Vec::new();
+    for id in startable(shared.store.read(), SINGLY).await? {
+        if claimed.len() as u64 == claim.most {
+            break;
+        }
+        let only = Claim {
+            most: 1,
+            only: Some(id),
+            ..claim.clone()
+        };
+        match shared.store.write(only).await {
+            Ok(one) => claimed.extend(one),
+            Err(err) if err.is_fault_of_its_own() => {
+                tracing::error!(dispatch.id = %id, ?err, "a dispatch can't be started; it waits");
+            }
+            // What was claimed is held here; what was not waits for the next round.
+            Err(_) => break,
+        }
+    }
+    Ok(claimed)
 }
 
 /// Takes over runs that nobody holds any more.

@@ -11,8 +11,8 @@ use entity::{
 };
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
+    QuerySelect, Statement,
 };
 use uuid::Uuid;
 
@@ -38,6 +38,8 @@ pub struct Claim {
     pub most: u64,
     /// The lease, milliseconds.
     pub lease_ms: i64,
+    /// Only this dispatch.
+    pub only: Option<DispatchId>,
 }
 
 /// A run that this worker holds.
@@ -106,6 +108,27 @@ impl Command for Claim {
     }
 }
 
+/// The dispatches that could start: their coworker has no active run on the request, and the run that
+/// handed over has ended.
+const STARTABLE: &str = "FROM dispatch d WHERE d.state = 'WAITING' \
+     AND NOT EXISTS (SELECT 1 FROM run r WHERE r.request_id = d.request_id AND r.coworker_id = d.coworker_id \
+                     AND r.status IN ('RUNNING', 'PAUSED_FOR_APPROVAL')) \
+     AND NOT EXISTS (SELECT 1 FROM run r WHERE r.id = d.source_run_id \
+                     AND r.status IN ('RUNNING', 'PAUSED_FOR_APPROVAL'))";
+
+/// The oldest dispatches that could start, at most `most`.
+///
+/// # Errors
+/// What the database said.
+pub async fn startable<C: ConnectionTrait>(conn: &C, most: u64) -> Result<Vec<DispatchId>> {
+    let sql = format!("SELECT d.id {STARTABLE} ORDER BY d.id LIMIT {most}");
+    let rows = conn
+        .query_all_raw(Statement::from_string(conn.get_database_backend(), sql))
+        .await?;
+    let ids = rows.iter().map(|row| row.try_get("", "id"));
+    Ok(ids.collect::<Result<_, DbErr>>()?)
+}
+
 struct Starting<'a> {
     dispatch: &'a dispatch::Model,
     coworker: &'a coworker::Model,
@@ -113,21 +136,15 @@ struct Starting<'a> {
 }
 
 impl Claim {
-    /// The oldest dispatches that could start: their coworker has no active run on the request, and the
-    /// run that handed over has ended.
     async fn candidates(&self, tx: &Tx) -> Result<Vec<dispatch::Model>> {
-        let sql = "SELECT d.* FROM dispatch d WHERE d.state = 'WAITING' \
-                   AND NOT EXISTS (SELECT 1 FROM run r WHERE r.request_id = d.request_id AND r.coworker_id = d.coworker_id \
-                                   AND r.status IN ('RUNNING', 'PAUSED_FOR_APPROVAL')) \
-                   AND NOT EXISTS (SELECT 1 FROM run r WHERE r.id = d.source_run_id \
-                                   AND r.status IN ('RUNNING', 'PAUSED_FOR_APPROVAL')) \
-                   ORDER BY d.id LIMIT ?";
-        let limit = i64::try_from(self.most).unwrap_or(i64::MAX);
-        Ok(
-            dispatch::Model::find_by_statement(tx.sql(sql, [limit.into()]))
-                .all(tx.conn())
-                .await?,
-        )
+        let (only, mut values) = match self.only {
+            Some(id) => ("AND d.id = ?", vec![id.into()]),
+            None => ("", Vec::new()),
+        };
+        values.push(i64::try_from(self.most).unwrap_or(i64::MAX).into());
+        let sql = format!("SELECT d.* {STARTABLE} {only} ORDER BY d.id LIMIT ?");
+        let found = dispatch::Model::find_by_statement(tx.sql(&sql, values));
+        Ok(found.all(tx.conn()).await?)
     }
 
     /// Takes the numbers, writes the rows and the first events.
