@@ -85,6 +85,10 @@ impl App {
         // The safety net below the bus: watchers learn of what nobody rang for.
         let (looking, until) = (store.clone(), closing.clone());
         tasks.spawn(domain::run::tail::keep_looking(looking, until));
+        tasks.spawn(domain::store::keep_partitions(
+            store.clone(),
+            closing.clone(),
+        ));
         let gateway = Gateway {
             executor: graphql::schema(store.clone(), settings.ui_url),
             keys: Arc::new(Keys::new(auth::lookup(store.clone()), settings.key_life)),

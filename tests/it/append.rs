@@ -52,7 +52,7 @@ on_both! {
         // Another worker has it.
         app.clock().advance(LEASE + 1);
         // One at a time, because none of them got anything done: each may have killed its worker.
-        let take = TakeOver { worker: Uuid::from_u128(2), holding: Vec::new(), most: 9, lease_ms: LEASE };
+        let take = TakeOver { worker: Uuid::from_u128(2), holding: Vec::new(), own: false, most: 9, lease_ms: LEASE };
         let mut taken = Vec::new();
         for _ in 0..3 {
             let one = store.write(take.clone()).await.unwrap();

@@ -82,6 +82,25 @@ both_dbs! {
         refused(&app, "coworkerUpdate", json!({ "id": other.id, "isTriage": true }), Some("isTriage"), "CONFLICT").await;
     }
 
+    async fn requests_that_come_together_are_numbered_without_gaps(app: TestApp) {
+        let worker = Coworker::new("worker").publish(&app).await;
+        // Every key twice, and a third of the calls refused: none of these may cost a number.
+        let calls = (0..60).map(|i| {
+            let input = match i % 3 {
+                2 => json!({ "title": "  ", "assigneeId": worker.id }),
+                _ => json!({ "title": "Where is it?", "assigneeId": worker.id, "idempotencyKey": format!("key {}", i / 6) }),
+            };
+            let query = "mutation ($input: RequestCreateInput!) { requestCreate(input: $input) { request { number } userErrors { code } } }";
+            app.gql(query, json!({ "input": input }))
+        });
+        let made = join_all(calls).await;
+        let mut numbers: Vec<_> = made.iter().filter_map(|made| made["requestCreate"]["request"]["number"].as_i64()).collect();
+        assert_eq!(numbers.len(), 40);
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers, (1..=10).collect::<Vec<_>>());
+    }
+
     async fn the_same_call_under_one_key_makes_one_thing(app: TestApp) {
         let worker = Coworker::new("worker").publish(&app).await;
         let create = |key: &str, title: &str| json!({ "title": title, "assigneeId": worker.id, "idempotencyKey": key });

@@ -7,7 +7,7 @@ use domain::bus::Signal;
 use domain::error::{Error, Result};
 use domain::store::{Command, Store, Tx};
 use futures_util::future::{BoxFuture, join_all};
-use tests::store::{abandon, command, execute, ids, insert, inserting, scratch};
+use tests::store::{abandon, command, execute, ids, insert, inserting, open, scratch};
 use tests::{Backend, on_both};
 use tokio::sync::{Barrier, Semaphore};
 
@@ -272,7 +272,9 @@ async fn of_two_commands_that_lock_each_other_out_both_are_done() {
             })
         })
     };
-    let (one, other) = tokio::join!(store.write(crossing(1, 2)), store.write(crossing(2, 1)));
+    // Two nodes: the commands of one are written one after the other.
+    let node = open(db.url()).await;
+    let (one, other) = tokio::join!(store.write(crossing(1, 2)), node.write(crossing(2, 1)));
     one.unwrap();
     other.unwrap();
     assert!(tries.load(Ordering::SeqCst) >= 3, "no deadlock?");
@@ -285,6 +287,48 @@ async fn of_two_commands_that_lock_each_other_out_both_are_done() {
     assert_eq!(
         row.await.unwrap().unwrap().try_get::<i64>("", "n").unwrap(),
         2
+    );
+}
+
+/// A row that another node holds keeps only those waiting who want it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_somebody_holds_keeps_only_those_waiting_who_want_it() {
+    let (db, store) = scratch(Backend::Postgres).await;
+    store.write(inserting(1)).await.unwrap();
+    let holder = tests::db::connect(db.url()).await.unwrap();
+    let held = sea_orm::TransactionTrait::begin(&holder).await.unwrap();
+    let lock = "SELECT id FROM scratch WHERE id = 1 FOR UPDATE";
+    let lock = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, lock);
+    sea_orm::ConnectionTrait::query_one_raw(&held, lock)
+        .await
+        .unwrap();
+    let gate = Gate::close(&store).await;
+    let wants = |id| write(&store, command(move |tx| Box::pin(append_to(tx, id))));
+    let mut blocked = Box::pin(gate.open(vec![wants(1), write(&store, inserting(2))]));
+    // The lane is free again while the one still waits.
+    while ids(&db).await != [1, 2] {
+        assert!(futures_util::poll!(&mut blocked).is_pending());
+        tokio::task::yield_now().await;
+    }
+    store.write(inserting(3)).await.unwrap();
+    assert!(futures_util::poll!(&mut blocked).is_pending());
+    held.rollback().await.unwrap();
+    assert!(blocked.await.iter().all(Result::is_ok));
+    assert_eq!(ids(&db).await, [1, 2, 3]);
+}
+
+/// A bound LIMIT, or a value that a partial index could need, must not prepare a statement anew at each use.
+#[tokio::test]
+async fn the_embedded_sqlite_is_built_as_its_configuration_says() {
+    let (_db, store) = scratch(Backend::Sqlite).await;
+    let used = "SELECT sqlite_compileoption_used('ENABLE_QPSG') AS n";
+    let row = sea_orm::ConnectionTrait::query_one_raw(
+        store.read(),
+        sea_orm::Statement::from_string(store.backend(), used),
+    );
+    assert_eq!(
+        row.await.unwrap().unwrap().try_get::<i64>("", "n").unwrap(),
+        1
     );
 }
 
@@ -405,32 +449,12 @@ async fn full(store: &Store) {
 
 /// Waits until everything that was begun before has ended.
 async fn settled(store: &Store) {
-    // On SQLite the lane takes one after the other; on PostgreSQL as many commands as there are places.
-    let meet = Arc::new(Barrier::new(8));
-    let places = if store.backend() == sea_orm::DbBackend::Sqlite {
-        1
-    } else {
-        8
-    };
-    let waiting = (0..places).map(|_| {
-        let meet = meet.clone();
-        store.write(command(move |_| {
-            let meet = meet.clone();
-            Box::pin(async move {
-                if places > 1 {
-                    meet.wait().await;
-                }
-                Ok(())
-            })
-        }))
-    });
-    for answer in join_all(waiting).await {
-        answer.unwrap();
-    }
+    // The lane takes one after the other.
+    let nothing = command(|_| Box::pin(async { Ok(()) }));
+    store.write(nothing).await.unwrap();
 }
 
-/// Holds the writer, so that what comes meanwhile makes one batch. (On PostgreSQL each command has a transaction of
-/// its own, and nothing needs to be held.)
+/// Holds the lane of the commands, so that what comes meanwhile makes one batch.
 struct Gate {
     go: Arc<Semaphore>,
     held: tokio::task::JoinHandle<Result<()>>,

@@ -3,12 +3,12 @@
 use std::time::{Duration, Instant};
 
 use domain::access::Actor;
-use domain::request::query::visible_dispatches;
+use domain::request::query::{is_waiting, visible_dispatches};
 use domain::run::log::Logged;
 use domain::run::tail::{self, Tail};
 use domain::run::{envelope, query};
 use domain::store::Store;
-use entity::{DispatchState, RequestEventKind, RequestId, RunId, dispatch, run};
+use entity::{RequestEventKind, RequestId, RunId, dispatch, run};
 use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
 
 use super::screen::Screen;
@@ -66,7 +66,7 @@ async fn is_over(
 ) -> domain::Result<bool> {
     let waiting = visible_dispatches(watcher)
         .filter(dispatch::Column::RequestId.eq(request))
-        .filter(dispatch::Column::State.eq(DispatchState::Waiting))
+        .filter(is_waiting())
         .count(store.read())
         .await?;
     let runs = query::visible(watcher).filter(run::Column::RequestId.eq(request));

@@ -4,14 +4,14 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::Arc;
 
-use entity::{RequestId, RunId};
+use entity::{RequestId, RunId, request_event};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, watch};
 
 use super::Signal;
 use crate::run::log::Logged;
 
-/// Events of a watched run that are kept in memory; who falls further behind pages the database.
+/// Items of what is watched that are kept in memory; who falls further behind pages the database.
 const RING: usize = 256;
 /// Changes that a slow board may fall behind before it has to query again.
 const BOARD: usize = 4096;
@@ -22,8 +22,8 @@ pub struct Local {
     work: watch::Sender<u64>,
     prices: watch::Sender<u64>,
     board: broadcast::Sender<RunId>,
-    runs: Channels<RunId>,
-    requests: Channels<RequestId>,
+    runs: Channels<RunId, Logged>,
+    requests: Channels<RequestId, request_event::Model>,
     interrupts: Mutex<HashMap<RunId, Arc<Notify>>>,
 }
 
@@ -57,12 +57,12 @@ impl Local {
     }
 
     /// Registers interest in a run's log. Register before you look.
-    pub fn watch_run(self: &Local, run: RunId) -> Watched<RunId> {
+    pub fn watch_run(&self, run: RunId) -> Watched<RunId, Logged> {
         self.runs.watch(run)
     }
 
     /// Registers interest in a request's timeline. Register before you look.
-    pub fn watch_request(&self, request: RequestId) -> Watched<RequestId> {
+    pub fn watch_request(&self, request: RequestId) -> Watched<RequestId, request_event::Model> {
         self.requests.watch(request)
     }
 
@@ -88,14 +88,19 @@ impl Local {
 
     /// Hands committed events to the run's watchers, if it has any.
     pub fn publish(&self, run: RunId, items: &[Arc<Logged>]) {
-        let Some(last) = items.last() else { return };
-        let channel = self.runs.0.lock().get(&run).cloned();
-        if let Some(channel) = channel {
-            channel.ring.lock().push(items);
-            channel.rise(last.event.seq);
+        if items.is_empty() {
+            return;
         }
+        self.runs.publish(run, items.iter().cloned());
         // Nobody may look at boards right now.
         self.board.send(run).ok();
+    }
+
+    /// Hands committed entries of timelines to those who watch them.
+    pub fn publish_entries(&self, entries: Vec<request_event::Model>) {
+        for entry in entries {
+            self.requests.publish(entry.request_id, [Arc::new(entry)]);
+        }
     }
 
     pub(crate) fn deliver(&self, signal: Signal) {
@@ -118,16 +123,16 @@ impl Local {
 
 /// The channels of what is being watched; one lives as long as somebody watches.
 #[derive(Debug)]
-struct Channels<K>(Arc<Mutex<HashMap<K, Arc<Channel>>>>);
+struct Channels<K, T>(Arc<Mutex<HashMap<K, Arc<Channel<T>>>>>);
 
-impl<K> Default for Channels<K> {
+impl<K, T> Default for Channels<K, T> {
     fn default() -> Self {
         Self(Arc::default())
     }
 }
 
-impl<K: Eq + Hash + Copy> Channels<K> {
-    fn watch(&self, key: K) -> Watched<K> {
+impl<K: Eq + Hash + Copy, T: Item> Channels<K, T> {
+    fn watch(&self, key: K) -> Watched<K, T> {
         let mut channels = self.0.lock();
         let channel = channels.entry(key).or_default().clone();
         // Counted while the map is locked, so that the last one to leave can't remove it meanwhile.
@@ -146,24 +151,52 @@ impl<K: Eq + Hash + Copy> Channels<K> {
             channel.rise(seq);
         }
     }
-}
 
-#[derive(Debug)]
-struct Channel {
-    seq: watch::Sender<i64>,
-    ring: Mutex<Ring>,
-}
-
-impl Default for Channel {
-    fn default() -> Self {
-        Self {
-            seq: watch::Sender::new(0),
-            ring: Mutex::default(),
+    fn publish(&self, key: K, items: impl IntoIterator<Item = Arc<T>>) {
+        let channel = self.0.lock().get(&key).cloned();
+        if let Some(channel) = channel {
+            let last = channel.ring.lock().push(items);
+            channel.rise(last);
         }
     }
 }
 
-impl Channel {
+/// What rings hold: items of a log, numbered without gaps.
+pub trait Item {
+    /// Its sequence.
+    fn seq(&self) -> i64;
+}
+
+impl Item for Logged {
+    fn seq(&self) -> i64 {
+        self.event.seq
+    }
+}
+
+impl Item for request_event::Model {
+    fn seq(&self) -> i64 {
+        self.seq
+    }
+}
+
+#[derive(Debug)]
+struct Channel<T> {
+    seq: watch::Sender<i64>,
+    ring: Mutex<Ring<T>>,
+}
+
+impl<T> Default for Channel<T> {
+    fn default() -> Self {
+        Self {
+            seq: watch::Sender::new(0),
+            ring: Mutex::new(Ring {
+                items: VecDeque::new(),
+            }),
+        }
+    }
+}
+
+impl<T> Channel<T> {
     fn rise(&self, seq: i64) {
         self.seq.send_if_modified(|known| {
             let higher = seq > *known;
@@ -173,31 +206,35 @@ impl Channel {
     }
 }
 
-/// The newest events of a watched run: consecutive, and only what this process has seen.
-#[derive(Debug, Default)]
-struct Ring {
-    items: VecDeque<Arc<Logged>>,
+/// The newest items of what is watched: consecutive, and only what this process has seen.
+#[derive(Debug)]
+struct Ring<T> {
+    items: VecDeque<Arc<T>>,
 }
 
-impl Ring {
-    fn push(&mut self, items: &[Arc<Logged>]) {
+impl<T: Item> Ring<T> {
+    /// Adds items; gives the sequence of the newest of them.
+    fn push(&mut self, items: impl IntoIterator<Item = Arc<T>>) -> i64 {
+        let mut newest = 0;
         for item in items {
-            let next = self.items.back().map(|last| last.event.seq + 1);
+            newest = newest.max(item.seq());
+            let next = self.items.back().map(|last| last.seq() + 1);
             match next {
-                Some(next) if item.event.seq < next => continue,
+                Some(next) if item.seq() < next => continue,
                 // A hole: someone else appended. What was before it is in the database.
-                Some(next) if item.event.seq > next => self.items.clear(),
+                Some(next) if item.seq() > next => self.items.clear(),
                 Some(_) | None => {}
             }
             if self.items.len() == RING {
                 self.items.pop_front();
             }
-            self.items.push_back(item.clone());
+            self.items.push_back(item);
         }
+        newest
     }
 
-    fn after(&self, seq: i64, most: usize) -> Option<Vec<Arc<Logged>>> {
-        let first = self.items.front()?.event.seq;
+    fn after(&self, seq: i64, most: usize) -> Option<Vec<Arc<T>>> {
+        let first = self.items.front()?.seq();
         if seq + 1 < first {
             return None;
         }
@@ -208,29 +245,48 @@ impl Ring {
 
 /// Interest in one run or request; ends when it is dropped.
 #[derive(Debug)]
-pub struct Watched<K: Eq + Hash> {
+pub struct Watched<K: Eq + Hash, T> {
     key: K,
-    channel: Arc<Channel>,
+    channel: Arc<Channel<T>>,
     seen: watch::Receiver<i64>,
-    channels: Arc<Mutex<HashMap<K, Arc<Channel>>>>,
+    channels: Arc<Mutex<HashMap<K, Arc<Channel<T>>>>>,
 }
 
-impl<K: Eq + Hash> Watched<K> {
+/// Where to find what comes after a sequence.
+pub(crate) enum Next<T> {
+    /// Here, in order.
+    Items(Vec<Arc<T>>),
+    /// Memory does not reach back so far, or not so far forward: others append too (a person's stop, another
+    /// node), and only the database has that.
+    Database,
+    /// Nothing is known to come after it.
+    Nothing,
+}
+
+impl<K: Eq + Hash, T: Item> Watched<K, T> {
     /// Waits until the sequence may have grown past `seq`.
     pub async fn past(&mut self, seq: i64) {
         // The sender lives in the channel that this value holds.
         self.seen.wait_for(|known| *known > seq).await.ok();
     }
 
-    /// The events after `seq` from memory, at most `most`; `None` if memory does not reach back so far, or
-    /// not so far forward: others append too (a person's stop, another node), and only the database has that.
-    pub(crate) fn ring_after(&self, seq: i64, most: usize) -> Option<Vec<Arc<Logged>>> {
-        let items = self.channel.ring.lock().after(seq, most)?;
-        (!items.is_empty() || *self.seen.borrow() <= seq).then_some(items)
+    /// The database was seen to hold all up to `seq`.
+    pub fn known(&self, seq: i64) {
+        self.channel.rise(seq);
+    }
+
+    /// What comes after `seq`, at most `most` items.
+    pub(crate) fn after(&self, seq: i64, most: usize) -> Next<T> {
+        let items = self.channel.ring.lock().after(seq, most);
+        match items {
+            Some(items) if !items.is_empty() => Next::Items(items),
+            _ if *self.seen.borrow() <= seq => Next::Nothing,
+            Some(_) | None => Next::Database,
+        }
     }
 }
 
-impl<K: Eq + Hash> Drop for Watched<K> {
+impl<K: Eq + Hash, T> Drop for Watched<K, T> {
     fn drop(&mut self) {
         let mut channels = self.channels.lock();
         if self.channel.seq.receiver_count() == 1 {

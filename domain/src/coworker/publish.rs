@@ -1,8 +1,8 @@
 //! From draft to version, and out of work again.
 
 use entity::{
-    CoworkerId, CoworkerState, CoworkerVersionId, DispatchState, DropReason, coworker,
-    coworker_version, dispatch, request,
+    CoworkerId, CoworkerState, CoworkerVersionId, DropReason, coworker, coworker_version, dispatch,
+    request,
 };
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -14,6 +14,7 @@ use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::request::assign::drop_dispatch;
 use crate::request::desk::Desk;
+use crate::request::query::is_waiting;
 use crate::store::{Command, Tx, insert_all};
 
 /// Publishes a coworker's draft as its next version. A draft that is the published version already
@@ -105,7 +106,7 @@ impl Command for UnpublishCoworker {
 async fn drop_waiting(tx: &Tx, actor: &Actor, coworker: CoworkerId) -> Result<()> {
     let waiting = dispatch::Entity::find()
         .filter(dispatch::Column::CoworkerId.eq(coworker))
-        .filter(dispatch::Column::State.eq(DispatchState::Waiting))
+        .filter(is_waiting())
         .all(tx.conn())
         .await?;
     tx.settle(waiting.iter().map(|d| d.request_id)).await?;

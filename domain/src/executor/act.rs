@@ -24,7 +24,7 @@ use crate::run::event::{
     ToolRequested,
 };
 use crate::run::log::{FENCED, Log, Logged};
-use crate::store::{Command, Tx};
+use crate::store::{Command, Needs, Tx};
 use crate::tool::{Builtin, Effect, Finish};
 
 /// The most bytes of a summary and of a reason.
@@ -129,6 +129,13 @@ impl Command for Act {
         desk.save(tx);
         let written = log.flush_in(tx, false);
         Ok((log, written))
+    }
+
+    fn needs(&self) -> Needs {
+        Needs {
+            request: Some(self.log.run().request_id),
+            ..Needs::default()
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use crate::request::note::post;
 use crate::run::event::{RunCompleted, RunFailed, SummaryWritten};
 use crate::run::log::Log;
 use crate::run::state::Ending;
-use crate::store::{Command, Tx};
+use crate::store::{Command, Needs, Tx};
 
 /// Ends a run without its coworker: Stint writes the summary.
 #[derive(Debug)]
@@ -81,6 +81,13 @@ impl Command for EndRun {
         desk.save(tx);
         let written = log.flush_in(tx, false);
         Ok((log, written))
+    }
+
+    fn needs(&self) -> Needs {
+        Needs {
+            request: Some(self.log.run().request_id),
+            ..Needs::default()
+        }
     }
 }
 

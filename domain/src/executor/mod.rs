@@ -6,17 +6,18 @@ mod call;
 mod context;
 mod driver;
 pub mod end;
+mod intake;
 mod limits;
 mod prompt;
+mod renewal;
 mod turn;
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use entity::{Millis, RunId, request};
-use futures_util::FutureExt;
+use entity::{Millis, RunId};
 use parking_lot::Mutex;
 use sea_orm::DbBackend;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
@@ -25,21 +26,13 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock::random_id;
-use crate::coworker::Config;
 use crate::error::{Error, Result};
 use crate::model::scripted::Scripted;
 use crate::model::{Model, ModelCall, ModelConfig, ModelError, ModelErrorClass, ModelReply};
 use crate::price::Prices;
-use crate::run::claim::{Claim, Claimed, startable};
-use crate::run::event::Takeover;
-use crate::run::lease::{HandBack, Renew, TakeOver, TakenOver, VoidLeases};
-use crate::run::log::Log;
+use crate::run::lease::{HandBack, VoidLeases};
 use crate::store::Store;
 use crate::tool::{Tool, ToolSpec, specs};
-use driver::Driver;
-
-/// How often the end of the last run is looked for at shutdown.
-const LAST_LOOKS: Duration = Duration::from_millis(100);
 
 /// How an executor works.
 #[derive(Clone, Debug)]
@@ -95,6 +88,11 @@ struct Shared {
     prices: Prices,
     prefixes: prompt::Prefixes,
     room: Arc<Semaphore>,
+    /// Held while runs come in, from the write to [`Shared::held`]: what is owned and not held then was lost on
+    /// its way.
+    arrivals: tokio::sync::Mutex<()>,
+    /// The reply to a claim or a takeover was lost: runs may be owned here that are not in hand.
+    unsure: AtomicBool,
     /// Runs in hand, with the token that makes their task let go.
     held: Mutex<HashMap<RunId, CancellationToken>>,
     /// Rung when a run left this worker.
@@ -166,6 +164,14 @@ impl Shared {
         }
     }
 
+    /// The reply to a claim or a takeover was lost: what it brought is looked for.
+    fn lost_reply(&self, err: &Error) {
+        if matches!(err, Error::CommitUnknown) {
+            self.unsure.store(true, Ordering::Relaxed);
+            self.cleared.notify_one();
+        }
+    }
+
     fn leave(&self, run: RunId) {
         self.store.bus().here().executed(run);
         self.held.lock().remove(&run);
@@ -200,6 +206,8 @@ impl Executor {
             models: Models { scripted },
             prices: Prices::default(),
             prefixes: prompt::Prefixes::default(),
+            arrivals: tokio::sync::Mutex::default(),
+            unsure: AtomicBool::new(false),
             held: Mutex::default(),
             freed: Notify::new(),
             cleared: Notify::new(),
@@ -207,19 +215,19 @@ impl Executor {
             store,
             options,
         });
-        let (stop, intake, renewal) = (
+        let (stop, bringing, keeping) = (
             CancellationToken::new(),
             TaskTracker::new(),
             TaskTracker::new(),
         );
-        intake.spawn(claiming(shared.clone(), stop.clone()));
-        intake.spawn(reaping(shared.clone(), stop.clone()));
-        renewal.spawn(renewing(shared.clone(), stop.clone()));
+        bringing.spawn(intake::claiming(shared.clone(), stop.clone()));
+        bringing.spawn(intake::reaping(shared.clone(), stop.clone()));
+        keeping.spawn(renewal::renewing(shared.clone(), stop.clone()));
         Ok(Self {
             shared,
             stop,
-            intake,
-            renewal,
+            intake: bringing,
+            renewal: keeping,
         })
     }
 
@@ -267,230 +275,6 @@ impl Executor {
         }
         self.renewal.close();
         self.renewal.wait().await;
-    }
-}
-
-/// Claims as much as there is room for; registers interest before it looks, and looks by itself too.
-async fn claiming(shared: Arc<Shared>, stop: CancellationToken) {
-    let mut work = shared.store.bus().here().work();
-    while !stop.is_cancelled() {
-        work.mark_unchanged();
-        let full = match claim(&shared, &stop).await {
-            Ok(full) => full,
-            Err(err) => {
-                tracing::warn!(%err, "work could not be claimed; trying again");
-                false
-            }
-        };
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = shared.freed.notified(), if full => {}
-            changed = work.changed(), if !full => if changed.is_err() { break },
-            () = tokio::time::sleep(shared.options.poll) => {}
-        }
-    }
-}
-
-/// Claims once; true if there was no room for all that may wait.
-async fn claim(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<bool> {
-    while !stop.is_cancelled() {
-        let Some(mut room) = shared.take_room(32) else {
-            return Ok(true);
-        };
-        let most = room.num_permits();
-        let claim = Claim {
-            worker: shared.worker,
-            most: most as u64,
-            lease_ms: millis(shared.options.lease),
-            only: None,
-        };
-        let claimed = match shared.store.write(claim.clone()).await {
-            Err(err) if err.is_fault_of_its_own() => claim_each(shared, claim, &err).await?,
-            claimed => claimed?,
-        };
-        let n = claimed.len();
-        for Claimed {
-            log,
-            config,
-            request,
-        } in claimed
-        {
-            spawn(
-                shared,
-                room.split(1),
-                log,
-                config,
-                Begin::Started(Box::new(request)),
-            );
-        }
-        if n < most {
-            return Ok(false);
-        }
-    }
-    Ok(false)
-}
-
-/// How many dispatches are tried one by one where they can't be claimed together.
-const SINGLY: u64 = 200;
-
-/// Claims one by one, so that a dispatch that can't be started keeps only itself waiting.
-async fn claim_each(shared: &Shared, claim: Claim, err: &Error) -> Result<Vec<Claimed>> {
-    tracing::warn!(
-        ?err,
-        "work could not be claimed together; it is claimed one by one"
-    );
-    let mut claimed = Vec::new();
-    for id in startable(shared.store.read(), SINGLY).await? {
-        if claimed.len() as u64 == claim.most {
-            break;
-        }
-        let only = Claim {
-            most: 1,
-            only: Some(id),
-            ..claim.clone()
-        };
-        match shared.store.write(only).await {
-            Ok(one) => claimed.extend(one),
-            Err(err) if err.is_fault_of_its_own() => {
-                tracing::error!(dispatch.id = %id, ?err, "a dispatch can't be started; it waits");
-            }
-            // What was claimed is held here; what was not waits for the next round.
-            Err(_) => break,
-        }
-    }
-    Ok(claimed)
-}
-
-/// Takes over runs that nobody holds any more.
-async fn reaping(shared: Arc<Shared>, stop: CancellationToken) {
-    while !stop.is_cancelled() {
-        if let Err(err) = reap(&shared).await {
-            tracing::warn!(%err, "abandoned runs could not be looked for; trying again");
-        }
-        // The room that was taken to look is free again.
-        shared.freed.notify_one();
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = shared.cleared.notified() => {}
-            () = tokio::time::sleep(shared.options.reap) => {}
-        }
-    }
-}
-
-async fn reap(shared: &Arc<Shared>) -> Result<()> {
-    let Some(mut room) = shared.take_room(32) else {
-        return Ok(());
-    };
-    let holding = shared.held.lock().keys().copied().collect();
-    let take = TakeOver {
-        worker: shared.worker,
-        holding,
-        most: room.num_permits() as u64,
-        lease_ms: millis(shared.options.lease),
-    };
-    for TakenOver {
-        run,
-        reason,
-        config,
-    } in shared.store.write(take).await?
-    {
-        tracing::info!(run.number, run.attempt, ?reason, "took a run over");
-        let lease = run.lease_epoch;
-        let log = Log::empty(run, Some(lease));
-        spawn(shared, room.split(1), log, config, Begin::TakenOver(reason));
-    }
-    Ok(())
-}
-
-/// How a run came to this worker.
-enum Begin {
-    /// It has just started, on the request as it was then.
-    Started(Box<request::Model>),
-    TakenOver(Takeover),
-}
-
-/// Executes a run in a task of its own until it ends or leaves this worker.
-fn spawn(
-    shared: &Arc<Shared>,
-    place: Option<OwnedSemaphorePermit>,
-    log: Log,
-    config: Config,
-    begin: Begin,
-) {
-    let run = log.run().id;
-    let suspect = log.run().idle_attempts > 1;
-    let token = CancellationToken::new();
-    shared.held.lock().insert(run, token.clone());
-    let shared = shared.clone();
-    shared.runs.clone().spawn(async move {
-        let interrupt = shared.store.bus().here().executing(run);
-        let mut driver = Driver::new(shared.clone(), log, config, interrupt);
-        let execute = async {
-            match begin {
-                Begin::Started(request) => driver.start(*request).await,
-                Begin::TakenOver(reason) => driver.take_over(reason).await,
-            }
-        };
-        let executed = token
-            .run_until_cancelled(AssertUnwindSafe(execute).catch_unwind())
-            .await;
-        match executed {
-            None | Some(Ok(Ok(()))) => {}
-            // The lease runs out, and another attempt is made: nothing else is safe to assume.
-            Some(Ok(Err(err))) => {
-                tracing::error!(run.id = %run, %err, "a run was given up by this worker")
-            }
-            Some(Err(_)) => tracing::error!(run.id = %run, "a run panicked its task"),
-        }
-        shared.leave(run);
-        drop(place);
-        shared.freed.notify_one();
-        if suspect {
-            shared.cleared.notify_one();
-        }
-    });
-}
-
-/// Renews the leases of what is in hand, and lets go of what was lost.
-async fn renewing(shared: Arc<Shared>, stop: CancellationToken) {
-    // Renewal outlives the stop: runs in their grace period keep their leases.
-    loop {
-        let done = stop.is_cancelled() && shared.held.lock().is_empty();
-        if done {
-            return;
-        }
-        // At shutdown it looks often, so that it is no longer in the way than the runs are.
-        let pause = if stop.is_cancelled() {
-            shared.options.renew.min(LAST_LOOKS)
-        } else {
-            shared.options.renew
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = stop.cancelled(), if !stop.is_cancelled() => {}
-        }
-        let runs: Vec<RunId> = shared.held.lock().keys().copied().collect();
-        if runs.is_empty() {
-            continue;
-        }
-        let renew = Renew {
-            worker: shared.worker,
-            runs: runs.clone(),
-            lease_ms: millis(shared.options.lease),
-        };
-        match shared.store.write(renew).await {
-            Ok((kept, now)) => {
-                shared.store.clock().correct(now);
-                let held = shared.held.lock();
-                for run in runs.iter().filter(|run| !kept.contains(run)) {
-                    // It ended a moment ago, or another worker has it: appends are fenced either way.
-                    if let Some(token) = held.get(run) {
-                        token.cancel();
-                    }
-                }
-            }
-            Err(err) => tracing::warn!(%err, "leases could not be renewed; trying again"),
-        }
     }
 }
 

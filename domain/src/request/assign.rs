@@ -2,14 +2,14 @@
 
 use entity::{
     ActorKind, AssignmentId, CoworkerId, CoworkerState, DispatchId, DispatchState, DropReason,
-    PersonId, RequestId, RunId, RunStatus, Trigger, assignment, coworker, dispatch, person,
-    request, run,
+    PersonId, RequestId, RunId, Trigger, assignment, coworker, dispatch, person, request, run,
 };
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::desk::Desk;
+use super::query::is_waiting;
 use super::timeline::TimelineData;
 use super::update::check_text;
 use crate::access::{Action, Actor};
@@ -17,7 +17,8 @@ use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once;
-use crate::store::{Command, Tx};
+use crate::run::query::{is_active, is_running};
+use crate::store::{Command, Needs, Tx};
 
 /// Who can be assigned.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,13 +51,29 @@ impl AssigneeId {
                 .await?
                 .map(Assignee::Person)
                 .ok_or(Error::NotFound { what: "Person" }),
-            Self::Coworker(id) => coworker::Entity::find_by_id(id)
-                .filter(coworker::Column::WorkspaceId.eq(actor.workspace))
-                .lock(LockType::Share)
-                .one(tx.conn())
-                .await?
-                .map(Assignee::Coworker)
-                .ok_or(Error::NotFound { what: "Coworker" }),
+            Self::Coworker(id) => {
+                let found = match tx.fetched_coworker(id).await {
+                    Some(row) => Some(row).filter(|row| row.workspace_id == actor.workspace),
+                    None => {
+                        coworker::Entity::find_by_id(id)
+                            .filter(coworker::Column::WorkspaceId.eq(actor.workspace))
+                            .lock(LockType::Share)
+                            .one(tx.conn())
+                            .await?
+                    }
+                };
+                found
+                    .map(Assignee::Coworker)
+                    .ok_or(Error::NotFound { what: "Coworker" })
+            }
+        }
+    }
+
+    /// The coworker, if it is one.
+    pub fn coworker(self) -> Option<CoworkerId> {
+        match self {
+            Self::Person(_) => None,
+            Self::Coworker(id) => Some(id),
         }
     }
 }
@@ -129,6 +146,14 @@ impl Command for AssignRequest {
 
     fn repeatable(&self) -> bool {
         self.idempotency_key.is_some()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs {
+            coworker: self.assignee.and_then(AssigneeId::coworker),
+            request: Some(self.request),
+            ..Needs::default()
+        }
     }
 }
 
@@ -223,14 +248,14 @@ async fn under_way(tx: &Tx, request: RequestId, coworker: CoworkerId, epoch: i64
         .filter(dispatch::Column::RequestId.eq(request))
         .filter(dispatch::Column::CoworkerId.eq(coworker))
         .filter(dispatch::Column::AssignmentEpoch.eq(epoch))
-        .filter(dispatch::Column::State.eq(DispatchState::Waiting))
+        .filter(is_waiting())
         .one(tx.conn())
         .await?;
     let active = run::Entity::find()
         .filter(run::Column::RequestId.eq(request))
         .filter(run::Column::CoworkerId.eq(coworker))
         .filter(run::Column::AssignmentEpoch.eq(epoch))
-        .filter(run::Column::Status.is_in([RunStatus::Running, RunStatus::PausedForApproval]))
+        .filter(is_active())
         .one(tx.conn())
         .await?;
     Ok(waiting.is_some() || active.is_some())
@@ -241,7 +266,7 @@ async fn supersede(tx: &Tx, desk: &mut Desk, actor: &Actor) -> Result<()> {
     let epoch = desk.request.assignment_epoch;
     let waiting = dispatch::Entity::find()
         .filter(dispatch::Column::RequestId.eq(desk.request.id))
-        .filter(dispatch::Column::State.eq(DispatchState::Waiting))
+        .filter(is_waiting())
         .filter(dispatch::Column::AssignmentEpoch.lt(epoch))
         .all(tx.conn())
         .await?;
@@ -252,7 +277,7 @@ async fn supersede(tx: &Tx, desk: &mut Desk, actor: &Actor) -> Result<()> {
         .select_only()
         .column(run::Column::Id)
         .filter(run::Column::RequestId.eq(desk.request.id))
-        .filter(run::Column::Status.eq(RunStatus::Running))
+        .filter(is_running())
         .filter(run::Column::AssignmentEpoch.lt(epoch));
     if let Some(own) = actor.principal.run() {
         active = active.filter(run::Column::Id.ne(own));

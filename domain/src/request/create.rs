@@ -15,7 +15,7 @@ use crate::access::{Action, Actor};
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once;
-use crate::store::{Command, Tx};
+use crate::store::{Command, Counter, Needs, Tx};
 
 /// Makes a request. Without an assignee it goes to the workspace's Triage coworker, if one is published.
 #[derive(Clone, Debug)]
@@ -90,7 +90,7 @@ impl Command for CreateRequest {
         let row = request::Model {
             id: RequestId(fresh_id()),
             workspace_id: actor.workspace,
-            number: take_number(tx, actor).await?,
+            number: tx.take_number(actor.workspace).await?,
             title: title.trim().to_owned(),
             description: description.clone(),
             status: RequestStatus::Open,
@@ -121,6 +121,14 @@ impl Command for CreateRequest {
     fn repeatable(&self) -> bool {
         self.idempotency_key.is_some()
     }
+
+    fn needs(&self) -> Needs {
+        Needs {
+            coworker: self.assignee.and_then(AssigneeId::coworker),
+            counter: Some(Counter::Request(self.actor.workspace)),
+            ..Needs::default()
+        }
+    }
 }
 
 fn source(actor: &Actor) -> RequestSource {
@@ -141,16 +149,6 @@ async fn triage(tx: &Tx, actor: &Actor) -> Result<Option<Assignee>> {
         .one(tx.conn())
         .await?;
     Ok(found.map(Assignee::Coworker))
-}
-
-async fn take_number(tx: &Tx, actor: &Actor) -> Result<i64> {
-    let sql = "UPDATE workspace SET last_request_number = last_request_number + 1 WHERE id = ? RETURNING last_request_number";
-    let row = tx
-        .writing_last()
-        .query_one_raw(tx.sql(sql, [actor.workspace.into()]))
-        .await?;
-    let row = row.ok_or_else(|| Error::internal("the workspace is gone"))?;
-    Ok(row.try_get("", "last_request_number")?)
 }
 
 /// The workspace's row.

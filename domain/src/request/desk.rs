@@ -29,12 +29,17 @@ impl Desk {
     /// [`Error::NotFound`].
     pub async fn lock(tx: &Tx, actor: &Actor, id: RequestId) -> Result<Self> {
         tx.settle([id]).await?;
-        let found = super::query::visible(actor)
-            .filter(request::Column::Id.eq(id))
-            // Only the lock that a change of the row itself needs: others may still refer to it.
-            .lock(LockType::NoKeyUpdate)
-            .one(tx.conn())
-            .await?;
+        let found = match tx.fetched_request(id).await {
+            Some(row) => Some(row).filter(|row| super::query::sees(actor, row)),
+            None => {
+                super::query::visible(actor)
+                    .filter(request::Column::Id.eq(id))
+                    // Only the lock that a change of the row itself needs: others may still refer to it.
+                    .lock(LockType::NoKeyUpdate)
+                    .one(tx.conn())
+                    .await?
+            }
+        };
         Ok(Self::of(found.ok_or(Error::NotFound { what: "Request" })?))
     }
 

@@ -14,7 +14,7 @@ use crate::access::{Action, Actor};
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once;
-use crate::store::{Command, Tx};
+use crate::store::{Command, Needs, Tx};
 
 /// The most bytes of a note.
 pub const BODY: usize = 64 * 1024;
@@ -81,6 +81,13 @@ impl Command for CreateNote {
 
     fn repeatable(&self) -> bool {
         self.idempotency_key.is_some()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs {
+            request: Some(self.request),
+            ..Needs::default()
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use sea_orm::sea_query::{CaseStatement, Expr, ExprTrait};
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, Select};
 
 pub use assignment::{
-    AssignmentKey, assignments, get_assignment, get_dispatch, visible_assignments,
+    AssignmentKey, assignments, get_assignment, get_dispatch, is_waiting, visible_assignments,
     visible_dispatches, waiting,
 };
 pub use note::{NoteKey, get_note, notes, sees_private, visible_notes};
@@ -32,6 +32,14 @@ pub fn visible(actor: &Actor) -> Select<request::Entity> {
             .filter(request::Column::RequesterKind.eq(actor.principal.kind()));
     }
     select.filter(nothing())
+}
+
+/// Whether a request is one of [`visible`].
+pub fn sees(actor: &Actor, row: &request::Model) -> bool {
+    let own =
+        || (row.requester_kind, row.requester_id) == (actor.principal.kind(), actor.principal.id());
+    row.workspace_id == actor.workspace
+        && (actor.may(Action::RequestReadAll) || actor.may(Action::RequestReadOwn) && own())
 }
 
 /// A condition that no row meets.

@@ -6,7 +6,7 @@ use sea_orm::{ActiveValue, EntityTrait};
 use super::desk::Desk;
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
-use crate::store::{Command, Tx};
+use crate::store::{Command, Needs, Tx};
 
 /// The most characters of a title.
 pub const TITLE: usize = 300;
@@ -80,6 +80,13 @@ impl Command for UpdateRequest {
 
     fn repeatable(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Needs {
+        Needs {
+            request: Some(self.request),
+            ..Needs::default()
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use entity::{
 };
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter,
+    QueryOrder, QuerySelect, Statement,
 };
 use uuid::Uuid;
 
@@ -25,8 +25,9 @@ use crate::coworker::Config;
 use crate::error::{Error, Result};
 use crate::request::assign::{assign, drop_dispatch};
 use crate::request::desk::Desk;
+use crate::request::query::is_waiting;
 use crate::request::timeline::TimelineData;
-use crate::store::{Append, Command, Tx};
+use crate::store::{Append, Command, Counter, Needs, Tx};
 
 /// Starts runs: claims up to `most` waiting dispatches for a worker, each with its number, its row and
 /// its first event, in one transaction.
@@ -105,6 +106,13 @@ impl Command for Claim {
         }
         desks.into_iter().for_each(|desk| drop(desk.save(tx)));
         Ok(claimed)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs {
+            counter: Some(Counter::Run),
+            ..Needs::default()
+        }
     }
 }
 
@@ -350,27 +358,32 @@ async fn lock_requests(tx: &Tx, waiting: &[dispatch::Model]) -> Result<Vec<Desk>
         .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
         .all(tx.conn())
         .await?;
-    // Another worker may have claimed a dispatch before these locks were had.
-    let open: HashSet<DispatchId> = dispatch::Entity::find()
-        .select_only()
-        .column(dispatch::Column::Id)
-        .filter(dispatch::Column::Id.is_in(waiting.iter().map(|d| d.id)))
-        .filter(dispatch::Column::State.eq(entity::DispatchState::Waiting))
-        .into_tuple()
-        .all(tx.conn())
-        .await?
-        .into_iter()
-        .collect();
-    let stale: HashSet<RequestId> = waiting
-        .iter()
-        .filter(|d| !open.contains(&d.id))
-        .map(|d| d.request_id)
-        .collect();
+    let stale = claimed_meanwhile(tx, waiting).await?;
     Ok(rows
         .into_iter()
         .filter(|row| !stale.contains(&row.id))
         .map(Desk::of)
         .collect())
+}
+
+/// The requests of which another worker claimed a dispatch before their locks were had.
+async fn claimed_meanwhile(tx: &Tx, waiting: &[dispatch::Model]) -> Result<HashSet<RequestId>> {
+    if tx.backend() == DbBackend::Sqlite {
+        // One writer: nothing has changed since the transaction began.
+        return Ok(HashSet::new());
+    }
+    let open: HashSet<DispatchId> = dispatch::Entity::find()
+        .select_only()
+        .column(dispatch::Column::Id)
+        .filter(dispatch::Column::Id.is_in(waiting.iter().map(|d| d.id)))
+        .filter(is_waiting())
+        .into_tuple()
+        .all(tx.conn())
+        .await?
+        .into_iter()
+        .collect();
+    let stale = waiting.iter().filter(|d| !open.contains(&d.id));
+    Ok(stale.map(|d| d.request_id).collect())
 }
 
 async fn load_versions(

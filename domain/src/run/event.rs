@@ -202,7 +202,7 @@ pub struct AttemptStarted {
 pub enum Takeover {
     /// The worker's lease ran out: it died, froze or lost the database.
     LeaseExpired,
-    /// The worker gave it back in order.
+    /// The worker gave it back in order, or never learned that it had it.
     HandedBack,
     /// It was held past its deadline.
     Overdue,

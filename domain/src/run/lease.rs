@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use entity::{CoworkerVersionId, Millis, RunId, RunStatus, coworker_version, run};
+use entity::{CoworkerVersionId, Millis, RunId, coworker_version, run};
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter,
@@ -14,6 +14,7 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::event::Takeover;
+use super::query::is_running;
 use crate::bus::Signal;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
@@ -30,6 +31,9 @@ pub struct TakeOver {
     /// What it has in hand already. Even if its lease ran out meanwhile (the machine slept), nobody takes
     /// a run over from itself: the call that is under way is not lost.
     pub holding: Vec<RunId>,
+    /// Whether to take what it owns and does not hold: the reply to a claim or a takeover was lost, and
+    /// nobody is to blame.
+    pub own: bool,
     /// The most runs; one of them at the most may have killed a worker before.
     pub most: u64,
     /// The lease, milliseconds.
@@ -56,7 +60,7 @@ impl Command for TakeOver {
         let mut taken = Vec::new();
         for mut row in found {
             let overdue = row.lease_until.is_some_and(|until| until >= now);
-            let handed_back = row.lease_owner.is_none();
+            let handed_back = row.lease_owner.is_none() || self.owns(&row);
             row.idle_attempts += i32::from(!handed_back);
             row.attempt += 1;
             row.lease_epoch += 1;
@@ -110,6 +114,10 @@ impl Command for TakeOver {
 }
 
 impl TakeOver {
+    fn owns(&self, row: &run::Model) -> bool {
+        self.own && row.lease_owner == Some(self.worker)
+    }
+
     /// Runs that nobody holds, and one of those that may have killed their worker, if this worker
     /// executes none like that.
     async fn found(&self, tx: &Tx, now: Millis) -> Result<Vec<run::Model>> {
@@ -121,7 +129,7 @@ impl TakeOver {
         };
         let free = |which: Condition, most: u64| {
             run::Entity::find()
-                .filter(run::Column::Status.eq(RunStatus::Running))
+                .filter(is_running())
                 .filter(
                     Condition::any()
                         .add(run::Column::LeaseUntil.is_null())
@@ -134,14 +142,30 @@ impl TakeOver {
                 .limit(most)
                 .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
         };
-        let mut found = free(suspect().not(), self.most).all(tx.conn()).await?;
+        let mut found = Vec::new();
+        if self.own {
+            let own = run::Entity::find()
+                .filter(is_running())
+                .filter(run::Column::LeaseOwner.eq(self.worker))
+                .filter(held().not())
+                .order_by_asc(run::Column::Id)
+                .limit(self.most)
+                .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked);
+            found = own.all(tx.conn()).await?;
+        }
+        let others = Condition::all()
+            .add(suspect().not())
+            .add(run::Column::Id.is_not_in(found.iter().map(|row| row.id)));
+        let left = self.most.saturating_sub(found.len() as u64);
+        found.extend(free(others, left).all(tx.conn()).await?);
         if (found.len() as u64) < self.most {
             let in_hand = run::Entity::find()
                 .filter(held())
-                .filter(run::Column::Status.eq(RunStatus::Running))
+                .filter(is_running())
                 .filter(run::Column::IdleAttempts.gt(1));
             if in_hand.count(tx.conn()).await? == 0 {
-                found.extend(free(suspect(), 1).all(tx.conn()).await?);
+                let suspects = free(suspect(), 1).all(tx.conn()).await?;
+                found.extend(suspects.into_iter().filter(|row| !self.owns(row)));
             }
         }
         Ok(found)
@@ -172,7 +196,7 @@ impl Command for Renew {
             )
             .filter(run::Column::Id.is_in(self.runs.iter().copied()))
             .filter(run::Column::LeaseOwner.eq(self.worker))
-            .filter(run::Column::Status.eq(RunStatus::Running))
+            .filter(is_running())
             .exec_with_returning(tx.writing().await?)
             .await?;
         Ok((done.into_iter().map(|row| row.id).collect(), now))
@@ -202,7 +226,7 @@ impl Command for HandBack {
             .col_expr(run::Column::LeaseUntil, Expr::value(Option::<i64>::None))
             .filter(run::Column::Id.is_in(self.runs.iter().copied()))
             .filter(run::Column::LeaseOwner.eq(self.worker))
-            .filter(run::Column::Status.eq(RunStatus::Running))
+            .filter(is_running())
             .exec(tx.writing().await?)
             .await?;
         tx.signal(Signal::Work);

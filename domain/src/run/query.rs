@@ -1,6 +1,6 @@
 //! Reading runs, their steps and their raw log, within the actor's workspace and rights.
 
-use entity::{CoworkerId, RequestId, RunId, run, run_event, run_step};
+use entity::{CoworkerId, RequestId, RunId, RunStatus, run, run_event, run_step};
 use sea_orm::sea_query::{Expr, ExprTrait, Func};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -20,6 +20,24 @@ pub fn visible(actor: &Actor) -> Select<run::Entity> {
     } else {
         select.filter(nothing())
     }
+}
+
+/// Runs that a worker executes. Written into the statement, for a bound value tells the planner nothing:
+/// only so it takes the partial index.
+pub fn is_running() -> Expr {
+    run::Column::Status
+        .into_expr()
+        .eq(literal(RunStatus::Running))
+}
+
+/// Runs that have not ended; as [`is_running`].
+pub fn is_active() -> Expr {
+    let active = [RunStatus::Running, RunStatus::PausedForApproval];
+    run::Column::Status.into_expr().is_in(active.map(literal))
+}
+
+fn literal(status: RunStatus) -> Expr {
+    Expr::Constant(status.as_str().into())
 }
 
 /// One run.

@@ -17,7 +17,7 @@ use super::log::Logged;
 use super::step::Steps;
 use crate::access::Actor;
 use crate::bus::Signal;
-use crate::bus::local::Watched;
+use crate::bus::local::{Next, Watched};
 use crate::error::{Error, Result};
 use crate::store::Store;
 
@@ -32,7 +32,7 @@ pub struct Tail {
     store: Store,
     run: RunId,
     cursor: i64,
-    watched: Watched<RunId>,
+    watched: Watched<RunId, Logged>,
     ready: VecDeque<Arc<Logged>>,
     /// The fold of the steps up to `.0`, if steps are followed and the database had to be read.
     fold: Option<(i64, Steps)>,
@@ -79,6 +79,7 @@ impl Tail {
                 after,
             ));
         }
+        watched.known(row.last_seq);
         let ended = !row.status.is_active() && after == row.last_seq;
         let (store, ready) = (store.clone(), VecDeque::new());
         Ok(Self {
@@ -115,15 +116,10 @@ impl Tail {
                 }
                 return Ok(Some(item));
             }
-            match self.watched.ring_after(self.cursor, PAGE as usize) {
-                Some(items) if !items.is_empty() => self.ready.extend(items),
-                Some(_) => self.watched.past(self.cursor).await,
-                None => {
-                    self.read_page().await?;
-                    if self.ready.is_empty() {
-                        self.watched.past(self.cursor).await;
-                    }
-                }
+            match self.watched.after(self.cursor, PAGE as usize) {
+                Next::Items(items) => self.ready.extend(items),
+                Next::Nothing => self.watched.past(self.cursor).await,
+                Next::Database => self.read_page().await?,
             }
         }
     }
@@ -141,6 +137,9 @@ impl Tail {
                 Some(_) | None => None,
             };
             self.ready.push_back(Arc::new(Logged { event: row, step }));
+        }
+        if self.ready.is_empty() {
+            return Err(Error::internal("a run's log is shorter than it was"));
         }
         Ok(())
     }
@@ -187,8 +186,8 @@ pub struct Timeline {
     store: Store,
     request: RequestId,
     cursor: i64,
-    watched: Watched<RequestId>,
-    ready: VecDeque<request_event::Model>,
+    watched: Watched<RequestId, request_event::Model>,
+    ready: VecDeque<Arc<request_event::Model>>,
 }
 
 /// Follows a request's timeline after `after`.
@@ -209,6 +208,7 @@ pub async fn timeline(
             after,
         ));
     }
+    watched.known(row.last_seq);
     Ok(Timeline {
         store: store.clone(),
         request,
@@ -223,24 +223,34 @@ impl Timeline {
     ///
     /// # Errors
     /// [`Error::Unavailable`] if the database does not answer.
-    pub async fn next(&mut self) -> Result<request_event::Model> {
+    pub async fn next(&mut self) -> Result<Arc<request_event::Model>> {
         loop {
             if let Some(row) = self.ready.pop_front() {
                 self.cursor = row.seq;
                 return Ok(row);
             }
-            self.ready = request_event::Entity::find()
-                .filter(request_event::Column::RequestId.eq(self.request))
-                .filter(request_event::Column::Seq.gt(self.cursor))
-                .order_by_asc(request_event::Column::Seq)
-                .limit(PAGE)
-                .all(self.store.read())
-                .await?
-                .into();
-            if self.ready.is_empty() {
-                self.watched.past(self.cursor).await;
+            match self.watched.after(self.cursor, PAGE as usize) {
+                Next::Items(items) => self.ready.extend(items),
+                Next::Nothing => self.watched.past(self.cursor).await,
+                Next::Database => self.read_page().await?,
             }
         }
+    }
+
+    async fn read_page(&mut self) -> Result<()> {
+        let page = request_event::Entity::find()
+            .filter(request_event::Column::RequestId.eq(self.request))
+            .filter(request_event::Column::Seq.gt(self.cursor))
+            .order_by_asc(request_event::Column::Seq)
+            .limit(PAGE);
+        let rows = page.all(self.store.read()).await?;
+        self.ready.extend(rows.into_iter().map(Arc::new));
+        if self.ready.is_empty() {
+            return Err(Error::internal(
+                "a request's timeline is shorter than it was",
+            ));
+        }
+        Ok(())
     }
 }
 

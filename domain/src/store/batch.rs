@@ -10,10 +10,11 @@ use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 use super::append::{Append, Applied, stands};
 use super::draft::Draft;
+use super::fetch::{Counter, Fetched, Needs};
 use super::tx::{After, Command, Tx};
 use crate::bus::Bus;
 use crate::clock::Clock;
@@ -33,6 +34,7 @@ pub(super) enum Job {
 #[async_trait]
 pub(super) trait Erased: Send + Sync {
     async fn run(&mut self, tx: &Tx) -> Result<()>;
+    fn needs(&self) -> Needs;
     fn repeatable(&self) -> bool;
     fn reply(self: Box<Self>, failed: Option<Error>);
 }
@@ -61,6 +63,10 @@ impl<C: Command> Erased for Pending<C> {
         let run = AssertUnwindSafe(command.run(tx)).catch_unwind();
         self.output = Some(run.await.unwrap_or_else(|panic| Err(panicked(&*panic)))?);
         Ok(())
+    }
+
+    fn needs(&self) -> Needs {
+        self.command.needs()
     }
 
     fn repeatable(&self) -> bool {
@@ -95,6 +101,13 @@ enum Verdict {
 }
 
 impl Job {
+    fn needs(&self) -> Option<Needs> {
+        match self {
+            Self::Append(..) => None,
+            Self::Command(command) => Some(command.needs()),
+        }
+    }
+
     fn answer(self, verdict: Result<Verdict>) {
         match (self, verdict) {
             (Self::Append(_, reply), verdict) => {
@@ -119,6 +132,26 @@ pub(super) struct Bench {
     pub(super) conn: DatabaseConnection,
     pub(super) clock: Clock,
     pub(super) bus: Bus,
+    /// Where the jobs of a failed batch are run, each in a task of its own, instead of here one by one: a row
+    /// that somebody holds then keeps only those waiting who want it.
+    pub(super) side: Option<Side>,
+}
+
+/// Connections for jobs that are run apart from their lane.
+#[derive(Clone)]
+pub(super) struct Side {
+    conn: DatabaseConnection,
+    /// As many at once as there are connections.
+    room: Arc<Semaphore>,
+}
+
+impl Side {
+    pub(super) fn new(conn: DatabaseConnection, connections: usize) -> Self {
+        Self {
+            conn,
+            room: Arc::new(Semaphore::new(connections)),
+        }
+    }
 }
 
 /// How one attempt at a transaction ended, if it did not commit.
@@ -143,15 +176,50 @@ impl Bench {
                 tracing::warn!(jobs = jobs.len(), %err, "a batch failed; its jobs are run one by one");
                 let unknown = matches!(failed, Failed::InCommit(_));
                 for job in jobs {
-                    self.alone(job, unknown).await;
+                    match &self.side {
+                        Some(side) => {
+                            self.aside(side, move |bench| async move {
+                                bench.alone(job, unknown).await
+                            })
+                            .await;
+                        }
+                        None => self.alone(job, unknown).await,
+                    }
                 }
             }
             Err(failed) => {
-                if let Some(job) = jobs.pop() {
-                    self.again(job, failed).await;
+                let Some(job) = jobs.pop() else { return };
+                match &self.side {
+                    Some(side) => {
+                        self.aside(
+                            side,
+                            move |bench| async move { bench.again(job, failed).await },
+                        )
+                        .await;
+                    }
+                    None => self.again(job, failed).await,
                 }
             }
         }
+    }
+
+    /// Does it in a task of its own, once there is a connection for it.
+    async fn aside<F>(&self, side: &Side, work: impl FnOnce(Self) -> F + Send + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let Ok(place) = side.room.clone().acquire_owned().await else {
+            return;
+        };
+        let bench = Self {
+            conn: side.conn.clone(),
+            side: None,
+            ..self.clone()
+        };
+        tokio::spawn(async move {
+            work(bench).await;
+            drop(place);
+        });
     }
 
     /// Runs one job of a failed batch; `unknown` says that the batch may have been committed.
@@ -248,15 +316,44 @@ impl Bench {
             .map_err(|err| before(Error::from_db(&err)))?;
         let alone = jobs.len() == 1;
         let mut verdicts: Vec<Option<Verdict>> = jobs.iter().map(|_| None).collect();
+        let fetched = if alone {
+            Fetched::default()
+        } else {
+            Fetched::fetch(&tx, jobs.iter().filter_map(Job::needs))
+                .await
+                .map_err(before)?
+        };
         let mut after = After {
             conn: tx,
             batch: Draft::default(),
+            fetched,
             signals: Vec::new(),
+            entries: Vec::new(),
         };
-        let mut signals = Vec::new();
-        for (job, verdict) in jobs.iter_mut().zip(&mut verdicts) {
-            let Job::Command(command) = job else { continue };
-            let tx = Tx::new(after.conn, after.batch, self.clock.clone(), alone);
+        let (mut signals, mut entries) = (Vec::new(), Vec::new());
+        let mut commands: Vec<_> = jobs
+            .iter_mut()
+            .zip(&mut verdicts)
+            .filter_map(|(job, verdict)| match job {
+                Job::Command(command) => Some((command, verdict)),
+                Job::Append(..) => None,
+            })
+            .collect();
+        // Counters are locked last, and one at a time.
+        commands.sort_by_key(|(command, _)| match command.needs().counter {
+            None => 0,
+            Some(Counter::Request(_)) => 1,
+            Some(Counter::Run) => 2,
+        });
+        for (command, verdict) in commands {
+            let needs = command.needs();
+            let tx = Tx::new(
+                after.conn,
+                after.batch,
+                after.fetched,
+                self.clock.clone(),
+                alone,
+            );
             match command.run(&tx).await {
                 Ok(()) => after = tx.keep().await.map_err(before)?,
                 Err(err) => match tx.take_back().await.map_err(before)? {
@@ -268,9 +365,17 @@ impl Bench {
                     Some(_) | None => return Err(before(err)),
                 },
             }
+            after.fetched.has_run(needs);
             signals.append(&mut after.signals);
+            entries.append(&mut after.entries);
         }
-        let After { conn, batch, .. } = after;
+        let After {
+            conn,
+            batch,
+            fetched,
+            ..
+        } = after;
+        fetched.give_back(&conn).await.map_err(before)?;
         let hot: Vec<(usize, &Append)> = jobs
             .iter()
             .enumerate()
@@ -300,6 +405,7 @@ impl Bench {
         conn.commit()
             .await
             .map_err(|err| commit_failed(backend, &err))?;
+        self.bus.here().publish_entries(entries);
         signals.into_iter().for_each(|signal| self.bus.send(signal));
         Ok(verdicts
             .into_iter()

@@ -1,14 +1,12 @@
 //! Lanes: who runs the batches.
 
-use std::sync::Arc;
-
 use entity::RunId;
-use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
 
 use super::append::{Append, Applied};
 use super::batch::{Bench, Erased, Job};
 use super::{Store, stopped};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Jobs that may wait in a lane; a caller beyond waits for a place.
 const QUEUE: usize = 1024;
@@ -16,29 +14,30 @@ const QUEUE: usize = 1024;
 const BATCH: usize = 128;
 
 /// The lanes of a store.
-pub(super) enum Lanes {
-    /// SQLite: one writer for everything.
-    One(mpsc::Sender<Job>),
-    /// PostgreSQL: lanes for appends, a task of its own for each command.
-    Many {
-        appends: Vec<mpsc::Sender<Job>>,
-        commands: Bench,
-        /// As many commands at once as the pool has connections for them.
-        room: Arc<Semaphore>,
-    },
+pub(super) struct Lanes {
+    /// One for the commands, and on SQLite for everything.
+    commands: mpsc::Sender<Job>,
+    /// PostgreSQL: lanes for the appends.
+    appends: Vec<mpsc::Sender<Job>>,
 }
 
 impl Lanes {
-    pub(super) fn one(bench: Bench) -> Self {
-        Self::One(spawn(bench))
+    /// SQLite: one writer for everything.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the system has no room for its thread.
+    pub(super) fn one(bench: Bench) -> Result<Self> {
+        Ok(Self {
+            commands: thread(bench)?,
+            appends: Vec::new(),
+        })
     }
 
-    pub(super) fn many(appends: Vec<Bench>, commands: Bench, room: usize) -> Self {
-        let appends = appends.into_iter().map(spawn).collect();
-        Self::Many {
-            appends,
-            commands,
-            room: Arc::new(Semaphore::new(room)),
+    /// PostgreSQL: `commands` has a side where what can't go on there is run, see [`Bench::with_side`].
+    pub(super) fn many(appends: Vec<Bench>, commands: Bench) -> Self {
+        Self {
+            commands: spawn(commands),
+            appends: appends.into_iter().map(spawn).collect(),
         }
     }
 
@@ -47,9 +46,9 @@ impl Lanes {
         append: Append,
         reply: oneshot::Sender<Result<Applied>>,
     ) -> Result<()> {
-        let lane = match self {
-            Self::One(lane) => lane,
-            Self::Many { appends, .. } => &appends[Store::lane_of(append.run, appends.len())],
+        let lane = match self.appends.len() {
+            0 => &self.commands,
+            n => &self.appends[Store::lane_of(append.run, n)],
         };
         lane.send(Job::Append(Box::new(append), reply))
             .await
@@ -57,22 +56,24 @@ impl Lanes {
     }
 
     pub(super) async fn command(&self, command: Box<dyn Erased>) -> Result<()> {
-        match self {
-            Self::One(lane) => lane
-                .send(Job::Command(command))
-                .await
-                .map_err(|_| stopped()),
-            Self::Many { commands, room, .. } => {
-                let place = room.clone().acquire_owned().await.map_err(|_| stopped())?;
-                let bench = commands.clone();
-                tokio::spawn(async move {
-                    bench.run(vec![Job::Command(command)]).await;
-                    drop(place);
-                });
-                Ok(())
-            }
-        }
+        let sent = self.commands.send(Job::Command(command)).await;
+        sent.map_err(|_| stopped())
     }
+}
+
+/// A lane with a thread of its own: a batch is a few dozen statements, each a message to the driver's thread and
+/// back, and none of them shall queue behind whatever else the process has to do.
+fn thread(bench: Bench) -> Result<mpsc::Sender<Job>> {
+    let (send, receive) = mpsc::channel(QUEUE);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .map_err(Error::internal)?;
+    std::thread::Builder::new()
+        .name("stint-writer".into())
+        .spawn(move || runtime.block_on(work(bench, receive)))
+        .map_err(Error::internal)?;
+    Ok(send)
 }
 
 fn spawn(bench: Bench) -> mpsc::Sender<Job> {

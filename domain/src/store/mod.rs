@@ -4,15 +4,17 @@
 //! - [`Store::write`], cold, is a [`Command`]: what people and coworkers do, one after the other.
 //!
 //! On SQLite one lane writes everything, so that both doors end in the same batch and the same
-//! commit. On PostgreSQL a few lanes write the appends (a run always through the same one), and
-//! each command has a transaction in a task of its own, so that a caller who goes away never drops
-//! a transaction half-begun. What must follow a commit (ringing the bus) follows only a commit.
+//! commit. On PostgreSQL a few lanes write the appends (a run always through the same one), and one
+//! writes the commands; those of a batch that can't go on (another node holds a row) are run each in
+//! a task of its own. Lanes and tasks are nobody's callers: who goes away never drops a transaction
+//! half-begun. What must follow a commit (ringing the bus) follows only a commit.
 //!
 //! Deliberately absent: repository traits, and a fake of the database.
 
 pub mod append;
 mod batch;
 mod draft;
+mod fetch;
 mod lane;
 mod open;
 mod partition;
@@ -23,6 +25,7 @@ use std::sync::Arc;
 
 pub use append::{Append, Applied, Projection};
 use entity::{Millis, RunId};
+pub use fetch::{Counter, Needs};
 pub use open::{OpenOptions, describe, migrate};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use tokio::sync::oneshot;
@@ -32,6 +35,7 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use lane::Lanes;
+pub use partition::{MakePartitions, keep_partitions};
 pub(crate) use rows::{insert_all, update_all};
 
 /// A handle on the database; cheap to clone.

@@ -11,7 +11,7 @@ use sea_orm::{
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
-use super::batch::Bench;
+use super::batch::{Bench, Side};
 use super::lane::Lanes;
 use super::{Inner, Store};
 use crate::bus::Bus;
@@ -20,8 +20,12 @@ use crate::error::{Error, Result};
 
 /// Lanes for appends on PostgreSQL.
 const LANES: usize = 2;
-/// Connections for commands on PostgreSQL.
-const COMMANDS: u32 = 8;
+/// Connections for commands that can't be written in their lane, on PostgreSQL.
+const SIDE: u32 = 8;
+/// How long a batch waits for a row that somebody holds before its commands are run each by itself.
+const LANE_PATIENCE: &str = "1s";
+/// How long such a command waits.
+const PATIENCE: &str = "10s";
 /// Connections for reading.
 const READERS: u32 = 8;
 
@@ -52,6 +56,7 @@ pub(super) async fn open(url: &str, options: OpenOptions) -> Result<Store> {
         conn,
         clock: options.clock.clone(),
         bus: bus.clone(),
+        side: None,
     };
     let (read, lanes, lock) = match kind(url)? {
         Kind::Sqlite(path) => {
@@ -64,23 +69,26 @@ pub(super) async fn open(url: &str, options: OpenOptions) -> Result<Store> {
             check_sqlite(&write, url).await?;
             prepare(&write, url, options.migrate).await?;
             let read = connect(url, sqlite(url, &path, READERS, true)).await?;
-            (read, Lanes::one(bench(write)), lock)
+            (read, Lanes::one(bench(write))?, lock)
         }
         Kind::Postgres => {
-            let commands = connect(url, postgres(url, COMMANDS)).await?;
-            check_postgres(&commands, url).await?;
-            prepare(&commands, url, options.migrate).await?;
-            super::partition::ensure(&commands, options.clock.now()).await?;
+            let side = connect(url, postgres(url, SIDE, PATIENCE)).await?;
+            check_postgres(&side, url).await?;
+            prepare(&side, url, options.migrate).await?;
+            super::partition::ensure(&side, options.clock.now()).await?;
+            let lane = async |patience| -> Result<Bench> {
+                Ok(bench(connect(url, postgres(url, 1, patience)).await?))
+            };
             let mut appends = Vec::with_capacity(LANES);
             for _ in 0..LANES {
-                appends.push(bench(connect(url, postgres(url, 1)).await?));
+                appends.push(lane(PATIENCE).await?);
             }
-            let read = connect(url, postgres(url, READERS)).await?;
-            (
-                read,
-                Lanes::many(appends, bench(commands), COMMANDS as usize),
-                None,
-            )
+            let commands = Bench {
+                side: Some(Side::new(side, SIDE as usize)),
+                ..lane(LANE_PATIENCE).await?
+            };
+            let read = connect(url, postgres(url, READERS, PATIENCE)).await?;
+            (read, Lanes::many(appends, commands), None)
         }
     };
     let store = Store {
@@ -109,7 +117,7 @@ pub async fn migrate(url: &str) -> Result<Vec<String>> {
                 Some(lock),
             )
         }
-        Kind::Postgres => (connect(url, postgres(url, 2)).await?, None),
+        Kind::Postgres => (connect(url, postgres(url, 2, PATIENCE)).await?, None),
     };
     prepare(&conn, url, true).await
 }
@@ -230,6 +238,8 @@ fn sqlite(url: &str, path: &Path, connections: u32, read_only: bool) -> ConnectO
             } else {
                 o.journal_mode(SqliteJournalMode::Wal)
                     .synchronous(SqliteSynchronous::Full)
+                    // 16 MiB of pages: the newest part of every index that a busy writer touches.
+                    .pragma("cache_size", "-16384")
                     // Else REPLACE would delete rows behind the back of the triggers that forbid it.
                     .pragma("recursive_triggers", "ON")
             }
@@ -245,7 +255,7 @@ fn sqlite(url: &str, path: &Path, connections: u32, read_only: bool) -> ConnectO
     options
 }
 
-fn postgres(url: &str, connections: u32) -> ConnectOptions {
+fn postgres(url: &str, connections: u32, lock_timeout: &'static str) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
@@ -255,10 +265,10 @@ fn postgres(url: &str, connections: u32) -> ConnectOptions {
         .connect_timeout(Duration::from_secs(5))
         .acquire_timeout(Duration::from_secs(5))
         .set_application_name("stint");
-    options.map_sqlx_postgres_opts(|o| {
+    options.map_sqlx_postgres_opts(move |o| {
         o.statement_cache_capacity(512).options([
             ("idle_in_transaction_session_timeout", "30s"),
-            ("lock_timeout", "10s"),
+            ("lock_timeout", lock_timeout),
         ])
     });
     options

@@ -1,20 +1,61 @@
 //! Months of the log on PostgreSQL: `run_event` is partitioned by range of run id, and UUIDv7 begins
 //! with the time.
 
+use std::time::Duration;
+
 use entity::Millis;
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DbBackend};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use super::{Command, Store, Tx};
 use crate::error::Result;
 
 /// Months that exist ahead; what comes later goes to the default partition until they are made.
 const AHEAD: i32 = 3;
+/// How often a running node looks whether the next months exist.
+const LOOK: Duration = Duration::from_hours(12);
+
+/// Makes the partitions of the months to come, as long as the process runs.
+pub async fn keep_partitions(store: Store, stop: CancellationToken) {
+    if store.backend() == DbBackend::Sqlite {
+        return;
+    }
+    while stop
+        .run_until_cancelled(tokio::time::sleep(LOOK))
+        .await
+        .is_some()
+    {
+        if let Err(err) = store.write(MakePartitions).await {
+            tracing::warn!(%err, "the log's next months could not be made; trying again");
+        }
+    }
+}
+
+/// Makes the log's next months, on PostgreSQL.
+#[derive(Clone, Copy, Debug)]
+pub struct MakePartitions;
+
+impl Command for MakePartitions {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<()> {
+        if tx.backend() == DbBackend::Sqlite {
+            return Ok(());
+        }
+        ensure(tx.writing().await?, tx.at()).await
+    }
+
+    fn repeatable(&self) -> bool {
+        true
+    }
+}
 
 /// Makes the partitions of this month and the next ones; what exists stays as it is.
 ///
 /// # Errors
 /// What the database said. Another node that makes the same partition at the same time is no error.
-pub(crate) async fn ensure(conn: &DatabaseConnection, now: Millis) -> Result<()> {
+pub(super) async fn ensure<C: ConnectionTrait>(conn: &C, now: Millis) -> Result<()> {
     for ahead in 0..=AHEAD {
         let Some((year, month, from, to)) = month(now, ahead) else {
             continue;

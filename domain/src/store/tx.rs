@@ -3,12 +3,13 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use entity::{Millis, RequestId};
+use entity::{CoworkerId, Millis, RequestId, WorkspaceId, coworker, request, request_event};
 use parking_lot::Mutex;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 use tokio::sync::OnceCell;
 
 use super::draft::Draft;
+use super::fetch::{Fetched, Needs};
 use crate::bus::Signal;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -33,6 +34,12 @@ pub trait Command: Send + Sync + 'static {
     fn repeatable(&self) -> bool {
         false
     }
+
+    /// What it will lock and take, if that is known beforehand: fetched for a whole batch at once. It is
+    /// no more than a hint; the command asks for it all the same, and gets what is right.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
 }
 
 /// A transaction under way, as one command sees it.
@@ -50,6 +57,8 @@ pub struct Tx {
     /// What the commands before this one have left to write.
     batch: tokio::sync::Mutex<Draft>,
     own: Mutex<Draft>,
+    /// What was fetched for the whole batch.
+    fetched: tokio::sync::Mutex<Fetched>,
     clock: Clock,
     signals: Mutex<Vec<Signal>>,
     now: OnceCell<Millis>,
@@ -59,11 +68,21 @@ pub struct Tx {
 pub(super) struct After {
     pub(super) conn: DatabaseTransaction,
     pub(super) batch: Draft,
+    pub(super) fetched: Fetched,
+    /// To be announced once it is committed.
     pub(super) signals: Vec<Signal>,
+    /// Entries of timelines that its command made, for whoever watches.
+    pub(super) entries: Vec<request_event::Model>,
 }
 
 impl Tx {
-    pub(super) fn new(conn: DatabaseTransaction, batch: Draft, clock: Clock, alone: bool) -> Self {
+    pub(super) fn new(
+        conn: DatabaseTransaction,
+        batch: Draft,
+        fetched: Fetched,
+        clock: Clock,
+        alone: bool,
+    ) -> Self {
         Self {
             conn,
             savepoint: OnceCell::new(),
@@ -71,6 +90,7 @@ impl Tx {
             unguarded: AtomicBool::new(false),
             batch: tokio::sync::Mutex::new(batch),
             own: Mutex::default(),
+            fetched: tokio::sync::Mutex::new(fetched),
             clock,
             signals: Mutex::default(),
             now: OnceCell::new(),
@@ -79,15 +99,24 @@ impl Tx {
 
     /// Keeps what the command did.
     pub(super) async fn keep(self) -> Result<After> {
+        let mut fetched = self.fetched.into_inner();
         if let Some(savepoint) = self.savepoint.into_inner() {
             savepoint.commit().await?;
+            fetched.forget_coworkers();
         }
+        let own = self.own.into_inner();
+        own.changed
+            .keys()
+            .for_each(|id| fetched.forget_request(*id));
+        let entries = own.entries.clone();
         let mut batch = self.batch.into_inner();
-        batch.merge(self.own.into_inner());
+        batch.merge(own);
         Ok(After {
             conn: self.conn,
             batch,
+            fetched,
             signals: self.signals.into_inner(),
+            entries,
         })
     }
 
@@ -103,7 +132,9 @@ impl Tx {
         Ok(Some(After {
             conn: self.conn,
             batch: self.batch.into_inner(),
+            fetched: self.fetched.into_inner(),
             signals: Vec::new(),
+            entries: Vec::new(),
         }))
     }
 
@@ -158,6 +189,25 @@ impl Tx {
         }
         let (_, lost) = std::mem::take(&mut *batch).write(&self.conn, &[]).await?;
         if lost { Err(apart()) } else { Ok(()) }
+    }
+
+    /// A coworker as the batch fetched it: locked against being unpublished until the commit.
+    pub(crate) async fn fetched_coworker(&self, id: CoworkerId) -> Option<coworker::Model> {
+        self.fetched.lock().await.coworker(id)
+    }
+
+    /// A request as the batch fetched it, locked for a change; none if another command of the batch had it.
+    pub(crate) async fn fetched_request(&self, id: RequestId) -> Option<request::Model> {
+        self.fetched.lock().await.request(id)
+    }
+
+    /// Takes the number of a new request. The command does not refuse any more after that.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub(crate) async fn take_number(&self, workspace: WorkspaceId) -> Result<i64> {
+        let mut fetched = self.fetched.lock().await;
+        fetched.number(self.writing_last(), workspace).await
     }
 
     /// Which kind of database it is.

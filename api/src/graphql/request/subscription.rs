@@ -1,5 +1,7 @@
 //! Requests, live.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, ID, Subscription};
 use domain::request::query as requests;
 use domain::run::tail;
@@ -41,7 +43,7 @@ impl RequestSubscription {
                             last = row.seq;
                             if requests::shows(&actor, &row) {
                                 return Some((
-                                    TimelineItem::of(row),
+                                    TimelineItem::of(Arc::unwrap_or_clone(row)),
                                     Some((timeline, actor, last)),
                                 ));
                             }

@@ -1,5 +1,6 @@
 //! Runs: what they are, their steps, their raw log.
 
+mod board;
 mod body;
 mod event;
 mod filter;

@@ -1,33 +1,19 @@
 //! Runs, live.
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_graphql::{Context, ID, SimpleObject, Subscription};
-use domain::access::{Action, Actor};
+use domain::access::Action;
 use domain::run::log::Logged;
-use domain::run::query as runs;
 use domain::run::tail::{self, Tail};
-use domain::store::Store;
-use entity::{RunId, RunStatus, run};
 use futures_util::stream::{self, Stream, StreamExt as _};
-use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
-use tokio::sync::broadcast::Receiver;
-use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::time::Instant;
 
+use super::board::Board;
 use super::{Run, RunEvent, RunFilter, Step};
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{Error, Result};
-use crate::graphql::filter::condition;
 use crate::graphql::node;
 use crate::graphql::scalar::int;
-
-/// Changes of one run within this time become one item.
-const PACE: Duration = Duration::from_millis(250);
-/// Runs that are read in one statement.
-const CHUNK: usize = 500;
 
 /// Runs, live.
 #[derive(Default)]
@@ -86,16 +72,7 @@ impl RunSubscription {
         #[graphql(desc = "Which runs; all without it.")] filter: Option<RunFilter>,
     ) -> Result<impl Stream<Item = Result<RunChange>> + use<>> {
         ctx.actor().authorize(Action::RunRead)?;
-        // Registered before looking: what changes from here on is heard.
-        let heard = ctx.store().bus().here().board();
-        let mut board = Board {
-            store: ctx.store().clone(),
-            actor: ctx.actor().clone(),
-            filter,
-            heard,
-            shown: HashSet::new(),
-            next_look: Instant::now(),
-        };
+        let mut board = Board::new(ctx.store().clone(), ctx.actor().clone(), filter);
         // Read once before the stream stands, so that a wrong filter is refused at once.
         let first = board.under_way().await?;
         let changes = stream::unfold(Some(board), async |board| {
@@ -151,108 +128,4 @@ pub struct RunChange {
     pub run: Run,
     /// Whether it matches the filter; false: it did and no longer does, so take it off the board.
     pub matches: bool,
-}
-
-/// What one watcher of a board has seen.
-struct Board {
-    store: Store,
-    actor: Actor,
-    filter: Option<RunFilter>,
-    heard: Receiver<RunId>,
-    /// The runs that matched when they were last shown, unless they have ended: those never change again.
-    shown: HashSet<RunId>,
-    next_look: Instant,
-}
-
-impl Board {
-    async fn under_way(&mut self) -> domain::Result<Vec<RunChange>> {
-        let rows = runs::visible(&self.actor)
-            .filter(condition(self.filter.as_ref(), self.store.now())?)
-            .filter(run::Column::Status.is_in([RunStatus::Running, RunStatus::PausedForApproval]))
-            .all(self.store.read())
-            .await?;
-        self.shown.extend(rows.iter().map(|row| row.id));
-        Ok(rows
-            .into_iter()
-            .map(|row| RunChange {
-                run: Run(row),
-                matches: true,
-            })
-            .collect())
-    }
-
-    /// The next changes, at most every [`PACE`]; none once the bus is gone.
-    async fn changes(&mut self) -> domain::Result<Option<Vec<RunChange>>> {
-        loop {
-            let Some(changed) = self.listen().await? else {
-                return Ok(None);
-            };
-            let mut changes = Vec::new();
-            for ids in changed.chunks(CHUNK) {
-                changes.extend(self.look(ids).await?);
-            }
-            if !changes.is_empty() {
-                return Ok(Some(changes));
-            }
-        }
-    }
-
-    /// Waits for changed runs. One that falls behind looks at everything that it may have missed.
-    async fn listen(&mut self) -> domain::Result<Option<Vec<RunId>>> {
-        let (mut changed, mut behind) = (HashSet::new(), false);
-        match self.heard.recv().await {
-            Ok(run) => drop(changed.insert(run)),
-            Err(RecvError::Lagged(_)) => behind = true,
-            Err(RecvError::Closed) => return Ok(None),
-        }
-        tokio::time::sleep_until(self.next_look).await;
-        self.next_look = Instant::now() + PACE;
-        loop {
-            match self.heard.try_recv() {
-                Ok(run) => drop(changed.insert(run)),
-                Err(TryRecvError::Lagged(_)) => behind = true,
-                Err(TryRecvError::Empty | TryRecvError::Closed) => break,
-            }
-        }
-        if behind {
-            changed.extend(self.shown.iter().copied());
-            let active = runs::visible(&self.actor)
-                .filter(
-                    run::Column::Status.is_in([RunStatus::Running, RunStatus::PausedForApproval]),
-                )
-                .select_only()
-                .column(run::Column::Id);
-            changed.extend(active.into_tuple::<RunId>().all(self.store.read()).await?);
-        }
-        Ok(Some(changed.into_iter().collect()))
-    }
-
-    async fn look(&mut self, ids: &[RunId]) -> domain::Result<Vec<RunChange>> {
-        let these = runs::visible(&self.actor).filter(run::Column::Id.is_in(ids.iter().copied()));
-        let matching: HashSet<RunId> = these
-            .clone()
-            .filter(condition(self.filter.as_ref(), self.store.now())?)
-            .select_only()
-            .column(run::Column::Id)
-            .into_tuple()
-            .all(self.store.read())
-            .await?
-            .into_iter()
-            .collect();
-        let mut changes = Vec::new();
-        for row in these.all(self.store.read()).await? {
-            let matches = matching.contains(&row.id);
-            let matched = self.shown.remove(&row.id);
-            if matches && row.status.is_active() {
-                self.shown.insert(row.id);
-            }
-            if matches || matched {
-                changes.push(RunChange {
-                    run: Run(row),
-                    matches,
-                });
-            }
-        }
-        Ok(changes)
-    }
 }

@@ -1,7 +1,7 @@
 //! Reading who works on a request: assignments and dispatches.
 
 use entity::{AssignmentId, DispatchId, DispatchState, RequestId, assignment, dispatch};
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select};
 
 use super::get;
@@ -100,6 +100,13 @@ pub async fn get_dispatch<C: ConnectionTrait>(
     Ok(found)
 }
 
+/// Dispatches that wait. Written into the statement, for a bound value tells the planner nothing: only so it
+/// takes the partial index.
+pub fn is_waiting() -> Expr {
+    let waiting = Expr::Constant(DispatchState::Waiting.as_str().into());
+    dispatch::Column::State.into_expr().eq(waiting)
+}
+
 /// The work on a request that waits to become a run, oldest first; the request itself must be visible.
 ///
 /// # Errors
@@ -111,7 +118,7 @@ pub async fn waiting<C: ConnectionTrait>(
 ) -> Result<Vec<dispatch::Model>> {
     let rows = visible_dispatches(actor)
         .filter(dispatch::Column::RequestId.eq(request))
-        .filter(dispatch::Column::State.eq(DispatchState::Waiting))
+        .filter(is_waiting())
         .order_by_asc(dispatch::Column::Id)
         .all(db)
         .await?;
