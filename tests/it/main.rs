@@ -17,6 +17,7 @@ mod contract;
 mod crash;
 mod drift;
 mod held;
+mod hook;
 mod intake;
 mod lease;
 mod limit;
