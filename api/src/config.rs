@@ -274,7 +274,11 @@ pub fn server(common: &CommonFlags, flags: &ServerFlags) -> anyhow::Result<(Comm
             .unwrap_or_default(),
         vault: vault::given(
             flags.secret_key.as_deref(),
-            flags.secret_key_file.as_ref().or(key_file).map(PathBuf::as_path),
+            flags
+                .secret_key_file
+                .as_ref()
+                .or(key_file)
+                .map(PathBuf::as_path),
         )?,
         worker,
         ..usual

@@ -94,7 +94,9 @@ async fn deliver(
     }
     let body = read(&headers, body, BODY).await;
     // In a task of its own: a sender that goes away does not break off what was begun.
-    let task = door.tasks.spawn(handle(door.clone(), endpoint, headers, body));
+    let task = door
+        .tasks
+        .spawn(handle(door.clone(), endpoint, headers, body));
     match tokio::time::timeout(PATIENCE, task).await {
         Ok(Ok(Answer::Taken(received))) => taken(&received),
         Ok(Ok(Answer::Refused(why))) => refused(&why, &id),

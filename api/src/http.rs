@@ -167,7 +167,8 @@ async fn post<E: Executor>(
     }
     let params = match read(&headers, body, BODY_LIMIT)
         .await
-        .and_then(|bytes| parse(&bytes)) {
+        .and_then(|bytes| parse(&bytes))
+    {
         Ok(params) => params,
         Err((status, code, text)) => return refuse(status, media, code, &text, &id),
     };

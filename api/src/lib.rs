@@ -101,8 +101,11 @@ impl App {
             ready: readiness(store.clone(), leaving.clone()),
         };
         let router = if serves {
-            let more = raw::routes(store.clone(), gateway.keys.clone())
-                .merge(hooks::routes(store.clone(), vault, tasks.clone()));
+            let more = raw::routes(store.clone(), gateway.keys.clone()).merge(hooks::routes(
+                store.clone(),
+                vault,
+                tasks.clone(),
+            ));
             http::router(Arc::new(gateway), more)
         } else {
             http::operator_router(Arc::new(gateway))

@@ -1,8 +1,8 @@
 //! Who may do what: [`allows`] is the policy, all of it.
 
 use entity::{
-    ActorKind, ApiKeyId, CoworkerId, PersonId, Role, RunId, Trigger, WebhookEndpointId, WorkspaceId,
-    run,
+    ActorKind, ApiKeyId, CoworkerId, PersonId, Role, RunId, Trigger, WebhookEndpointId,
+    WorkspaceId, run,
 };
 use uuid::Uuid;
 
@@ -62,11 +62,9 @@ impl Principal {
     pub const fn run(self) -> Option<RunId> {
         match self {
             Self::Coworker(_, run) => Some(run),
-            Self::Person(_)
-            | Self::Workflow(_)
-            | Self::System(_)
-            | Self::Hook(_)
-            | Self::Stint => None,
+            Self::Person(_) | Self::Workflow(_) | Self::System(_) | Self::Hook(_) | Self::Stint => {
+                None
+            }
         }
     }
 

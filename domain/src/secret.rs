@@ -199,7 +199,10 @@ mod tests {
             sealed,
             vault.seal("endpoint:1", &secret).expect("sealed again")
         );
-        assert_eq!(format!("{secret:?} {vault:?}"), "Secret(…) Vault { keys: 1 }");
+        assert_eq!(
+            format!("{secret:?} {vault:?}"),
+            "Secret(…) Vault { keys: 1 }"
+        );
     }
 
     #[test]
@@ -213,7 +216,10 @@ mod tests {
         assert_eq!(both.open("o", &sealed).expect("the old one opens"), secret);
         let again = both.seal("o", &secret).expect("sealed");
         let only_new = Vault::new(&[new]).expect("a vault");
-        assert_eq!(only_new.open("o", &again).expect("the new one seals"), secret);
+        assert_eq!(
+            only_new.open("o", &again).expect("the new one seals"),
+            secret
+        );
         assert!(only_new.open("o", &sealed).is_err());
         assert_eq!(
             Vault::default()

@@ -7,8 +7,8 @@ use entity::Role;
 use serde_json::{Value, json};
 use tests::{Client, Coworker, TestApp, both_dbs};
 
-use crate::hook::{self, PagerDuty};
 use crate::look;
+use crate::sender::{self, PagerDuty};
 
 /// Things of a workspace that callers name.
 struct Things {
@@ -94,12 +94,17 @@ async fn furnish(app: &TestApp, admin: &Client, client: &Client) -> Things {
             "modelPrice { id }",
         )
         .await;
-    let sender = PagerDuty::of(app, admin).await;
-    sender.deliver(b"{}", &[]).await;
-    sender
-        .send(&hook::incident("01", "incident.triggered", "P1", "triggered"))
+    let pagerduty = PagerDuty::new(admin).await;
+    pagerduty.deliver(b"{}", &[]).await;
+    pagerduty
+        .send(&sender::incident(
+            "01",
+            "incident.triggered",
+            "P1",
+            "triggered",
+        ))
         .await;
-    let log = sender.log().await;
+    let log = pagerduty.log().await;
     let own = client
         .post(
             "mutation { requestCreate(input: { title: \"Mine\" }) { request { id } } }",
@@ -118,7 +123,7 @@ async fn furnish(app: &TestApp, admin: &Client, client: &Client) -> Things {
         key: key["apiKey"]["id"].clone(),
         person: made["request"]["requester"]["id"].clone(),
         price: price["modelPrice"]["id"].clone(),
-        endpoint: json!(sender.id),
+        endpoint: json!(pagerduty.id),
         delivery: log[0]["id"].clone(),
         heard: log[1]["id"].clone(),
         coworker: worker.id,

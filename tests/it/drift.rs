@@ -60,7 +60,7 @@ both_dbs! {
              - { tool: finish, arguments: { outcome: REPLIED, reason: r, summary: s } }\n",
         ).publish(&app).await;
         app.mutate("requestCreate", json!({ "title": "The VPN is slow", "idempotencyKey": "k" }), "").await;
-        crate::hook::PagerDuty::new(&app).await.send(&crate::hook::incident("01", "incident.triggered", "P1", "triggered")).await;
+        crate::sender::PagerDuty::new(&app).await.send(&crate::sender::incident("01", "incident.triggered", "P1", "triggered")).await;
         app.drain().await;
 
         let conn = connect(app.db().url()).await.unwrap();

@@ -6,6 +6,7 @@
 )]
 
 mod look;
+mod sender;
 
 mod access;
 mod assign;
@@ -23,6 +24,7 @@ mod lease;
 mod limit;
 mod log;
 mod note;
+mod pagerduty;
 mod queue;
 mod read;
 mod reply;

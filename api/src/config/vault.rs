@@ -22,11 +22,14 @@ pub fn given(text: Option<&str>, file: Option<&Path>) -> anyhow::Result<Option<V
         (Some(_), Some(_)) => {
             bail!("give --secret-key or --secret-key-file, not both")
         }
-        (Some(text), None) => (text.to_owned(), "--secret-key (STINT_SECRET_KEY)".to_owned()),
+        (Some(text), None) => (
+            text.to_owned(),
+            "--secret-key (STINT_SECRET_KEY)".to_owned(),
+        ),
         (None, Some(path)) => {
             let name = format!("the key file {}", path.display());
-            let text = std::fs::read_to_string(path)
-                .with_context(|| format!("{name} can't be read"))?;
+            let text =
+                std::fs::read_to_string(path).with_context(|| format!("{name} can't be read"))?;
             (text, name)
         }
         (None, None) => return Ok(None),
@@ -85,5 +88,80 @@ fn make(path: &Path) -> anyhow::Result<()> {
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use domain::secret::Secret;
+
+    use super::*;
+
+    /// A folder that lives as long as its guard.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path =
+                std::env::temp_dir().join(format!("stint-vault-{}-{name}", std::process::id()));
+            std::fs::create_dir_all(&path).expect("a folder");
+            Self(path)
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    fn refused(text: &str) -> String {
+        let refused = given(Some(text), None).expect_err("it is refused");
+        format!("{refused:#}")
+    }
+
+    #[test]
+    fn a_key_that_is_none_is_refused_and_not_quoted() {
+        for text in [
+            "",
+            " , ",
+            "canary",
+            "Y2FuYXJ5",
+            "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=,canary",
+        ] {
+            let told = refused(text);
+            assert!(
+                told.contains("openssl rand -base64 32") && !told.contains("canary"),
+                "{told}"
+            );
+        }
+        let file = Path::new("/nowhere/stint.key");
+        let told = format!("{:#}", given(None, Some(file)).expect_err("there is none"));
+        assert!(
+            told.starts_with("the key file /nowhere/stint.key can't be read"),
+            "{told}"
+        );
+        assert!(given(Some("x"), Some(file)).is_err(), "one or the other");
+        assert!(given(None, None).expect("nothing").is_none());
+    }
+
+    #[test]
+    fn an_embedded_database_has_a_key_file_that_only_its_owner_reads() {
+        let folder = Folder::new("embedded");
+        let url = format!("sqlite://{}", folder.0.join("stint.db").display());
+        let sealed = embedded(&url)
+            .and_then(|vault| Ok(vault.seal("owner", &Secret::new(*b"s"))?))
+            .expect("sealed");
+        let again = embedded(&url).expect("the same key");
+        assert_eq!(
+            again.open("owner", &sealed).expect("it opens"),
+            Secret::new(*b"s")
+        );
+        let file = std::fs::metadata(folder.0.join("stint.db.key")).expect("the key file");
+        assert_eq!(file.permissions().mode() & 0o777, 0o600);
+        let server = embedded("postgres://localhost/stint").expect("none");
+        assert!(server.seal("owner", &Secret::new(*b"s")).is_err());
     }
 }

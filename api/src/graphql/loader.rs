@@ -14,8 +14,8 @@ use domain::metric::query::Totals;
 use domain::store::Store;
 use entity::{
     ApiKeyId, AssignmentId, CoworkerId, CoworkerVersionId, DispatchId, NoteId, PersonId, RequestId,
-    RunId, WebhookEndpointId, api_key, assignment, coworker, coworker_version, dispatch, note, person, request, run,
-    run_event, webhook_endpoint,
+    RunId, WebhookEndpointId, api_key, assignment, coworker, coworker_version, dispatch, note,
+    person, request, run, run_event, webhook_endpoint,
 };
 use sea_orm::{ColumnTrait, QueryFilter};
 

@@ -1,8 +1,8 @@
 //! What an event does to its request: through the commands and the desk that people's calls go through.
 
 use entity::{
-    ActorKind, CoworkerId, Millis, NoteVisibility, RequestStatus, Trigger, WebhookOutcome,
-    request, webhook_subject,
+    ActorKind, CoworkerId, Millis, NoteVisibility, RequestStatus, Trigger, WebhookOutcome, request,
+    webhook_subject,
 };
 
 use super::{Event, Filing, News};
@@ -82,11 +82,7 @@ pub(super) async fn apply(
             Applied::made(open(tx, actor, subject, filing).await?)
         }
         (
-            News::Status(_)
-            | News::Unacknowledged
-            | News::Urgency(_)
-            | News::Note(_)
-            | News::Other,
+            News::Status(_) | News::Unacknowledged | News::Urgency(_) | News::Note(_) | News::Other,
             None,
         ) => Applied::ignored(EARLY),
         (_, Some(request)) if !newest => Applied::recorded(request, LATE),
@@ -151,11 +147,9 @@ fn hear(subject: &mut webhook_subject::Model, news: &News, at: Millis) -> bool {
             }
             return newest;
         }
-        News::Opened(_)
-        | News::Note(_)
-        | News::Stands(..)
-        | News::Other
-        | News::Nothing(_) => return true,
+        News::Opened(_) | News::Note(_) | News::Stands(..) | News::Other | News::Nothing(_) => {
+            return true;
+        }
     };
     let newest = newer(subject.status_at);
     if newest {
@@ -187,7 +181,10 @@ async fn open(
         idempotency_key: None,
     };
     let made = create.run(tx).await?;
-    match subject.status.and_then(|status| follows(made.status, status)) {
+    match subject
+        .status
+        .and_then(|status| follows(made.status, status))
+    {
         Some(status) => {
             let mut desk = Desk::of(made);
             desk.set_status(tx.at(), actor, status)?;
@@ -335,7 +332,10 @@ mod tests {
         use RequestStatus as S;
         for status in S::ALL {
             for done in [S::Resolved, S::Closed] {
-                assert!(follows(done, *status).is_none_or(S::is_done), "{done:?} {status:?}");
+                assert!(
+                    follows(done, *status).is_none_or(S::is_done),
+                    "{done:?} {status:?}"
+                );
             }
             assert_ne!(follows(S::InProgress, *status), Some(S::Open));
         }

@@ -1,131 +1,24 @@
 //! Making and changing webhook endpoints, and rotating their secrets.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use entity::{
-    Millis, WebhookEndpointId, WebhookKind, WebhookSecretId, WorkspaceId, webhook_endpoint,
-    webhook_secret,
+    Millis, WebhookEndpointId, WebhookKind, WebhookSecretId, webhook_endpoint, webhook_secret,
 };
 use sea_orm::sea_query::LockType;
-use sea_orm::{
-    ActiveValue, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
-};
+use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::Mapping;
+use super::secret::{MOST, NewSecret, in_force};
 use crate::access::{Action, Actor};
 use crate::clock::{fresh_id, random_id};
 use crate::error::{Error, Result};
 use crate::idempotency::once;
 use crate::request::update::check_text;
-use crate::secret::{Secret, Vault, random};
-use crate::store::{Command, Store, Tx, insert_all};
+use crate::store::{Command, Tx, insert_all};
 
 /// The most endpoints of a workspace.
 const ENDPOINTS: u64 = 1_000;
-/// The most secrets that may be in force at once.
-const SECRETS: usize = 5;
 /// The longest time for which an old secret may stay in force: a week.
 pub const OVERLAP: i64 = 7 * 86_400_000;
-/// What a Standard Webhooks secret begins with.
-const WHSEC: &str = "whsec_";
-
-/// A secret on its way into the database: sealed, because a command holds nothing in the clear that it does not need.
-#[derive(Clone, Debug)]
-pub struct NewSecret {
-    sealed: Vec<u8>,
-    /// Says of two secrets whether they are the same: for the idempotency of the call.
-    given: Option<String>,
-}
-
-impl NewSecret {
-    /// Seals the secret that the sender gave, or makes one; the text to show once is beside it then. For PagerDuty, which makes
-    /// its own, there is nothing without one that was given.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`] without [`Action::HookManage`]; [`Error::Invalid`] for a secret that does not have the form of its
-    /// kind; [`Error::Conflict`] with `NO_SECRET_KEY`.
-    pub fn seal(
-        vault: &Vault,
-        actor: &Actor,
-        endpoint: WebhookEndpointId,
-        kind: WebhookKind,
-        given: Option<&str>,
-    ) -> Result<(Option<Self>, Option<Secret>)> {
-        actor.authorize(Action::HookManage)?;
-        let (text, made) = match given {
-            Some(text) => (text.trim().to_owned(), false),
-            None => match kind {
-                WebhookKind::Pagerduty => return Ok((None, None)),
-                WebhookKind::Standard | WebhookKind::Generic => {
-                    (format!("{WHSEC}{}", STANDARD.encode(random::<32>()?)), true)
-                }
-            },
-        };
-        let bytes = bytes(kind, &text)?;
-        let owner = owner(actor.workspace, endpoint);
-        let secret = Self {
-            sealed: vault.seal(&owner, &Secret::new(bytes))?,
-            given: (!made).then(|| fingerprint(&text)),
-        };
-        Ok((Some(secret), made.then(|| Secret::new(text))))
-    }
-
-    /// As [`NewSecret::seal`], for an endpoint that is there.
-    ///
-    /// # Errors
-    /// Besides those: [`Error::NotFound`], and `REQUIRED` for a PagerDuty endpoint without a given one.
-    pub async fn next(
-        store: &Store,
-        vault: &Vault,
-        actor: &Actor,
-        endpoint: WebhookEndpointId,
-        given: Option<&str>,
-    ) -> Result<(Self, Option<Secret>)> {
-        actor.authorize(Action::HookManage)?;
-        let row = super::query::get(store.read(), actor, endpoint).await?;
-        let (secret, text) = Self::seal(vault, actor, endpoint, row.kind, given)?;
-        let secret = secret.ok_or_else(|| {
-            let message = "PagerDuty makes its own secrets: give the one that it shows for the webhook subscription";
-            Error::invalid("secret", "REQUIRED", message)
-        })?;
-        Ok((secret, text))
-    }
-}
-
-/// To whom a secret belongs, for [`Vault`].
-pub(super) fn owner(workspace: WorkspaceId, endpoint: WebhookEndpointId) -> String {
-    format!("webhook_secret:{workspace}:{endpoint}")
-}
-
-fn fingerprint(text: &str) -> String {
-    use sha2::{Digest, Sha256};
-    crate::run::envelope::hex(&Sha256::digest(text))
-}
-
-/// The key of a secret's text: Standard Webhooks write bytes in base64, others sign with the text itself.
-fn bytes(kind: WebhookKind, text: &str) -> Result<Vec<u8>> {
-    let invalid = |message: &str| Err(Error::invalid("secret", "INVALID", message));
-    match kind {
-        WebhookKind::Standard => {
-            let key = text
-                .strip_prefix(WHSEC)
-                .and_then(|text| STANDARD.decode(text).ok());
-            match key {
-                Some(key) if (24..=64).contains(&key.len()) => Ok(key),
-                Some(_) | None => invalid(
-                    "a Standard Webhooks secret is whsec_ and 24 to 64 bytes in base64; take it from the sender, or leave it out to have one made",
-                ),
-            }
-        }
-        WebhookKind::Pagerduty | WebhookKind::Generic => {
-            if (16..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
-            {
-                return Ok(text.as_bytes().to_vec());
-            }
-            invalid("a secret has 16 to 200 letters, digits and signs, without spaces")
-        }
-    }
-}
 
 /// Makes an endpoint.
 #[derive(Clone, Debug)]
@@ -186,7 +79,9 @@ impl Command for CreateEndpoint {
             return Ok((made, false));
         }
         if super::query::count(tx.conn(), actor).await? >= ENDPOINTS {
-            let message = format!("the workspace has {ENDPOINTS} webhook endpoints, as many as it may; change one that is not used any more");
+            let message = format!(
+                "the workspace has {ENDPOINTS} webhook endpoints, as many as it may; change one that is not used any more"
+            );
             return Err(Error::conflict("TOO_MANY", message));
         }
         let now = tx.at();
@@ -335,8 +230,10 @@ impl Command for RotateSecret {
         let now = tx.at();
         let old = in_force(tx.conn(), &row, now).await?;
         // Without an overlap they end now, however many they are.
-        if *overlap > 0 && old.len() >= SECRETS {
-            let message = format!("{SECRETS} secrets are in force already; wait until one of them ends, or rotate with the overlap PT0S");
+        if *overlap > 0 && old.len() >= MOST {
+            let message = format!(
+                "{MOST} secrets are in force already; wait until one of them ends, or rotate with the overlap PT0S"
+            );
             return Err(Error::conflict("TOO_MANY", message));
         }
         let sql = "UPDATE webhook_secret SET ends_at = ? WHERE endpoint_id = ? AND (ends_at IS NULL OR ends_at > ?)";
@@ -355,28 +252,6 @@ impl Command for RotateSecret {
     fn repeatable(&self) -> bool {
         self.idempotency_key.is_some()
     }
-}
-
-/// The secrets of an endpoint that have not ended, newest first.
-///
-/// # Errors
-/// What the database said.
-pub async fn in_force<C: ConnectionTrait>(
-    db: &C,
-    endpoint: &webhook_endpoint::Model,
-    now: Millis,
-) -> Result<Vec<webhook_secret::Model>> {
-    let ends = webhook_secret::Column::EndsAt;
-    let rows = webhook_secret::Entity::find()
-        .filter(webhook_secret::Column::EndpointId.eq(endpoint.id))
-        .filter(webhook_secret::Column::WorkspaceId.eq(endpoint.workspace_id))
-        .filter(sea_orm::Condition::any().add(ends.is_null()).add(ends.gt(now)))
-        .order_by_desc(webhook_secret::Column::CreatedAt)
-        .order_by_desc(webhook_secret::Column::Id)
-        .limit(2 * SECRETS as u64)
-        .all(db)
-        .await?;
-    Ok(rows)
 }
 
 async fn lock(tx: &Tx, actor: &Actor, id: WebhookEndpointId) -> Result<webhook_endpoint::Model> {
@@ -413,24 +288,4 @@ async fn save(tx: &Tx, row: webhook_endpoint::Model) -> Result<webhook_endpoint:
         .exec(tx.writing().await?)
         .await?;
     Ok(row)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_secret_has_the_form_of_its_kind() {
-        let standard = format!("whsec_{}", STANDARD.encode([7; 24]));
-        for (kind, text, fits) in [
-            (WebhookKind::Standard, standard.as_str(), true),
-            (WebhookKind::Standard, "whsec_c2hvcnQ=", false),
-            (WebhookKind::Standard, "0123456789abcdef", false),
-            (WebhookKind::Pagerduty, "0123456789abcdef", true),
-            (WebhookKind::Generic, "0123456789abcde", false),
-            (WebhookKind::Generic, "0123456789 abcdef", false),
-        ] {
-            assert_eq!(bytes(kind, text).is_ok(), fits, "{kind:?} {text}");
-        }
-    }
 }

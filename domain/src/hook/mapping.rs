@@ -90,16 +90,26 @@ impl Mapping {
             ("mapping.eventType", &self.event_type),
             ("mapping.occurredAt", &self.occurred_at),
         ] {
-            value.as_deref().map_or(Ok(()), |text| pointer(field, text))?;
+            value
+                .as_deref()
+                .map_or(Ok(()), |text| pointer(field, text))?;
         }
         for (field, value) in [
             ("mapping.eventIdHeader", &self.event_id_header),
             ("mapping.signatureHeader", &self.signature_header),
         ] {
-            value.as_deref().map_or(Ok(()), |text| header(field, text))?;
+            value
+                .as_deref()
+                .map_or(Ok(()), |text| header(field, text))?;
         }
-        words("mapping.priorities", self.priorities.iter().map(|one| &one.value))?;
-        words("mapping.statuses", self.statuses.iter().map(|one| &one.value))?;
+        words(
+            "mapping.priorities",
+            self.priorities.iter().map(|one| &one.value),
+        )?;
+        words(
+            "mapping.statuses",
+            self.statuses.iter().map(|one| &one.value),
+        )?;
         words("mapping.eventTypes", self.event_types.iter())?;
         let needs_id = self.event_id.is_some() || self.event_id_header.is_some();
         match kind {
@@ -108,11 +118,13 @@ impl Mapping {
                 "REQUIRED",
                 "say where the event's id is, with eventId or eventIdHeader: by it an event counts once however often it is delivered",
             )),
-            WebhookKind::Standard if needs_id || self.signature_header.is_some() => Err(Error::invalid(
-                "mapping",
-                "INVALID",
-                "Standard Webhooks have their event id and signature in headers of their own; leave out eventId, eventIdHeader and signatureHeader",
-            )),
+            WebhookKind::Standard if needs_id || self.signature_header.is_some() => {
+                Err(Error::invalid(
+                    "mapping",
+                    "INVALID",
+                    "Standard Webhooks have their event id and signature in headers of their own; leave out eventId, eventIdHeader and signatureHeader",
+                ))
+            }
             WebhookKind::Generic | WebhookKind::Standard | WebhookKind::Pagerduty => Ok(()),
         }
     }
@@ -157,7 +169,14 @@ impl Mapping {
         };
         let counts = |own: &String| self.event_types.is_empty() || self.event_types.contains(own);
         if self.event_types.is_empty() || kind.as_ref().is_some_and(counts) {
-            let status = found(&self.status).and_then(|value| meaning(value, &self.statuses, RequestStatus::ALL, RequestStatus::as_str));
+            let status = found(&self.status).and_then(|value| {
+                meaning(
+                    value,
+                    &self.statuses,
+                    RequestStatus::ALL,
+                    RequestStatus::as_str,
+                )
+            });
             event.news = News::Stands(self.filing(payload)?, status);
         }
         Ok(event)
@@ -193,7 +212,10 @@ impl Mapping {
             title,
             description: event::cut_bytes(&description, DESCRIPTION),
             priority: priority.unwrap_or(Priority::Normal),
-            labels: labels.filter(|label| !label.is_empty()).take(LABELS).collect(),
+            labels: labels
+                .filter(|label| !label.is_empty())
+                .take(LABELS)
+                .collect(),
         })
     }
 }

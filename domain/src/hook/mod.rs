@@ -4,16 +4,19 @@
 //! request). A refusal is logged and changes nothing else; a 2xx means committed.
 
 mod apply;
+mod deliver;
 pub mod endpoint;
 mod event;
 pub mod mapping;
 mod pagerduty;
 pub mod query;
 pub mod receive;
+mod secret;
 pub mod verify;
 
-pub use endpoint::{CreateEndpoint, NewSecret, RotateSecret, UpdateEndpoint};
+pub use endpoint::{CreateEndpoint, RotateSecret, UpdateEndpoint};
 pub(crate) use event::cut_bytes;
 pub use event::{Event, Filing, Headers, News, Refused};
 pub use mapping::{Mapping, Meaning};
 pub use receive::{Delivery, Received};
+pub use secret::NewSecret;

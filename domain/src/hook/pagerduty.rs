@@ -186,10 +186,16 @@ mod tests {
     #[test]
     fn a_bare_incident_is_an_incident_all_the_same() {
         let data = json!({ "id": "P1", "type": "incident" });
-        let News::Opened(filing) = read(&event("incident.triggered", data)).expect("an event").news else {
+        let News::Opened(filing) = read(&event("incident.triggered", data))
+            .expect("an event")
+            .news
+        else {
             panic!("it is an opening");
         };
-        assert_eq!((filing.title.as_str(), filing.priority), ("PagerDuty incident P1", Priority::Normal));
+        assert_eq!(
+            (filing.title.as_str(), filing.priority),
+            ("PagerDuty incident P1", Priority::Normal)
+        );
     }
 
     #[test]
@@ -215,19 +221,40 @@ mod tests {
         let data = json!({ "incident": incident, "id": "N1", "content": "Looking.", "trimmed": true, "type": "incident_note" });
         let read = read(&event("incident.annotated", data)).expect("an event");
         assert_eq!(read.subject.as_deref(), Some("P1"));
-        let text = "**Tenex Engineer** in PagerDuty:\n\nLooking.\n\n(PagerDuty has cut the text short.)";
+        let text =
+            "**Tenex Engineer** in PagerDuty:\n\nLooking.\n\n(PagerDuty has cut the text short.)";
         assert_eq!(read.news, News::Note(text.into()));
     }
 
     #[test]
     fn what_is_not_about_an_incident_concerns_no_request() {
-        let service = event("service.updated", json!({ "id": "PF9KMXH", "type": "service" }));
-        assert!(matches!(read(&service).expect("an event").news, News::Nothing(_)));
-        let ping = event("pagey.ping", json!({ "message": "Hello from your friend Pagey!", "type": "ping" }));
-        assert!(matches!(read(&ping).expect("an event").news, News::Nothing(_)));
-        let later = event("incident.renamed_some_day", json!({ "id": "P1", "type": "incident" }));
+        let service = event(
+            "service.updated",
+            json!({ "id": "PF9KMXH", "type": "service" }),
+        );
+        assert!(matches!(
+            read(&service).expect("an event").news,
+            News::Nothing(_)
+        ));
+        let ping = event(
+            "pagey.ping",
+            json!({ "message": "Hello from your friend Pagey!", "type": "ping" }),
+        );
+        assert!(matches!(
+            read(&ping).expect("an event").news,
+            News::Nothing(_)
+        ));
+        let later = event(
+            "incident.renamed_some_day",
+            json!({ "id": "P1", "type": "incident" }),
+        );
         assert_eq!(read(&later).expect("an event").news, News::Other);
-        for wrong in [json!({}), json!([]), json!({ "event": { "id": 7, "event_type": "incident.triggered" } }), json!({ "messages": [] })] {
+        for wrong in [
+            json!({}),
+            json!([]),
+            json!({ "event": { "id": 7, "event_type": "incident.triggered" } }),
+            json!({ "messages": [] }),
+        ] {
             assert!(read(&wrong).is_err(), "{wrong}");
         }
     }

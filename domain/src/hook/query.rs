@@ -83,7 +83,7 @@ pub async fn secrets(
     store: &Store,
     endpoint: &webhook_endpoint::Model,
 ) -> Result<Vec<webhook_secret::Model>> {
-    super::endpoint::in_force(store.read(), endpoint, store.now()).await
+    super::secret::in_force(store.read(), endpoint, store.now()).await
 }
 
 /// The deliveries that the actor may see: of visible requests, and for those who manage endpoints all.

@@ -9,8 +9,8 @@ use sea_orm::Condition;
 use crate::graphql::context::{ContextExt as _, cursor_key};
 use crate::graphql::error::{Error, Result};
 use crate::graphql::filter::{
-    BooleanComparator, DateTimeComparator, Filter, IdComparator, Terms, Where,
-    WebhookOutcomeComparator, condition,
+    BooleanComparator, DateTimeComparator, Filter, IdComparator, Terms, WebhookOutcomeComparator,
+    Where, condition,
 };
 use crate::graphql::kind::{WebhookOutcome, WebhookRefusal};
 use crate::graphql::node;

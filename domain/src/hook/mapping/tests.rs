@@ -54,7 +54,10 @@ fn a_payload_is_read_where_the_pointers_say() {
 
 #[test]
 fn only_the_title_and_the_id_must_be_there() {
-    let event = read(&mapping(), &json!({ "id": "1", "alert": { "name": "Disk full" } }));
+    let event = read(
+        &mapping(),
+        &json!({ "id": "1", "alert": { "name": "Disk full" } }),
+    );
     let filing = Filing {
         title: "Disk full".into(),
         description: String::new(),
@@ -62,13 +65,22 @@ fn only_the_title_and_the_id_must_be_there() {
         labels: Vec::new(),
     };
     let event = event.expect("the rest is left out");
-    assert_eq!((event.subject, event.news), (None, News::Stands(filing, None)));
+    assert_eq!(
+        (event.subject, event.news),
+        (None, News::Stands(filing, None))
+    );
     for (payload, named) in [
-        (json!({ "id": "1", "alert": { "name": " " } }), "/alert/name"),
+        (
+            json!({ "id": "1", "alert": { "name": " " } }),
+            "/alert/name",
+        ),
         (json!({ "id": "1", "alert": { "name": [] } }), "/alert/name"),
         (json!({ "id": "1" }), "/alert/name"),
         (json!({ "alert": { "name": "Disk full" } }), "id"),
-        (json!({ "id": "x".repeat(300), "alert": { "name": "Disk full" } }), "300 bytes"),
+        (
+            json!({ "id": "x".repeat(300), "alert": { "name": "Disk full" } }),
+            "300 bytes",
+        ),
         (json!([]), "id"),
     ] {
         let refused = read(&mapping(), &payload).expect_err("it can't be read");
@@ -91,7 +103,10 @@ fn a_standard_webhook_has_its_id_type_and_time_where_the_standard_says() {
             .expect("an event")
     };
     let opened = read("incident.opened");
-    assert_eq!((opened.id.as_str(), opened.at), ("msg_1", Some(Millis(1_667_507_170_344))));
+    assert_eq!(
+        (opened.id.as_str(), opened.at),
+        ("msg_1", Some(Millis(1_667_507_170_344)))
+    );
     assert!(matches!(opened.news, News::Stands(..)));
     assert!(matches!(read("incident.seen").news, News::Nothing(_)));
 }
@@ -110,11 +125,26 @@ fn a_mapping_that_can_read_nothing_is_refused() {
         changed
     };
     assert_eq!(field(Generic, mapping()), "none");
-    assert_eq!(field(Generic, with(|m| m.title = "alert.name".into())), "mapping.title");
-    assert_eq!(field(Generic, with(|m| m.subject = Some("/a~2".into()))), "mapping.subject");
-    assert_eq!(field(Generic, with(|m| m.event_id = None)), "mapping.eventId");
-    assert_eq!(field(Generic, with(|m| m.signature_header = Some("a b".into()))), "mapping.signatureHeader");
-    assert_eq!(field(Generic, with(|m| m.event_types = vec![String::new()])), "mapping.eventTypes");
+    assert_eq!(
+        field(Generic, with(|m| m.title = "alert.name".into())),
+        "mapping.title"
+    );
+    assert_eq!(
+        field(Generic, with(|m| m.subject = Some("/a~2".into()))),
+        "mapping.subject"
+    );
+    assert_eq!(
+        field(Generic, with(|m| m.event_id = None)),
+        "mapping.eventId"
+    );
+    assert_eq!(
+        field(Generic, with(|m| m.signature_header = Some("a b".into()))),
+        "mapping.signatureHeader"
+    );
+    assert_eq!(
+        field(Generic, with(|m| m.event_types = vec![String::new()])),
+        "mapping.eventTypes"
+    );
     assert_eq!(field(Standard, mapping()), "mapping");
     assert_eq!(field(Standard, with(|m| m.event_id = None)), "none");
 }
