@@ -297,7 +297,7 @@ on_both! {
         // Copies go to another node too, where there can be one.
         let other = (backend == Backend::Postgres).then(|| site.another(&[]));
         let mut urls = vec![site.client.url(&pagerduty.path)];
-        urls.extend(other.as_ref().map(|server| server.client().url(&pagerduty.path)));
+        urls.extend(other.as_ref().map(|server| format!("http://{}{}", server.address(), pagerduty.path)));
         let copies = (0..EVENTS * 3).map(|n| {
             let event = n % EVENTS;
             let body = incident(&format!("e{event}"), "incident.triggered", &format!("P{event}"), "triggered").to_string();
