@@ -9,7 +9,10 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use domain::clock::Clock;
 use domain::executor::Options;
+use domain::secret::Vault;
 use serde::Deserialize;
+
+pub(crate) mod vault;
 
 /// What a server does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -106,6 +109,25 @@ pub struct ServerFlags {
         value_delimiter = ','
     )]
     pub allow_origin: Option<Vec<String>>,
+    /// The key under which secrets are kept, such as those of webhook endpoints: 32 bytes in base64. Several with commas between
+    /// them are replaced one after the other: the first one is used, all of them still open. Prefer the variable, or the file:
+    /// others on the machine see flags [default: a file beside an embedded database]
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "STINT_SECRET_KEY",
+        hide_env_values = true,
+        help_heading = "Secrets"
+    )]
+    pub secret_key: Option<String>,
+    /// A file with that key, or several, one a line
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "STINT_SECRET_KEY_FILE",
+        help_heading = "Secrets"
+    )]
+    pub secret_key_file: Option<PathBuf>,
     /// For how long a worker owns a run without a sign of life [default: 15s]
     #[arg(
         long,
@@ -142,6 +164,7 @@ struct File {
     slots: Option<u32>,
     ui_url: Option<String>,
     allow_origin: Option<Vec<String>>,
+    secret_key_file: Option<PathBuf>,
     lease: Option<String>,
     renew: Option<String>,
     reap: Option<String>,
@@ -171,6 +194,8 @@ pub struct Settings {
     pub ui_url: Option<String>,
     /// Origins whose pages may use the API.
     pub origins: Vec<String>,
+    /// What secrets are kept under; without it, what lies beside an embedded database.
+    pub vault: Option<Vault>,
     /// How the worker works: its slots, its leases.
     pub worker: Options,
     /// How long a key is taken as valid without asking the database again.
@@ -189,6 +214,7 @@ impl Default for Settings {
             role: Role::All,
             ui_url: None,
             origins: Vec::new(),
+            vault: None,
             worker: Options::default(),
             key_life: crate::auth::LIFE,
             patience: crate::ws::Patience::default(),
@@ -231,6 +257,11 @@ pub fn server(common: &CommonFlags, flags: &ServerFlags) -> anyhow::Result<(Comm
         aborts: flags.allow_aborts,
         ..usual.worker
     };
+    // A key on the command line or in the environment comes before a file that the settings file names.
+    let key_file = file
+        .secret_key_file
+        .as_ref()
+        .filter(|_| flags.secret_key.is_none());
     let settings = Settings {
         database_url: common.database_url.clone(),
         listen: flags.listen.clone().or(file.listen).unwrap_or(usual.listen),
@@ -241,6 +272,14 @@ pub fn server(common: &CommonFlags, flags: &ServerFlags) -> anyhow::Result<(Comm
             .clone()
             .or(file.allow_origin)
             .unwrap_or_default(),
+        vault: vault::given(
+            flags.secret_key.as_deref(),
+            flags
+                .secret_key_file
+                .as_ref()
+                .or(key_file)
+                .map(PathBuf::as_path),
+        )?,
         worker,
         ..usual
     };

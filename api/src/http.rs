@@ -165,7 +165,10 @@ async fn post<E: Executor>(
             &id,
         );
     }
-    let params = match read(&headers, body).await.and_then(|bytes| parse(&bytes)) {
+    let params = match read(&headers, body, BODY_LIMIT)
+        .await
+        .and_then(|bytes| parse(&bytes))
+    {
         Ok(params) => params,
         Err((status, code, text)) => return refuse(status, media, code, &text, &id),
     };
@@ -184,24 +187,26 @@ async fn post<E: Executor>(
     answer(&response, media)
 }
 
-type Unreadable = (StatusCode, &'static str, String);
+/// Why a body was not read: the status, the code and the sentence.
+pub(crate) type Unreadable = (StatusCode, &'static str, String);
 
 /// The whole body, if it is short enough and comes in time.
-async fn read(headers: &HeaderMap, body: Body) -> Result<Bytes, Unreadable> {
+pub(crate) async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Bytes, Unreadable> {
     let too_large = || {
-        let text = format!(
-            "The request's body is larger than {} KiB.",
-            BODY_LIMIT >> 10
-        );
+        let text = format!("The request's body is larger than {} KiB.", limit >> 10);
         (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", text)
     };
     let announced = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > BODY_LIMIT) {
+    if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
-    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, BODY_LIMIT)).await {
+    match tokio::time::timeout(BODY_TIMEOUT, axum::body::to_bytes(body, limit)).await {
         Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(_)) => Err(too_large()),
         Err(_) => {

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod config;
 pub mod demo;
 pub mod graphql;
+pub mod hooks;
 pub mod http;
 pub mod operation;
 pub mod raw;
@@ -71,6 +72,10 @@ impl App {
         };
         let store = Store::open(&settings.database_url, options).await?;
         let first_key = first_key(&store).await?;
+        let vault = match settings.vault {
+            Some(vault) => vault,
+            None => config::vault::embedded(&settings.database_url)?,
+        };
         let executor = if works {
             Some(Executor::start(store.clone(), settings.worker).await?)
         } else {
@@ -90,7 +95,7 @@ impl App {
             closing.clone(),
         ));
         let gateway = Gateway {
-            executor: graphql::schema(store.clone(), settings.ui_url),
+            executor: graphql::schema(store.clone(), vault.clone(), settings.ui_url),
             keys: Arc::new(Keys::new(auth::lookup(store.clone()), settings.key_life)),
             request_id: Box::new(|| domain::clock::fresh_id().simple().to_string()),
             origins: settings.origins,
@@ -100,8 +105,12 @@ impl App {
             ready: readiness(store.clone(), leaving.clone()),
         };
         let router = if serves {
-            let raw = raw::routes(store.clone(), gateway.keys.clone());
-            http::router(Arc::new(gateway), raw)
+            let more = raw::routes(store.clone(), gateway.keys.clone()).merge(hooks::routes(
+                store.clone(),
+                vault,
+                tasks.clone(),
+            ));
+            http::router(Arc::new(gateway), more)
         } else {
             http::operator_router(Arc::new(gateway))
         };

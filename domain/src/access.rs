@@ -1,6 +1,9 @@
 //! Who may do what: [`allows`] is the policy, all of it.
 
-use entity::{ActorKind, ApiKeyId, CoworkerId, PersonId, Role, RunId, Trigger, WorkspaceId, run};
+use entity::{
+    ActorKind, ApiKeyId, CoworkerId, PersonId, Role, RunId, Trigger, WebhookEndpointId,
+    WorkspaceId, run,
+};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -25,6 +28,8 @@ pub enum Principal {
     Workflow(ApiKeyId),
     /// An outside system, known by its key.
     System(ApiKeyId),
+    /// An outside system, known by the webhook endpoint that it delivers to.
+    Hook(WebhookEndpointId),
     /// A coworker in a run.
     Coworker(CoworkerId, RunId),
     /// Stint itself.
@@ -37,7 +42,7 @@ impl Principal {
         match self {
             Self::Person(_) => ActorKind::Person,
             Self::Workflow(_) => ActorKind::Workflow,
-            Self::System(_) | Self::Stint => ActorKind::System,
+            Self::System(_) | Self::Hook(_) | Self::Stint => ActorKind::System,
             Self::Coworker(..) => ActorKind::Coworker,
         }
     }
@@ -47,6 +52,7 @@ impl Principal {
         match self {
             Self::Person(id) => id.0,
             Self::Workflow(id) | Self::System(id) => id.0,
+            Self::Hook(id) => id.0,
             Self::Coworker(id, _) => id.0,
             Self::Stint => Uuid::nil(),
         }
@@ -56,7 +62,9 @@ impl Principal {
     pub const fn run(self) -> Option<RunId> {
         match self {
             Self::Coworker(_, run) => Some(run),
-            Self::Person(_) | Self::Workflow(_) | Self::System(_) | Self::Stint => None,
+            Self::Person(_) | Self::Workflow(_) | Self::System(_) | Self::Hook(_) | Self::Stint => {
+                None
+            }
         }
     }
 
@@ -75,19 +83,22 @@ pub enum Standing {
     AssignedRun,
     /// A coworker that was only mentioned.
     MentionedRun,
+    /// An outside system through its webhook endpoint: it makes requests and keeps its own up to date.
+    Webhook,
     /// Stint itself.
     Stint,
 }
 
 impl Standing {
     /// Every standing, in the order of the matrix.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Role(Role::Admin),
         Self::Role(Role::Agent),
         Self::Role(Role::Analyst),
         Self::Role(Role::Requester),
         Self::AssignedRun,
         Self::MentionedRun,
+        Self::Webhook,
         Self::Stint,
     ];
 
@@ -97,6 +108,7 @@ impl Standing {
             Self::Role(role) => role.as_str(),
             Self::AssignedRun => "ASSIGNED_RUN",
             Self::MentionedRun => "MENTIONED_RUN",
+            Self::Webhook => "WEBHOOK",
             Self::Stint => "STINT",
         }
     }
@@ -158,6 +170,8 @@ actions! {
     PriceWrite: "set model prices",
     /// Create, list and revoke API keys.
     KeyManage: "manage API keys",
+    /// Create, see and change webhook endpoints, and see what is delivered to them.
+    HookManage: "manage webhook endpoints",
 }
 
 /// The policy: whether `standing` allows `action`.
@@ -178,7 +192,11 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::RunRead
             | A::RunStop
             | A::MetricsRead => true,
-            A::CoworkerWrite | A::CoworkerPublish | A::PriceWrite | A::KeyManage => false,
+            A::CoworkerWrite
+            | A::CoworkerPublish
+            | A::PriceWrite
+            | A::KeyManage
+            | A::HookManage => false,
         },
         Standing::Role(Role::Analyst) => match action {
             A::RequestReadOwn
@@ -196,7 +214,8 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerPublish
             | A::RunStop
             | A::PriceWrite
-            | A::KeyManage => false,
+            | A::KeyManage
+            | A::HookManage => false,
         },
         Standing::Role(Role::Requester) => match action {
             A::RequestCreate | A::RequestReadOwn | A::NotePublic => true,
@@ -212,7 +231,8 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::RunStop
             | A::MetricsRead
             | A::PriceWrite
-            | A::KeyManage => false,
+            | A::KeyManage
+            | A::HookManage => false,
         },
         Standing::AssignedRun => match action {
             A::RequestReadOwn
@@ -230,7 +250,28 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::RunStop
             | A::MetricsRead
             | A::PriceWrite
-            | A::KeyManage => false,
+            | A::KeyManage
+            | A::HookManage => false,
+        },
+        // It sees its own requests only, so that no sender reaches another's.
+        Standing::Webhook => match action {
+            A::RequestCreate
+            | A::RequestReadOwn
+            | A::RequestUpdate
+            | A::RequestSetStatus
+            | A::NotePublic => true,
+            A::RequestReadAll
+            | A::RequestAssign
+            | A::NotePrivate
+            | A::CoworkerRead
+            | A::CoworkerWrite
+            | A::CoworkerPublish
+            | A::RunRead
+            | A::RunStop
+            | A::MetricsRead
+            | A::PriceWrite
+            | A::KeyManage
+            | A::HookManage => false,
         },
         // R42: mentioned, not assigned: it may answer, the ticket stays where it is.
         Standing::MentionedRun => match action {
@@ -249,7 +290,8 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::RunStop
             | A::MetricsRead
             | A::PriceWrite
-            | A::KeyManage => false,
+            | A::KeyManage
+            | A::HookManage => false,
         },
     }
 }
@@ -261,6 +303,15 @@ impl Actor {
             workspace,
             principal: Principal::Stint,
             standing: Standing::Stint,
+        }
+    }
+
+    /// The outside system behind a webhook endpoint.
+    pub const fn hook(workspace: WorkspaceId, endpoint: WebhookEndpointId) -> Self {
+        Self {
+            workspace,
+            principal: Principal::Hook(endpoint),
+            standing: Standing::Webhook,
         }
     }
 
@@ -294,6 +345,7 @@ impl Actor {
             Standing::Role(role) => format!("a key with the role {}", role.as_str()),
             Standing::MentionedRun => "a coworker that was only mentioned".into(),
             Standing::AssignedRun => "a coworker".into(),
+            Standing::Webhook => "a webhook endpoint".into(),
             Standing::Stint => "Stint".into(),
         };
         Err(Error::Forbidden {

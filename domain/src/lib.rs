@@ -6,6 +6,7 @@ pub mod clock;
 pub mod coworker;
 pub mod error;
 pub mod executor;
+pub mod hook;
 pub mod idempotency;
 pub mod key;
 pub mod metric;
@@ -14,6 +15,7 @@ pub mod page;
 pub mod price;
 pub mod request;
 pub mod run;
+pub mod secret;
 pub mod store;
 pub mod tool;
 

@@ -52,4 +52,10 @@ ids! {
     EventId,
     /// A row of the price table.
     ModelPriceId,
+    /// A webhook endpoint: random, because it stands in an address.
+    WebhookEndpointId,
+    /// A secret of a webhook endpoint.
+    WebhookSecretId,
+    /// One delivery to a webhook endpoint.
+    WebhookDeliveryId,
 }

@@ -227,6 +227,51 @@ kinds! {
         /// A dispatch was dropped.
         DispatchDropped = "DISPATCH_DROPPED",
     }
+    /// What form the deliveries to a webhook endpoint have.
+    WebhookKind {
+        /// PagerDuty's webhooks, version 3.
+        Pagerduty = "PAGERDUTY",
+        /// Standard Webhooks 1.0, read by a mapping.
+        Standard = "STANDARD",
+        /// Any signed JSON, read by a mapping.
+        Generic = "GENERIC",
+    }
+    /// What became of a delivery to a webhook endpoint.
+    WebhookOutcome {
+        /// It made a request.
+        RequestMade = "REQUEST_MADE",
+        /// It changed a request.
+        RequestUpdated = "REQUEST_UPDATED",
+        /// It belongs to a request and changed nothing of it.
+        Recorded = "RECORDED",
+        /// It belongs to no request and made none.
+        Ignored = "IGNORED",
+        /// Its event had been delivered before.
+        Duplicate = "DUPLICATE",
+        /// It was refused.
+        Refused = "REFUSED",
+    }
+    /// Why a delivery was refused.
+    WebhookRefusal {
+        /// The endpoint is disabled.
+        Disabled = "DISABLED",
+        /// The endpoint has no secret to verify with.
+        NoSecret = "NO_SECRET",
+        /// The signature, or what belongs to it, is missing.
+        SignatureMissing = "SIGNATURE_MISSING",
+        /// No secret in force makes this signature.
+        SignatureInvalid = "SIGNATURE_INVALID",
+        /// It was signed too long ago, or for the future.
+        TimestampOutOfRange = "TIMESTAMP_OUT_OF_RANGE",
+        /// The body is larger than allowed.
+        TooLarge = "TOO_LARGE",
+        /// The body is no JSON.
+        NotJson = "NOT_JSON",
+        /// The body is JSON and does not hold what the endpoint needs.
+        NotUnderstood = "NOT_UNDERSTOOD",
+        /// Too many came at once.
+        TooMany = "TOO_MANY",
+    }
 }
 
 impl RunStatus {

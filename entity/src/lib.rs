@@ -22,6 +22,10 @@ pub mod run;
 pub mod run_event;
 pub mod run_step;
 pub mod usage_ledger;
+pub mod webhook_delivery;
+pub mod webhook_endpoint;
+pub mod webhook_secret;
+pub mod webhook_subject;
 pub mod workspace;
 
 pub use id::*;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tests::{Client, Coworker, TestApp, both_dbs};
 
 use crate::look;
+use crate::sender::{self, PagerDuty};
 
 /// Things of a workspace that callers name.
 struct Things {
@@ -24,6 +25,9 @@ struct Things {
     key: Value,
     person: Value,
     price: Value,
+    endpoint: Value,
+    delivery: Value,
+    heard: Value,
 }
 
 /// A workspace with one of everything; `own` is a request of `client`'s.
@@ -90,6 +94,17 @@ async fn furnish(app: &TestApp, admin: &Client, client: &Client) -> Things {
             "modelPrice { id }",
         )
         .await;
+    let pagerduty = PagerDuty::new(admin).await;
+    pagerduty.deliver(b"{}", &[]).await;
+    pagerduty
+        .send(&sender::incident(
+            "01",
+            "incident.triggered",
+            "P1",
+            "triggered",
+        ))
+        .await;
+    let log = pagerduty.log().await;
     let own = client
         .post(
             "mutation { requestCreate(input: { title: \"Mine\" }) { request { id } } }",
@@ -108,6 +123,9 @@ async fn furnish(app: &TestApp, admin: &Client, client: &Client) -> Things {
         key: key["apiKey"]["id"].clone(),
         person: made["request"]["requester"]["id"].clone(),
         price: price["modelPrice"]["id"].clone(),
+        endpoint: json!(pagerduty.id),
+        delivery: log[0]["id"].clone(),
+        heard: log[1]["id"].clone(),
         coworker: worker.id,
         request,
         dispatch,
@@ -178,6 +196,9 @@ both_dbs! {
                 ("apiKeyCreate", json!({ "name": "a", "role": "ANALYST" }), vec![Action::KeyManage]),
                 ("apiKeyRevoke", json!({ "id": format!("key_{:032x}", 7) }), vec![Action::KeyManage]),
                 ("modelPriceSet", json!({ "model": role.as_str(), "input": "1", "output": "2" }), vec![Action::PriceWrite]),
+                ("webhookEndpointCreate", json!({ "name": role.as_str(), "kind": "PAGERDUTY" }), vec![Action::HookManage]),
+                ("webhookEndpointUpdate", json!({ "id": format!("whe_{:032x}", 7), "enabled": false }), vec![Action::HookManage]),
+                ("webhookEndpointSecretRotate", json!({ "id": format!("whe_{:032x}", 7) }), vec![Action::HookManage]),
             ] {
                 let before = look::counts(&app).await;
                 let allowed = needed.iter().all(|action| allows(Standing::Role(*role), *action));
@@ -213,6 +234,10 @@ both_dbs! {
                 ("{ metrics(range: { start: \"-P7D\" }) { totals { runs } } }", json!({}), Action::MetricsRead),
                 ("{ modelPrices { id } }", json!({}), Action::MetricsRead),
                 ("{ apiKeys { nodes { id } } }", json!({}), Action::KeyManage),
+                ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.endpoint }), Action::HookManage),
+                ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.delivery }), Action::HookManage),
+                ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.heard }), Action::RequestReadAll),
+                ("{ webhookEndpoints { nodes { id } } }", json!({}), Action::HookManage),
             ] {
                 let answer = client.post(query, variables).await;
                 let code = answer.body["errors"][0]["extensions"]["code"].as_str();
@@ -225,7 +250,7 @@ both_dbs! {
             }
             let lists = client.gql("{ requests { totalCount } coworkers { totalCount } runs { totalCount } }", json!({})).await;
             let count = |shown: bool, all: i64| if shown { all } else { 0 };
-            assert_eq!(lists["requests"]["totalCount"], if may(Action::RequestReadAll) { 2 } else { 1 });
+            assert_eq!(lists["requests"]["totalCount"], if may(Action::RequestReadAll) { 3 } else { 1 });
             assert_eq!(lists["coworkers"]["totalCount"], count(may(Action::CoworkerRead), 1));
             assert_eq!(lists["runs"]["totalCount"], count(may(Action::RunRead), 1));
             // `permissions` say beforehand what the mutations then do.
@@ -249,6 +274,7 @@ both_dbs! {
         let ids = [
             &things.request, &things.note, &things.assignment, &json!(things.coworker), &things.version, &things.run,
             &things.step, &things.event, &things.dispatch, &things.key, &things.person, &things.price,
+            &things.endpoint, &things.delivery, &things.heard,
         ];
         for id in ids {
             app.gql(node, json!({ "id": id })).await;
@@ -274,6 +300,8 @@ both_dbs! {
             ("runStop", json!({ "id": things.run })),
             ("apiKeyCreate", json!({ "name": "Ours", "role": "ADMIN", "personId": things.person })),
             ("apiKeyRevoke", json!({ "id": things.key })),
+            ("webhookEndpointUpdate", json!({ "id": things.endpoint, "enabled": false })),
+            ("webhookEndpointSecretRotate", json!({ "id": things.endpoint, "secret": "0123456789abcdef" })),
         ] {
             let refused = stranger.refused(mutation, input.clone()).await;
             assert_eq!(refused[0]["code"], "NOT_FOUND", "{mutation} {input}");
@@ -281,12 +309,12 @@ both_dbs! {
         // Mentions stay at home, and so do lists, metrics and boards.
         stranger.mutate("noteCreate", json!({ "requestId": theirs["request"]["id"], "body": "@worker" }), "").await;
         app.drain().await;
-        let query = "{ runs { totalCount } coworkers { totalCount } requests { totalCount } modelPrices { id } apiKeys { totalCount }
+        let query = "{ runs { totalCount } coworkers { totalCount } requests { totalCount } modelPrices { id } apiKeys { totalCount } webhookEndpoints { totalCount }
             metrics(range: { start: \"-P7D\", end: \"2030-01-01T00:00:00Z\" }) { totals { runs modelCalls } } }";
         let seen = stranger.gql(query, json!({})).await;
         assert_eq!(seen, json!({
             "runs": { "totalCount": 0 }, "coworkers": { "totalCount": 0 }, "requests": { "totalCount": 1 }, "modelPrices": [],
-            "apiKeys": { "totalCount": 1 }, "metrics": { "totals": { "runs": 0, "modelCalls": 0 } },
+            "apiKeys": { "totalCount": 1 }, "webhookEndpoints": { "totalCount": 0 }, "metrics": { "totals": { "runs": 0, "modelCalls": 0 } },
         }));
         let mut expected = before;
         for (table, more) in [("note", 1), ("request_event", 1)] {

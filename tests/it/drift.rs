@@ -17,7 +17,8 @@ macro_rules! every_entity {
         let mut tables = BTreeSet::new();
         every_entity!(@each tables $check ($($argument),*)
             api_key assignment coworker coworker_version dispatch idempotency_key model_price note person prompt_part
-            request request_event run run_event run_step usage_ledger workspace);
+            request request_event run run_event run_step usage_ledger
+            webhook_delivery webhook_endpoint webhook_secret webhook_subject workspace);
         tables
     }};
     (@each $tables:ident $check:ident $arguments:tt $($entity:ident)+) => {$(
@@ -59,6 +60,7 @@ both_dbs! {
              - { tool: finish, arguments: { outcome: REPLIED, reason: r, summary: s } }\n",
         ).publish(&app).await;
         app.mutate("requestCreate", json!({ "title": "The VPN is slow", "idempotencyKey": "k" }), "").await;
+        crate::sender::PagerDuty::new(&app).await.send(&crate::sender::incident("01", "incident.triggered", "P1", "triggered")).await;
         app.drain().await;
 
         let conn = connect(app.db().url()).await.unwrap();

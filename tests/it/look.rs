@@ -196,7 +196,7 @@ pub fn run_id(id: &Value) -> RunId {
 
 /// How many rows each table has, for tests that nothing was changed.
 pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
-    const TABLES: [&str; 17] = [
+    const TABLES: [&str; 21] = [
         "workspace",
         "person",
         "api_key",
@@ -214,6 +214,10 @@ pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
         "usage_ledger",
         "prompt_part",
         "model_price",
+        "webhook_endpoint",
+        "webhook_secret",
+        "webhook_delivery",
+        "webhook_subject",
     ];
     let mut counts = BTreeMap::new();
     for table in TABLES {

@@ -6,6 +6,7 @@
 )]
 
 mod look;
+mod sender;
 
 mod access;
 mod assign;
@@ -17,11 +18,13 @@ mod contract;
 mod crash;
 mod drift;
 mod held;
+mod hook;
 mod intake;
 mod lease;
 mod limit;
 mod log;
 mod note;
+mod pagerduty;
 mod queue;
 mod read;
 mod reply;

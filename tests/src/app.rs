@@ -10,6 +10,7 @@ use api::App;
 use api::config::Settings;
 use domain::bus::Signal;
 use domain::clock::Clock;
+use domain::secret::Vault;
 use domain::store::Store;
 use entity::{Millis, Role};
 use sea_orm::{ConnectionTrait, DbErr, Statement};
@@ -71,6 +72,7 @@ impl TestApp {
             database_url: db.url().to_owned(),
             listen: "127.0.0.1:0".to_owned(),
             clock: clock.clone(),
+            vault: Some(Vault::new(&[[7; 32]]).expect("a vault")),
             ..Settings::default()
         };
         change(&mut settings);

@@ -3,7 +3,9 @@
 use async_graphql::{Context, ID, Interface, Object};
 use domain::access::Principal;
 use domain::error::{Error, Result};
-use entity::{ApiKeyId, CoworkerId, PersonId, api_key, person};
+use entity::{
+    ApiKeyId, CoworkerId, PersonId, WebhookEndpointId, api_key, person, webhook_endpoint,
+};
 use uuid::Uuid;
 
 use super::context::ContextExt as _;
@@ -85,22 +87,42 @@ impl Workflow {
     }
 }
 
-/// An outside system by its key, or Stint itself, which has none.
-pub struct System(pub Option<api_key::Model>);
+/// An outside system, or Stint itself.
+pub enum System {
+    /// By its key.
+    Key(api_key::Model),
+    /// By the endpoint that it delivers to.
+    Hook(webhook_endpoint::Model),
+    /// Stint itself.
+    Stint,
+}
 
-/// An outside system that acts with an API key of its own, or Stint itself.
+impl System {
+    /// The name to show.
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Key(key) => &key.name,
+            Self::Hook(endpoint) => &endpoint.name,
+            Self::Stint => "Stint",
+        }
+    }
+}
+
+/// An outside system that acts with an API key of its own or through a webhook endpoint, or Stint itself.
 #[Object]
 impl System {
     /// The global id.
     pub(crate) async fn id(&self) -> ID {
-        node::global_system(self.0.as_ref().map_or(Uuid::nil(), |key| key.id.0))
+        node::global_system(match self {
+            Self::Key(key) => key.id.0,
+            Self::Hook(endpoint) => endpoint.id.0,
+            Self::Stint => Uuid::nil(),
+        })
     }
 
-    /// The name to show: the name of its API key, or Stint.
+    /// The name to show: the name of its API key or webhook endpoint, or Stint.
     pub(crate) async fn display_name(&self) -> String {
-        self.0
-            .as_ref()
-            .map_or_else(|| "Stint".to_owned(), |key| key.name.clone())
+        self.name().to_owned()
     }
 
     /// Always SYSTEM.
@@ -129,12 +151,15 @@ pub async fn find(ctx: &Context<'_>, kind: entity::ActorKind, id: Uuid) -> Resul
             key.filter(|key| key.principal_kind == kind)
                 .map(|key| Workflow(key).into())
         }
-        entity::ActorKind::System if id.is_nil() => Some(System(None).into()),
-        entity::ActorKind::System => {
-            let key = loaders.row(ApiKeyId(id)).await?;
-            key.filter(|key| key.principal_kind == kind)
-                .map(|key| System(Some(key)).into())
-        }
+        entity::ActorKind::System if id.is_nil() => Some(System::Stint.into()),
+        entity::ActorKind::System => match loaders.row(ApiKeyId(id)).await? {
+            Some(key) if key.principal_kind == kind => Some(System::Key(key).into()),
+            Some(_) => None,
+            None => loaders
+                .row(WebhookEndpointId(id))
+                .await?
+                .map(|endpoint| System::Hook(endpoint).into()),
+        },
     })
 }
 
@@ -169,6 +194,6 @@ pub async fn name(ctx: &Context<'_>, who: Principal) -> Result<String> {
         Actor::Person(Person(row)) => row.name,
         Actor::Coworker(Coworker(row)) => row.name,
         Actor::Workflow(Workflow(row)) => row.name,
-        Actor::System(System(key)) => key.map_or_else(|| "Stint".to_owned(), |key| key.name),
+        Actor::System(system) => system.name().to_owned(),
     })
 }

@@ -7,6 +7,7 @@ use async_graphql::Context;
 use domain::access::Actor;
 use domain::error::{Error, Result};
 use domain::page::Slice;
+use domain::secret::Vault;
 use domain::store::Store;
 use entity::WorkspaceId;
 use parking_lot::Mutex;
@@ -46,6 +47,8 @@ impl Clone for Session {
 pub struct Shared {
     /// The database.
     pub store: Store,
+    /// What seals secrets.
+    pub vault: Vault,
     /// Address of a frontend's page of a request, with `{number}` in the place of its number.
     pub ui_url: Option<String>,
     /// The workspaces' cursor keys; they never change.
@@ -54,9 +57,10 @@ pub struct Shared {
 
 impl Shared {
     /// What operations on `store` share.
-    pub fn new(store: Store, ui_url: Option<String>) -> Self {
+    pub fn new(store: Store, vault: Vault, ui_url: Option<String>) -> Self {
         Self {
             store,
+            vault,
             ui_url,
             cursor_keys: Mutex::default(),
         }

@@ -14,8 +14,8 @@ use domain::metric::query::Totals;
 use domain::store::Store;
 use entity::{
     ApiKeyId, AssignmentId, CoworkerId, CoworkerVersionId, DispatchId, NoteId, PersonId, RequestId,
-    RunId, api_key, assignment, coworker, coworker_version, dispatch, note, person, request, run,
-    run_event,
+    RunId, WebhookEndpointId, api_key, assignment, coworker, coworker_version, dispatch, note,
+    person, request, run, run_event, webhook_endpoint,
 };
 use sea_orm::{ColumnTrait, QueryFilter};
 
@@ -153,4 +153,5 @@ loads! {
     RunId run from domain::run::query::visible,
     PersonId person from domain::key::query::visible_people,
     ApiKeyId api_key from domain::key::query::named,
+    WebhookEndpointId webhook_endpoint from domain::hook::query::named,
 }

@@ -7,6 +7,7 @@ pub mod context;
 pub mod coworker;
 pub mod error;
 pub mod filter;
+pub mod hook;
 pub mod kind;
 pub mod limits;
 pub mod loader;
@@ -20,6 +21,7 @@ pub mod scalar;
 use std::sync::Arc;
 
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, SchemaBuilder};
+use domain::secret::Vault;
 use domain::store::Store;
 
 use context::Shared;
@@ -28,6 +30,7 @@ use context::Shared;
 #[derive(MergedObject, Default)]
 pub struct Query(
     admin::AdminQuery,
+    hook::HookQuery,
     request::RequestQuery,
     coworker::CoworkerQuery,
     run::RunQuery,
@@ -42,6 +45,7 @@ pub struct Mutation(
     coworker::CoworkerMutation,
     run::RunMutation,
     admin::AdminMutation,
+    hook::HookMutation,
 );
 
 /// Everything that can be watched live. `runSteps`, `runEvents` and `requestTimeline` promise every item after the cursor, once and in
@@ -55,11 +59,11 @@ const POINTS: usize = 1_000;
 /// The executable schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
-/// The schema over a store. `ui_url` is the address of a frontend's page of a request, with `{number}`
-/// in the place of its number.
-pub fn schema(store: Store, ui_url: Option<String>) -> Schema {
+/// The schema over a store and what keeps its secrets. `ui_url` is the address of a frontend's page of a
+/// request, with `{number}` in the place of its number.
+pub fn schema(store: Store, vault: Vault, ui_url: Option<String>) -> Schema {
     builder()
-        .data(Arc::new(Shared::new(store, ui_url)))
+        .data(Arc::new(Shared::new(store, vault, ui_url)))
         .finish()
 }
 

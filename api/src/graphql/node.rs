@@ -8,7 +8,7 @@ use domain::access::{Action, Actor};
 use domain::error::{Error, Result};
 use entity::{
     ActorKind, ApiKeyId, AssignmentId, CoworkerId, CoworkerVersionId, DispatchId, ModelPriceId,
-    NoteId, PersonId, RequestId, RunId, WorkspaceId,
+    NoteId, PersonId, RequestId, RunId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use uuid::Uuid;
 
@@ -16,6 +16,7 @@ use super::actor::{Person, System, Workflow};
 use super::admin::{ApiKey, ModelPrice, Workspace};
 use super::context::ContextExt as _;
 use super::coworker::{Coworker, CoworkerVersion};
+use super::hook::{WebhookDelivery, WebhookEndpoint};
 use super::request::{Assignment, Dispatch, Note, Request};
 use super::run::{
     AttemptStep, DoneStep, HandoffStep, NoteStep, Run, RunEvent, RunStartedStep, StatusChangeStep,
@@ -61,6 +62,8 @@ global_ids! {
     CoworkerVersionId "cov" "CoworkerVersion",
     RunId "run" "Run",
     ModelPriceId "prc" "ModelPrice",
+    WebhookEndpointId "whe" "WebhookEndpoint",
+    WebhookDeliveryId "whd" "WebhookDelivery",
 }
 
 const WORKFLOW: &str = "wfl";
@@ -219,6 +222,10 @@ pub enum Node {
     ApiKey(ApiKey),
     /// A price row.
     ModelPrice(ModelPrice),
+    /// A webhook endpoint.
+    WebhookEndpoint(WebhookEndpoint),
+    /// A delivery to a webhook endpoint.
+    WebhookDelivery(WebhookDelivery),
 }
 
 impl From<Step> for Node {
@@ -293,6 +300,13 @@ pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Node> {
         ModelPriceId::PREFIX => {
             Ok(ModelPrice(domain::metric::cost::get_price(db, actor, parse(id)?).await?).into())
         }
+        WebhookEndpointId::PREFIX => {
+            Ok(WebhookEndpoint(domain::hook::query::get(db, actor, parse(id)?).await?).into())
+        }
+        WebhookDeliveryId::PREFIX => Ok(WebhookDelivery(
+            domain::hook::query::get_delivery(db, actor, parse(id)?).await?,
+        )
+        .into()),
         _ => Err(no_id(id)),
     }
 }

@@ -3,17 +3,20 @@
 use std::collections::HashMap;
 
 use entity::{
-    ActorKind, Millis, NoteId, RunStatus, api_key, coworker, note, person, prompt_part, request,
-    run,
+    ActorKind, Millis, NoteId, RequestSource, RunStatus, WebhookOutcome, api_key, coworker, note,
+    person, prompt_part, request, run, webhook_delivery, webhook_endpoint,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use crate::error::Result;
+use crate::hook::cut_bytes;
 use crate::model::{Brief, NoteBrief, OutcomeBrief};
 
 /// Notes and earlier runs that a prompt holds, the newest ones.
 const MOST: u64 = 100;
+/// The most bytes of a payload that a prompt holds; an incident of PagerDuty has about 2,000.
+const PAYLOAD: usize = 16 * 1024;
 
 /// Reads parts that an earlier worker stored.
 ///
@@ -58,9 +61,25 @@ pub async fn brief<C: ConnectionTrait>(
         status: request.status,
         priority: request.priority,
         source: request.source,
+        payload: payload(conn, request).await?,
         notes,
         earlier,
     })
+}
+
+/// What the webhook sent that made the request; others cost no look.
+async fn payload<C: ConnectionTrait>(conn: &C, request: &request::Model) -> Result<Option<String>> {
+    if request.source != RequestSource::System {
+        return Ok(None);
+    }
+    let first = webhook_delivery::Entity::find()
+        .select_only()
+        .column(webhook_delivery::Column::Payload)
+        .filter(webhook_delivery::Column::RequestId.eq(request.id))
+        .filter(webhook_delivery::Column::Outcome.eq(WebhookOutcome::RequestMade))
+        .order_by_asc(webhook_delivery::Column::ReceivedAt);
+    let payload: Option<Option<String>> = first.into_tuple().one(conn).await?;
+    Ok(payload.flatten().map(|text| cut_bytes(&text, PAYLOAD)))
 }
 
 /// Notes on the run's request after `after` that the run did not write itself, oldest first, and the
@@ -127,17 +146,22 @@ async fn earlier<C: ConnectionTrait>(conn: &C, own: &run::Model) -> Result<Vec<O
     Ok(rows.into_iter().map(brief).collect())
 }
 
-/// The names of actors: a coworker's handle, a person's name, a key's name.
+/// The names of actors: a coworker's handle, a person's name, the name of a key or of a webhook endpoint.
 async fn names<C: ConnectionTrait>(
     conn: &C,
     actors: impl Iterator<Item = (ActorKind, Uuid)>,
 ) -> Result<HashMap<Uuid, String>> {
     let (mut coworkers, mut people, mut keys) = (Vec::new(), Vec::new(), Vec::new());
+    let mut systems = Vec::new();
     for (kind, id) in actors {
         match kind {
             ActorKind::Coworker => coworkers.push(id),
             ActorKind::Person => people.push(id),
-            ActorKind::Workflow | ActorKind::System => keys.push(id),
+            ActorKind::Workflow => keys.push(id),
+            ActorKind::System => {
+                keys.push(id);
+                systems.push(id);
+            }
         }
     }
     let mut names = HashMap::new();
@@ -158,6 +182,13 @@ async fn names<C: ConnectionTrait>(
     if !keys.is_empty() {
         let rows = api_key::Entity::find()
             .filter(api_key::Column::Id.is_in(keys))
+            .all(conn)
+            .await?;
+        names.extend(rows.into_iter().map(|row| (row.id.0, row.name)));
+    }
+    if !systems.is_empty() {
+        let rows = webhook_endpoint::Entity::find()
+            .filter(webhook_endpoint::Column::Id.is_in(systems))
             .all(conn)
             .await?;
         names.extend(rows.into_iter().map(|row| (row.id.0, row.name)));

@@ -5,9 +5,10 @@ use entity::{NoteId, request, run};
 use sea_orm::ConnectionTrait;
 
 use super::brief;
-use super::prompt::{Stored, brief_part, notes_part, unhex};
+use super::prompt::{Stored, brief_part, notes_part};
 use crate::error::{Error, Result};
 use crate::model::{Brief, Message, NoteBrief, Part, PartKind, Prompt};
+use crate::run::envelope::unhex;
 use crate::run::log::Log;
 
 /// What the model reads besides the log.

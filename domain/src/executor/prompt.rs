@@ -161,9 +161,3 @@ pub fn notes_part(notes: &[NoteBrief]) -> Result<Stored> {
         serde_json::to_string_pretty(notes).map_err(Error::internal)?,
     ))
 }
-
-/// Bytes from hexadecimal.
-pub fn unhex(text: &str) -> Option<Vec<u8>> {
-    let pair = |i: usize| u8::from_str_radix(text.get(i..i + 2)?, 16).ok();
-    (0..text.len()).step_by(2).map(pair).collect()
-}

@@ -111,6 +111,9 @@ pub struct Brief {
     pub priority: Priority,
     /// Its source.
     pub source: RequestSource,
+    /// What the outside system sent that made it, as it came; cut where it is long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
     /// Its notes, oldest first.
     pub notes: Vec<NoteBrief>,
     /// The ended runs on it, oldest first.
@@ -128,6 +131,7 @@ impl Default for Brief {
             status: RequestStatus::Open,
             priority: Priority::Normal,
             source: RequestSource::Employee,
+            payload: None,
             notes: Vec::new(),
             earlier: Vec::new(),
         }

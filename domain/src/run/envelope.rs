@@ -147,6 +147,12 @@ pub fn hex(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// Bytes from hexadecimal.
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let pair = |i: usize| u8::from_str_radix(text.get(i..i + 2)?, 16).ok();
+    (0..text.len()).step_by(2).map(pair).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

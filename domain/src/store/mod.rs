@@ -26,7 +26,7 @@ use std::sync::Arc;
 pub use append::{Append, Applied, Projection};
 use entity::{Millis, RunId};
 pub use fetch::{Counter, Needs};
-pub use open::{OpenOptions, describe, migrate};
+pub use open::{OpenOptions, describe, embedded_file, migrate};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use tokio::sync::oneshot;
 pub use tx::{Command, Tx};

@@ -130,6 +130,14 @@ pub fn describe(url: &str) -> String {
     }
 }
 
+/// The file of the embedded database at `url`; none for a server.
+pub fn embedded_file(url: &str) -> Option<PathBuf> {
+    match kind(url) {
+        Ok(Kind::Sqlite(path)) => Some(path),
+        Ok(Kind::Postgres) | Err(_) => None,
+    }
+}
+
 enum Kind {
     Sqlite(PathBuf),
     Postgres,

@@ -85,7 +85,7 @@ impl ApiKey {
             (
                 entity::ActorKind::System | entity::ActorKind::Person | entity::ActorKind::Coworker,
                 None,
-            ) => System(Some(self.0.clone())).into(),
+            ) => System::Key(self.0.clone()).into(),
         })
     }
 

@@ -98,10 +98,13 @@ impl Viewer {
     async fn role(&self, ctx: &Context<'_>) -> Result<Role> {
         match ctx.actor().standing {
             Standing::Role(role) => Ok(role.into()),
-            Standing::AssignedRun | Standing::MentionedRun | Standing::Stint => Err(
-                domain::Error::internal("a caller of the API acts with a key, and keys have roles")
-                    .into(),
-            ),
+            Standing::AssignedRun
+            | Standing::MentionedRun
+            | Standing::Webhook
+            | Standing::Stint => Err(domain::Error::internal(
+                "a caller of the API acts with a key, and keys have roles",
+            )
+            .into()),
         }
     }
 

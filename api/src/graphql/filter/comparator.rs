@@ -224,6 +224,7 @@ closed_set! {
     "Compares a run's status. Comparators given together must all hold." RunStatusComparator of RunStatus,
     "Compares what started a run. Comparators given together must all hold." TriggerComparator of Trigger,
     "Compares a kind of step. Comparators given together must all hold." StepKindComparator of StepKind,
+    "Compares what became of a delivery. Comparators given together must all hold." WebhookOutcomeComparator of WebhookOutcome,
 }
 
 nullable_closed_set! {

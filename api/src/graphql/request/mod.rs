@@ -10,6 +10,7 @@ mod timeline;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 use domain::access::Action;
+use domain::hook::query as hooks;
 use domain::metric::query::{Scope, Totals};
 use domain::request::query as requests;
 use domain::run::query as runs;
@@ -27,6 +28,7 @@ use super::actor::{self, Actor};
 use super::context::{ContextExt as _, cursor_key, slice};
 use super::error::{Error, Result};
 use super::filter::condition;
+use super::hook::{WebhookDeliveryConnection, WebhookDeliveryFilter};
 use super::kind::{Pricing, Priority, RequestSource, RequestStatus};
 use super::loader::TotalsOf;
 use super::metric::{Cost, Recorded, Usage};
@@ -243,6 +245,28 @@ impl Request {
                 .await?
                 .into(),
         )
+    }
+
+    /// What outside systems sent about it through webhooks, as they sent it, oldest first; none for callers with the role REQUESTER.
+    #[graphql(
+        complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
+    )]
+    async fn deliveries(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which deliveries; all without it.")] filter: Option<
+            WebhookDeliveryFilter,
+        >,
+        #[graphql(
+            desc = "How many from the start of the list: 0 to 100, 50 when neither `first` nor `last` is given."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Only what follows this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end of the list: 0 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what precedes this cursor.")] before: Option<String>,
+    ) -> Result<WebhookDeliveryConnection> {
+        let slice = slice(ctx, first, after, last, before)?;
+        WebhookDeliveryConnection::of(ctx, hooks::Of::Request(self.0.id), filter, slice).await
     }
 
     /// The work that waits to become a run, oldest first.
