@@ -14,6 +14,7 @@ pub mod page;
 pub mod price;
 pub mod request;
 pub mod run;
+pub mod skill;
 pub mod store;
 pub mod tool;
 

@@ -7,6 +7,7 @@ pub mod api_key;
 pub mod assignment;
 pub mod coworker;
 pub mod coworker_version;
+pub mod coworker_version_skill;
 pub mod dispatch;
 pub mod id;
 pub mod idempotency_key;
@@ -21,6 +22,8 @@ pub mod request_event;
 pub mod run;
 pub mod run_event;
 pub mod run_step;
+pub mod skill;
+pub mod skill_version;
 pub mod usage_ledger;
 pub mod workspace;
 

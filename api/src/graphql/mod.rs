@@ -16,6 +16,7 @@ pub mod page;
 pub mod request;
 pub mod run;
 pub mod scalar;
+pub mod skill;
 
 use std::sync::Arc;
 
@@ -30,6 +31,7 @@ pub struct Query(
     admin::AdminQuery,
     request::RequestQuery,
     coworker::CoworkerQuery,
+    skill::SkillQuery,
     run::RunQuery,
     metric::MetricQuery,
 );
@@ -40,6 +42,8 @@ pub struct Query(
 pub struct Mutation(
     request::RequestMutation,
     coworker::CoworkerMutation,
+    coworker::PublishMutation,
+    skill::SkillMutation,
     run::RunMutation,
     admin::AdminMutation,
 );

@@ -28,7 +28,7 @@ use crate::clock::random_id;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
 use crate::model::scripted::Scripted;
-use crate::model::{Model, ModelCall, ModelConfig, ModelError, ModelErrorClass, ModelReply};
+use crate::model::{Model, ModelCall, ModelError, ModelErrorClass, ModelReply};
 use crate::price::Prices;
 use crate::run::claim::{Claim, Claimed, startable};
 use crate::run::event::Takeover;
@@ -125,10 +125,12 @@ impl Models {
     }
 }
 
-/// The tools of one run: the built-in ones and those outside.
+/// The tools of one run that are enabled: the built-in ones and those outside.
 struct Toolbox {
     specs: Arc<[ToolSpec]>,
     outside: Vec<Arc<dyn Tool>>,
+    /// The names of the tools that the coworker has and may not use.
+    disabled: Vec<String>,
 }
 
 impl Toolbox {
@@ -143,6 +145,10 @@ impl Toolbox {
             .cloned()
     }
 
+    fn disables(&self, name: &str) -> bool {
+        self.disabled.iter().any(|disabled| disabled == name)
+    }
+
     fn names(&self) -> String {
         self.specs
             .iter()
@@ -153,16 +159,24 @@ impl Toolbox {
 }
 
 impl Shared {
-    fn toolbox(&self, model: &ModelConfig) -> Toolbox {
+    fn toolbox(&self, config: &Config) -> Toolbox {
         // A playbook that can't be read was refused when the coworker was written.
-        let outside = self.models.scripted.tools(model).unwrap_or_default();
-        let all = specs()
+        let mut outside = self
+            .models
+            .scripted
+            .tools(&config.model)
+            .unwrap_or_default();
+        let own = outside.iter().map(|tool| tool.spec());
+        let (enabled, disabled): (Vec<_>, Vec<_>) = specs()
             .iter()
-            .chain(outside.iter().map(|tool| tool.spec()))
-            .cloned();
+            .chain(own)
+            .cloned()
+            .partition(|spec| config.enables(&spec.name));
+        outside.retain(|tool| config.enables(&tool.spec().name));
         Toolbox {
-            specs: all.collect(),
+            specs: enabled.into(),
             outside,
+            disabled: disabled.into_iter().map(|spec| spec.name).collect(),
         }
     }
 

@@ -26,6 +26,7 @@ use entity::{Millis, RunId};
 pub use open::{OpenOptions, describe, migrate};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use tokio::sync::oneshot;
+pub(crate) use tx::statement;
 pub use tx::{Command, Tx};
 
 use crate::bus::Bus;
