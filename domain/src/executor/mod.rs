@@ -8,6 +8,7 @@ mod driver;
 pub mod end;
 mod limits;
 mod prompt;
+mod toolbox;
 mod turn;
 
 use std::collections::HashMap;
@@ -35,8 +36,8 @@ use crate::run::event::Takeover;
 use crate::run::lease::{HandBack, Renew, TakeOver, TakenOver, VoidLeases};
 use crate::run::log::Log;
 use crate::store::Store;
-use crate::tool::{Tool, ToolSpec, specs};
 use driver::Driver;
+use toolbox::Toolbox;
 
 /// How often the end of the last run is looked for at shutdown.
 const LAST_LOOKS: Duration = Duration::from_millis(100);
@@ -125,59 +126,11 @@ impl Models {
     }
 }
 
-/// The tools of one run that are enabled: the built-in ones and those outside.
-struct Toolbox {
-    specs: Arc<[ToolSpec]>,
-    outside: Vec<Arc<dyn Tool>>,
-    /// The names of the tools that the coworker has and may not use.
-    disabled: Vec<String>,
-}
-
-impl Toolbox {
-    fn specs(&self) -> Arc<[ToolSpec]> {
-        self.specs.clone()
-    }
-
-    fn get(&self, name: &str) -> Option<Arc<dyn Tool>> {
-        self.outside
-            .iter()
-            .find(|tool| tool.spec().name == name)
-            .cloned()
-    }
-
-    fn disables(&self, name: &str) -> bool {
-        self.disabled.iter().any(|disabled| disabled == name)
-    }
-
-    fn names(&self) -> String {
-        self.specs
-            .iter()
-            .map(|spec| spec.name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
-    }
-}
-
 impl Shared {
     fn toolbox(&self, config: &Config) -> Toolbox {
         // A playbook that can't be read was refused when the coworker was written.
-        let mut outside = self
-            .models
-            .scripted
-            .tools(&config.model)
-            .unwrap_or_default();
-        let own = outside.iter().map(|tool| tool.spec());
-        let (enabled, disabled): (Vec<_>, Vec<_>) = specs()
-            .iter()
-            .chain(own)
-            .cloned()
-            .partition(|spec| config.enables(&spec.name));
-        outside.retain(|tool| config.enables(&tool.spec().name));
-        Toolbox {
-            specs: enabled.into(),
-            outside,
-            disabled: disabled.into_iter().map(|spec| spec.name).collect(),
-        }
+        let outside = self.models.scripted.tools(&config.model);
+        Toolbox::new(config, outside.unwrap_or_default())
     }
 
     fn leave(&self, run: RunId) {
