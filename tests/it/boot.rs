@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use domain::store::{OpenOptions, Store};
+use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::json;
 use tests::binary::{Finished, Stint, run, run_with};
@@ -135,7 +136,8 @@ on_both! {
             };
             assert!(sentence.contains("m29990101_000001_future") && sentence.contains("newer"), "{sentence}");
         }
-        assert_eq!((count(db.url(), "workspace").await, count(db.url(), "seaql_migrations").await), (0, 2));
+        let known = i64::try_from(Migrator::migrations().len()).unwrap();
+        assert_eq!((count(db.url(), "workspace").await, count(db.url(), "seaql_migrations").await), (0, known + 1));
     }
 
     async fn servers_that_start_at_once_on_a_new_database_agree(backend: Backend) {
@@ -145,7 +147,7 @@ on_both! {
         for store in futures_util::future::join_all(opening).await {
             store.expect("it opens");
         }
-        assert_eq!(count(&fresh, "seaql_migrations").await, 1);
+        assert_eq!(count(&fresh, "seaql_migrations").await, i64::try_from(Migrator::migrations().len()).unwrap());
     }
 
     async fn a_server_says_that_it_is_there_and_ready(backend: Backend) {

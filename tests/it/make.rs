@@ -240,6 +240,41 @@ both_dbs! {
         assert_eq!(requester.gql_code("query ($id: ID!) { skill(id: $id) { name } }", json!({ "id": id })).await, "NOT_FOUND");
     }
 
+    /// R61, R62, R63, R66, R67: what it must not do, its steps, its ends and where all else goes are what its model reads;
+    /// the rule by which a run ended stands on it.
+    async fn what_a_goal_says_is_what_the_model_reads_and_a_run_names_the_rule_that_it_met(app: TestApp) {
+        Coworker::new("aws").publish(&app).await;
+        let goal = json!({
+            "purpose": "Slow networks are fast again.",
+            "flow": ["Measure.", "Mend."],
+            "nonGoals": ["Do not touch AWS."],
+            "outOfScope": [{ "when": "A fault in the cloud", "routeTo": "aws" }],
+            "endOfRun": [{ "when": "Measured as fast", "setStatus": "RESOLVED" }, { "when": "Not ours" }],
+        });
+        let finish = |rule: &str| format!("finish, arguments: {{ outcome: RESOLVED, rule: {rule}, reason: r, summary: s }}");
+        let playbook = format!("turns:\n  - calls: [{{ tool: {} }}]\n  - when: {{ result_of: finish, result_failed: true }}\n    calls: [{{ tool: {} }}]\n",
+            finish("Somehow better"), finish("Measured as fast"));
+        let identity = json!({ "role": "Network Engineer", "scope": "Offices' networks", "outOfScope": "Clouds" });
+        let made = Coworker::new("network").with("identity", identity).with("goal", goal).playbook(&playbook).publish(&app).await;
+        app.mutate("requestCreate", json!({ "title": "It is slow", "assigneeId": made.id }), "").await;
+        app.drain().await;
+        let run = look::only_run(&app).await;
+        let met = app.gql("{ run(number: 1) { endOfRunRule request { status } } }", json!({})).await;
+        assert_eq!(met["run"], json!({ "endOfRunRule": "Measured as fast", "request": { "status": "RESOLVED" } }));
+        let refused = look::data(&look::events(&app, &run).await, "tool.refused")[0].clone();
+        let told = refused["message"].as_str().unwrap();
+        assert!(told.contains("it has: \"Measured as fast\", \"Not ours\""), "{told}");
+        for part in [
+            "# Role\nNetwork Engineer\n\n# Scope\nOffices'' networks\n\n# Out of scope\nClouds\n",
+            "# Flow\n1. Measure.\n2. Mend.\n\n# Never\n- Do not touch AWS.\n",
+            "# Route elsewhere\n- A fault in the cloud: reassign to aws\n",
+            "# How a run ends\n- Measured as fast (status RESOLVED)\n- Not ours\n",
+        ] {
+            let sql = format!("SELECT COUNT(*) AS n FROM prompt_part WHERE body LIKE '%{part}%'");
+            assert_eq!(look::number(&app, &sql).await, 1, "{part}");
+        }
+    }
+
     /// R64: a tool's actions are enabled one by one; a disabled one is refused, and that is logged.
     async fn a_call_of_a_disabled_action_is_refused_told_to_the_model_and_logged(app: TestApp) {
         let playbook = "tools:\n  - { name: device.reset, description: Resets., answers: [{ response: gone }] }\n  \
