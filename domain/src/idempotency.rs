@@ -1,7 +1,7 @@
 //! The same call twice makes one thing: a caller's key, remembered in the transaction that made it.
 
 use entity::idempotency_key;
-use sea_orm::{ConnectionTrait, EntityTrait};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -75,6 +75,36 @@ pub async fn once(
         row: Some(row),
         made,
     })
+}
+
+/// As [`once`], for what has a unique name: of two calls at the same time the second waits here for the
+/// first, so that it finds what that made, and not only that the name is taken.
+///
+/// # Errors
+/// As [`once`].
+pub async fn once_at_a_time(
+    tx: &Tx,
+    actor: &Actor,
+    operation: &str,
+    key: Option<&str>,
+    input: &impl Serialize,
+) -> Result<Once> {
+    // SQLite has one writer.
+    if let Some(key) = key.filter(|_| tx.backend() == DbBackend::Postgres) {
+        let name = format!(
+            "{}:{operation}:{}:{key}",
+            actor.workspace,
+            actor.principal.id()
+        );
+        let hash = Sha256::digest(name);
+        let hash = hash
+            .iter()
+            .take(8)
+            .fold(0, |sum, byte| sum << 8 | i64::from(*byte));
+        let lock = tx.sql("SELECT pg_advisory_xact_lock(?)", [hash.into()]);
+        tx.conn().execute_raw(lock).await?;
+    }
+    once(tx, actor, operation, key, input).await
 }
 
 impl Once {

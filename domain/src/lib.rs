@@ -16,6 +16,7 @@ pub mod price;
 pub mod request;
 pub mod run;
 pub mod secret;
+pub mod skill;
 pub mod store;
 pub mod tool;
 

@@ -11,7 +11,7 @@ use crate::access::{Action, Actor};
 use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
-use crate::idempotency::once;
+use crate::idempotency::once_at_a_time;
 use crate::model::Usage;
 use crate::request::update::check_text;
 use crate::store::{Command, Store, Tx, insert_all};
@@ -95,7 +95,7 @@ impl Command for SetPrice {
             ],
             &price.source,
         );
-        let once = once(
+        let once = once_at_a_time(
             tx,
             actor,
             "modelPriceSet",

@@ -27,6 +27,13 @@ pub struct Model {
     pub published_by_id: Uuid,
     /// When.
     pub published_at: Millis,
+    /// The number of the version whose configuration this one brought back; null: it was a draft.
+    pub restored_from: Option<i32>,
+    /// Why it was published in spite of findings that are errors; null: there were none.
+    pub forced_reason: Option<String>,
+    /// What the lint found then, JSON (a list of `domain::coworker::lint::Finding`).
+    #[sea_orm(column_type = "Text")]
+    pub findings: String,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

@@ -46,6 +46,10 @@ ids! {
     CoworkerId,
     /// One published version of a coworker.
     CoworkerVersionId,
+    /// A skill of the library.
+    SkillId,
+    /// One version of a skill.
+    SkillVersionId,
     /// A run: UUIDv7, so that ids order by start and partition by time.
     RunId,
     /// An event of a run.

@@ -6,6 +6,7 @@
 
 mod m20261122_000001_foundation;
 mod m20261122_000002_hooks;
+mod m20261122_000003_making;
 mod sql;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261122_000001_foundation::Migration),
             Box::new(m20261122_000002_hooks::Migration),
+            Box::new(m20261122_000003_making::Migration),
         ]
     }
 }

@@ -18,6 +18,8 @@ struct Things {
     assignment: Value,
     coworker: String,
     version: Value,
+    skill: Value,
+    skill_version: Value,
     run: Value,
     step: Value,
     event: Value,
@@ -32,7 +34,14 @@ struct Things {
 
 /// A workspace with one of everything; `own` is a request of `client`'s.
 async fn furnish(app: &TestApp, admin: &Client, client: &Client) -> Things {
-    let worker = Coworker::new("worker").publish(admin).await;
+    let skill = json!({ "handle": "vpn", "name": "VPN", "text": "Turn it off." });
+    let mut skill = admin
+        .mutate("skillCreate", skill, "skill { id version { id } }")
+        .await;
+    let worker = Coworker::new("worker")
+        .with("skills", json!(["vpn"]))
+        .publish(admin)
+        .await;
     let input = json!({ "title": "Where is it?", "assigneeId": worker.id });
     let made = admin
         .mutate("requestCreate", input, "request { id requester { id } }")
@@ -117,6 +126,8 @@ async fn furnish(app: &TestApp, admin: &Client, client: &Client) -> Things {
         note: note["note"]["id"].clone(),
         assignment: seen["assignments"]["nodes"][0]["id"].take(),
         version: run["coworkerVersion"]["id"].take(),
+        skill_version: skill["skill"]["version"]["id"].take(),
+        skill: skill["skill"]["id"].take(),
         step: run["steps"]["nodes"][0]["id"].take(),
         event: run["events"]["nodes"][0]["id"].take(),
         run: run["id"].take(),
@@ -192,6 +203,9 @@ both_dbs! {
                 ("coworkerUpdate", json!({ "id": coworker, "name": "b" }), vec![Action::CoworkerWrite]),
                 ("coworkerPublish", json!({ "id": coworker }), vec![Action::CoworkerPublish]),
                 ("coworkerUnpublish", json!({ "id": coworker }), vec![Action::CoworkerPublish]),
+                ("coworkerRollback", json!({ "id": coworker, "version": 1 }), vec![Action::CoworkerPublish]),
+                ("skillCreate", json!({ "handle": format!("by-{name}"), "name": "a", "text": "a" }), vec![Action::CoworkerWrite]),
+                ("skillUpdate", json!({ "id": format!("skl_{:032x}", 7), "text": "b" }), vec![Action::CoworkerWrite]),
                 ("runStop", json!({ "id": format!("run_{:032x}", 7) }), vec![Action::RunStop]),
                 ("apiKeyCreate", json!({ "name": "a", "role": "ANALYST" }), vec![Action::KeyManage]),
                 ("apiKeyRevoke", json!({ "id": format!("key_{:032x}", 7) }), vec![Action::KeyManage]),
@@ -227,6 +241,11 @@ both_dbs! {
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.assignment }), Action::RequestReadAll),
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.dispatch }), Action::RequestReadAll),
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.version }), Action::CoworkerRead),
+                ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.skill }), Action::CoworkerRead),
+                ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.skill_version }), Action::CoworkerRead),
+                ("{ skill(handle: \"vpn\") { id usedBy { id } } }", json!({}), Action::CoworkerRead),
+                ("query ($id: ID!) { coworker(id: $id) { lint { place } } }", json!({ "id": things.coworker }), Action::CoworkerRead),
+                ("query ($id: ID!) { coworker(id: $id) { diff { text } } }", json!({ "id": things.coworker }), Action::CoworkerRead),
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.step }), Action::RunRead),
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.event }), Action::RunRead),
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.key }), Action::KeyManage),
@@ -248,10 +267,17 @@ both_dbs! {
                     _ => panic!("{told}"),
                 }
             }
-            let lists = client.gql("{ requests { totalCount } coworkers { totalCount } runs { totalCount } }", json!({})).await;
+            // Who only meets a coworker as an actor sees nothing of what it is made of.
+            let query = "query ($id: ID!) { request(id: $id) { assignee { ... on Coworker { handle tools { server } skills lint { place } diff { text } } } } }";
+            let answer = client.post(query, json!({ "id": things.request })).await;
+            if may(Action::RequestReadAll) {
+                assert_eq!(answer.body.get("errors").is_none(), may(Action::CoworkerRead), "{}", answer.body);
+            }
+            let lists = client.gql("{ requests { totalCount } coworkers { totalCount } skills { totalCount } runs { totalCount } }", json!({})).await;
             let count = |shown: bool, all: i64| if shown { all } else { 0 };
             assert_eq!(lists["requests"]["totalCount"], if may(Action::RequestReadAll) { 3 } else { 1 });
             assert_eq!(lists["coworkers"]["totalCount"], count(may(Action::CoworkerRead), 1));
+            assert_eq!(lists["skills"]["totalCount"], count(may(Action::CoworkerRead), 1));
             assert_eq!(lists["runs"]["totalCount"], count(may(Action::RunRead), 1));
             // `permissions` say beforehand what the mutations then do.
             let query = "query ($id: ID!) { request(id: $id) { permissions { requestUpdate requestAssign noteCreate noteCreatePrivate } } }";
@@ -272,7 +298,7 @@ both_dbs! {
 
         let node = "query ($id: ID!) { node(id: $id) { id } }";
         let ids = [
-            &things.request, &things.note, &things.assignment, &json!(things.coworker), &things.version, &things.run,
+            &things.request, &things.note, &things.assignment, &json!(things.coworker), &things.version, &things.skill, &things.skill_version, &things.run,
             &things.step, &things.event, &things.dispatch, &things.key, &things.person, &things.price,
             &things.endpoint, &things.delivery, &things.heard,
         ];
@@ -297,6 +323,8 @@ both_dbs! {
             ("coworkerUpdate", json!({ "id": things.coworker, "name": "Ours" })),
             ("coworkerPublish", json!({ "id": things.coworker })),
             ("coworkerUnpublish", json!({ "id": things.coworker })),
+            ("coworkerRollback", json!({ "id": things.coworker, "version": 1 })),
+            ("skillUpdate", json!({ "id": things.skill, "text": "Ours" })),
             ("runStop", json!({ "id": things.run })),
             ("apiKeyCreate", json!({ "name": "Ours", "role": "ADMIN", "personId": things.person })),
             ("apiKeyRevoke", json!({ "id": things.key })),
@@ -306,18 +334,21 @@ both_dbs! {
             let refused = stranger.refused(mutation, input.clone()).await;
             assert_eq!(refused[0]["code"], "NOT_FOUND", "{mutation} {input}");
         }
+        // A skill of the same handle elsewhere is another one, and none here.
+        let ours = Coworker::new("ours").with("skills", json!(["vpn"])).create(&stranger).await;
+        assert_eq!(stranger.refused("coworkerPublish", json!({ "id": ours.id })).await[0]["code"], "SKILL_UNKNOWN");
         // Mentions stay at home, and so do lists, metrics and boards.
         stranger.mutate("noteCreate", json!({ "requestId": theirs["request"]["id"], "body": "@worker" }), "").await;
         app.drain().await;
-        let query = "{ runs { totalCount } coworkers { totalCount } requests { totalCount } modelPrices { id } apiKeys { totalCount } webhookEndpoints { totalCount }
+        let query = "{ runs { totalCount } coworkers { totalCount } skills { totalCount } requests { totalCount } modelPrices { id } apiKeys { totalCount } webhookEndpoints { totalCount }
             metrics(range: { start: \"-P7D\", end: \"2030-01-01T00:00:00Z\" }) { totals { runs modelCalls } } }";
         let seen = stranger.gql(query, json!({})).await;
         assert_eq!(seen, json!({
-            "runs": { "totalCount": 0 }, "coworkers": { "totalCount": 0 }, "requests": { "totalCount": 1 }, "modelPrices": [],
+            "runs": { "totalCount": 0 }, "coworkers": { "totalCount": 1 }, "skills": { "totalCount": 0 }, "requests": { "totalCount": 1 }, "modelPrices": [],
             "apiKeys": { "totalCount": 1 }, "webhookEndpoints": { "totalCount": 0 }, "metrics": { "totals": { "runs": 0, "modelCalls": 0 } },
         }));
         let mut expected = before;
-        for (table, more) in [("note", 1), ("request_event", 1)] {
+        for (table, more) in [("note", 1), ("request_event", 1), ("coworker", 1)] {
             *expected.get_mut(table).expect("a table") += more;
         }
         assert_eq!(look::counts(&app).await, expected);

@@ -16,8 +16,8 @@ macro_rules! every_entity {
     ($check:ident ($($argument:expr),*)) => {{
         let mut tables = BTreeSet::new();
         every_entity!(@each tables $check ($($argument),*)
-            api_key assignment coworker coworker_version dispatch idempotency_key model_price note person prompt_part
-            request request_event run run_event run_step usage_ledger
+            api_key assignment coworker coworker_version coworker_version_skill dispatch idempotency_key model_price note
+            person prompt_part request request_event run run_event run_step skill skill_version usage_ledger
             webhook_delivery webhook_endpoint webhook_secret webhook_subject workspace);
         tables
     }};
@@ -55,7 +55,8 @@ both_dbs! {
     async fn every_row_that_a_run_leaves_can_be_read(app: TestApp) {
         let price = json!({ "model": "scripted", "input": "1.5", "output": "7.5", "source": "a test" });
         app.mutate("modelPriceSet", price, "").await;
-        Coworker::new("triage").triage().playbook(
+        app.mutate("skillCreate", json!({ "handle": "vpn", "name": "VPN", "text": "Turn it off and on." }), "").await;
+        Coworker::new("triage").triage().with("skills", json!(["vpn"])).playbook(
             "turns:\n  - calls:\n      - { tool: post_note, arguments: { visibility: PUBLIC, body: Done. } }\n      \
              - { tool: finish, arguments: { outcome: REPLIED, reason: r, summary: s } }\n",
         ).publish(&app).await;

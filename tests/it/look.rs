@@ -196,13 +196,14 @@ pub fn run_id(id: &Value) -> RunId {
 
 /// How many rows each table has, for tests that nothing was changed.
 pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
-    const TABLES: [&str; 21] = [
+    const TABLES: [&str; 24] = [
         "workspace",
         "person",
         "api_key",
         "idempotency_key",
         "coworker",
         "coworker_version",
+        "coworker_version_skill",
         "request",
         "request_event",
         "note",
@@ -211,6 +212,8 @@ pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
         "run",
         "run_event",
         "run_step",
+        "skill",
+        "skill_version",
         "usage_ledger",
         "prompt_part",
         "model_price",

@@ -8,6 +8,8 @@ use crate::look;
 
 /// The demo's coworkers, without the delays that make the demo readable.
 pub async fn install(app: &Client) {
+    // All are made before the first is published: they route to each other.
+    let mut all = Vec::new();
     for text in [
         include_str!("../../api/src/demo/coworkers/triage.yaml"),
         include_str!("../../api/src/demo/coworkers/hardware-specialist.yaml"),
@@ -29,12 +31,10 @@ pub async fn install(app: &Client) {
         let limits = limits.as_object_mut().expect("limits");
         limits.retain(|key, _| !matches!(key.as_str(), "maxDurationMs" | "maxCostNano"));
         let made = app.mutate("coworkerCreate", input, "coworker { id }").await;
-        app.mutate(
-            "coworkerPublish",
-            json!({ "id": made["coworker"]["id"] }),
-            "",
-        )
-        .await;
+        all.push(made["coworker"]["id"].clone());
+    }
+    for id in all {
+        app.mutate("coworkerPublish", json!({ "id": id }), "").await;
     }
 }
 

@@ -19,7 +19,8 @@ pub mod text;
 use anyhow::Context as _;
 use domain::access::Actor;
 use domain::coworker::config::{Goal, Identity, Limits};
-use domain::coworker::{Config, CreateCoworker, PublishCoworker};
+use domain::coworker::tools::ToolServer;
+use domain::coworker::{Config, CreateCoworker, Force, PublishCoworker};
 use domain::key::{CreateKey, Holder};
 use domain::model::ModelConfig;
 use domain::price::SetPrice;
@@ -56,6 +57,8 @@ struct File {
     identity: Identity,
     soul: String,
     goal: Goal,
+    #[serde(default)]
+    tools: Vec<ToolServer>,
     model: ModelConfig,
     limits: Limits,
 }
@@ -73,6 +76,7 @@ impl File {
             identity,
             soul,
             goal,
+            tools,
             model,
             limits,
         } = self;
@@ -80,6 +84,8 @@ impl File {
             identity,
             soul,
             goal,
+            skills: Vec::new(),
+            tools,
             model,
             limits,
         };
@@ -110,14 +116,20 @@ pub struct Cast {
 /// What a command refused with, or what the database said.
 pub async fn install(store: &Store, actor: &Actor) -> anyhow::Result<Cast> {
     store.write(price(actor)).await?;
-    let mut coworkers = Vec::with_capacity(FILES.len());
+    // All are made before the first is published: they route to each other.
+    let mut made = Vec::with_capacity(FILES.len());
     for file in FILES {
-        let made = store.write(File::read(file)?.command(actor)).await?;
+        made.push(store.write(File::read(file)?.command(actor)).await?.id);
+    }
+    let mut coworkers = Vec::with_capacity(FILES.len());
+    for coworker in made {
         let publish = PublishCoworker {
             actor: actor.clone(),
-            coworker: made.id,
+            coworker,
+            force: Force::default(),
+            idempotency_key: None,
         };
-        coworkers.push(store.write(publish).await?);
+        coworkers.push(store.write(publish).await?.done()?);
     }
     let key = CreateKey {
         actor: actor.clone(),
@@ -175,6 +187,8 @@ pub async fn submit(store: &Store, requester: &Actor) -> domain::Result<request:
 
 #[cfg(test)]
 mod tests {
+    use domain::coworker::lint::{Peer, Subject, World, lint};
+
     use super::*;
 
     #[test]
@@ -197,15 +211,29 @@ mod tests {
                 "access-manager"
             ]
         );
+    }
+
+    #[test]
+    fn the_lint_finds_nothing_in_the_coworkers_of_the_demo() {
+        let actor = Actor::stint(entity::WorkspaceId(uuid::Uuid::nil()));
+        let made = FILES.map(|file| File::read(file).expect("a coworker").command(&actor));
         for create in &made {
-            for rule in &create.config.goal.out_of_scope {
-                assert!(
-                    handles.contains(&rule.route_to.as_str()),
-                    "{}: {}",
-                    create.handle,
-                    rule.route_to
-                );
-            }
+            let others = made.iter().filter(|other| other.handle != create.handle);
+            let peer = |other: &CreateCoworker| Peer {
+                handle: other.handle.clone(),
+                is_triage: other.is_triage,
+                identity: Some(other.config.identity.clone()),
+            };
+            let world = World {
+                peers: others.map(peer).collect(),
+                ..World::default()
+            };
+            let subject = Subject {
+                handle: &create.handle,
+                is_triage: create.is_triage,
+                config: &create.config,
+            };
+            assert_eq!(lint(&subject, &world), [], "{}", create.handle);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The closed sets, as the contract names and describes them: the words that rows hold, and no others.
 
 use async_graphql::Enum;
+use async_graphql::resolver_utils::EnumType;
 
 /// The kinds of actors. May grow.
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,6 +133,54 @@ pub enum CoworkerState {
     Published,
     /// Was published, takes no new work.
     Unpublished,
+}
+
+/// Whether a person must approve a call. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::coworker::tools::Approval")]
+pub enum ToolApproval {
+    /// Never.
+    Never,
+    /// Each time.
+    Always,
+    /// When the tool says that the call destroys something.
+    WhenDestructive,
+}
+
+/// How bad a finding is. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::coworker::lint::Severity")]
+pub enum FindingSeverity {
+    /// It will not work: publishing is refused, unless it is forced.
+    Error,
+    /// It may be meant like that.
+    Warning,
+}
+
+/// The rules of the lint. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::coworker::lint::Rule")]
+pub enum FindingRule {
+    /// A text names a tool that is not enabled, or a rule needs one.
+    ToolNotEnabled,
+    /// A text names a tool that does not exist. Words in double quotes are taken as no tool.
+    ToolUnknown,
+    /// The settings of tools name an action that does not exist.
+    ActionUnknown,
+    /// An out-of-scope rule routes to a coworker that does not exist, or to the coworker itself.
+    RouteToNobody,
+    /// An out-of-scope rule routes to a coworker that is not published.
+    RouteToUnpublished,
+    /// No end-of-run rule sets a status in which runs can leave a request.
+    NoEndOfRunRule,
+    /// Two end-of-run rules have the same words and set different statuses.
+    EndOfRunAmbiguous,
+    /// The identity has no scope.
+    NoScope,
+    /// The scope is nearly that of another published coworker: half of the words of the two in common are a warning, three quarters an error.
+    ScopeCollision,
+    /// The library has no skill with the handle.
+    SkillUnknown,
 }
 
 /// Where a run stands: exactly these four.
@@ -335,6 +384,15 @@ pub enum WebhookRefusal {
     NotUnderstood,
     /// More came at once than the endpoint takes (HTTP 429). These are not in the log.
     TooMany,
+}
+
+impl FindingRule {
+    /// The word that programs know it by.
+    pub fn word(self) -> &'static str {
+        let items = <Self as EnumType>::items().iter();
+        let mut named = items.filter(|item| item.value == self);
+        named.next().map_or("", |item| item.name)
+    }
 }
 
 macro_rules! words {

@@ -14,8 +14,9 @@ use domain::metric::query::Totals;
 use domain::store::Store;
 use entity::{
     ApiKeyId, AssignmentId, CoworkerId, CoworkerVersionId, DispatchId, NoteId, PersonId, RequestId,
-    RunId, WebhookEndpointId, api_key, assignment, coworker, coworker_version, dispatch, note,
-    person, request, run, run_event, webhook_endpoint,
+    RunId, SkillId, SkillVersionId, WebhookEndpointId, api_key, assignment, coworker,
+    coworker_version, dispatch, note, person, request, run, run_event, skill, skill_version,
+    webhook_endpoint,
 };
 use sea_orm::{ColumnTrait, QueryFilter};
 
@@ -150,6 +151,8 @@ loads! {
     DispatchId dispatch from domain::request::query::visible_dispatches,
     CoworkerId coworker from domain::coworker::query::named,
     CoworkerVersionId coworker_version from domain::coworker::query::visible_versions,
+    SkillId skill from domain::skill::query::visible,
+    SkillVersionId skill_version from domain::skill::query::visible_versions,
     RunId run from domain::run::query::visible,
     PersonId person from domain::key::query::visible_people,
     ApiKeyId api_key from domain::key::query::named,

@@ -17,6 +17,7 @@ pub mod page;
 pub mod request;
 pub mod run;
 pub mod scalar;
+pub mod skill;
 
 use std::sync::Arc;
 
@@ -33,6 +34,7 @@ pub struct Query(
     hook::HookQuery,
     request::RequestQuery,
     coworker::CoworkerQuery,
+    skill::SkillQuery,
     run::RunQuery,
     metric::MetricQuery,
 );
@@ -43,6 +45,8 @@ pub struct Query(
 pub struct Mutation(
     request::RequestMutation,
     coworker::CoworkerMutation,
+    coworker::PublishMutation,
+    skill::SkillMutation,
     run::RunMutation,
     admin::AdminMutation,
     hook::HookMutation,

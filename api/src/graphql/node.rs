@@ -8,7 +8,8 @@ use domain::access::{Action, Actor};
 use domain::error::{Error, Result};
 use entity::{
     ActorKind, ApiKeyId, AssignmentId, CoworkerId, CoworkerVersionId, DispatchId, ModelPriceId,
-    NoteId, PersonId, RequestId, RunId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
+    NoteId, PersonId, RequestId, RunId, SkillId, SkillVersionId, WebhookDeliveryId,
+    WebhookEndpointId, WorkspaceId,
 };
 use uuid::Uuid;
 
@@ -22,6 +23,7 @@ use super::run::{
     AttemptStep, DoneStep, HandoffStep, NoteStep, Run, RunEvent, RunStartedStep, StatusChangeStep,
     Step, ThinkingStep, ToolCallStep,
 };
+use super::skill::{Skill, SkillVersion};
 
 /// A row's id that has a global form.
 pub trait GlobalId: Copy {
@@ -60,6 +62,8 @@ global_ids! {
     DispatchId "dsp" "Dispatch",
     CoworkerId "cow" "Coworker",
     CoworkerVersionId "cov" "CoworkerVersion",
+    SkillId "skl" "Skill",
+    SkillVersionId "skv" "SkillVersion",
     RunId "run" "Run",
     ModelPriceId "prc" "ModelPrice",
     WebhookEndpointId "whe" "WebhookEndpoint",
@@ -190,6 +194,10 @@ pub enum Node {
     Coworker(Coworker),
     /// A coworker's version.
     CoworkerVersion(CoworkerVersion),
+    /// A skill.
+    Skill(Skill),
+    /// A skill's version.
+    SkillVersion(SkillVersion),
     /// A run.
     Run(Run),
     /// An event of a run.
@@ -273,6 +281,13 @@ pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Node> {
         }
         CoworkerVersionId::PREFIX => Ok(CoworkerVersion(
             domain::coworker::query::get_version(db, actor, parse(id)?).await?,
+        )
+        .into()),
+        SkillId::PREFIX => {
+            Ok(Skill(domain::skill::query::get(db, actor, parse(id)?).await?).into())
+        }
+        SkillVersionId::PREFIX => Ok(SkillVersion(
+            domain::skill::query::get_version(db, actor, parse(id)?).await?,
         )
         .into()),
         RunId::PREFIX => Ok(Run(domain::run::query::get(db, actor, parse(id)?).await?).into()),

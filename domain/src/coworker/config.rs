@@ -3,6 +3,7 @@
 use entity::RequestStatus;
 use serde::{Deserialize, Serialize};
 
+use super::tools::{self, ToolServer};
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
 use crate::model::playbook::Playbook;
@@ -18,6 +19,12 @@ pub struct Config {
     pub soul: String,
     /// What it shall achieve, and how a run ends.
     pub goal: Goal,
+    /// The handles of the skills that it has, in the order in which its model reads them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<String>,
+    /// Which tools it may use; those that are not named it may.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<ToolServer>,
     /// The model that thinks for it.
     pub model: ModelConfig,
     /// The limits of one run.
@@ -111,6 +118,8 @@ impl Default for Limits {
 
 /// The longest text of a configuration field, bytes.
 const LONGEST: usize = 64 * 1024;
+/// The most skills of a coworker: each is read whole, in every turn.
+const MOST_SKILLS: usize = 20;
 
 impl Config {
     /// Reads a stored configuration.
@@ -138,6 +147,8 @@ impl Config {
             identity,
             soul,
             goal,
+            skills,
+            tools,
             model,
             limits,
         } = self;
@@ -181,6 +192,16 @@ impl Config {
         for (field, texts) in lists {
             texts.iter().try_for_each(|text| bounded(field, text))?;
         }
+        at_most("skills", skills.len(), MOST_SKILLS)?;
+        for (i, skill) in skills.iter().enumerate() {
+            if skills[..i].contains(skill) {
+                let message = format!("the skill {skill} stands twice; keep one");
+                return Err(Error::invalid("skills", "INVALID", message));
+            }
+            required("skills", skill)?;
+            bounded("skills", skill)?;
+        }
+        tools::check(tools)?;
         limits.check()?;
         if model.provider != "scripted" {
             return Err(Error::invalid(
@@ -246,7 +267,7 @@ fn bounded(field: &'static str, text: &str) -> Result<()> {
     Ok(())
 }
 
-fn at_most(field: &'static str, n: usize, most: usize) -> Result<()> {
+pub(super) fn at_most(field: &'static str, n: usize, most: usize) -> Result<()> {
     if n > most {
         return Err(Error::invalid(
             field,

@@ -2,12 +2,19 @@
 
 use entity::{CoworkerId, CoworkerVersionId, coworker, coworker_version};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, Select};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryResult,
+    Select,
+};
 
+use super::config::Config;
+use super::lint::{Finding, Peer, Subject, World, lint};
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
 use crate::page::{self, Direction, Key, KeyValue, List, Page, Slice};
 use crate::request::query::nothing;
+use crate::skill::query::newest;
+use crate::store::statement;
 
 /// The coworkers that the actor may look at.
 pub fn visible(actor: &Actor) -> Select<coworker::Entity> {
@@ -132,6 +139,70 @@ pub async fn versions<C: ConnectionTrait>(
     };
     let select = visible_versions(actor).filter(coworker_version::Column::CoworkerId.eq(coworker));
     page::page(db, &list, select, &[(VersionKey, Direction::Desc)], slice).await
+}
+
+/// What the lint finds in a coworker's draft, as it stands among the others now.
+///
+/// # Errors
+/// [`Error::Forbidden`] without [`Action::CoworkerRead`]; what the database said.
+pub async fn findings<C: ConnectionTrait>(
+    db: &C,
+    actor: &Actor,
+    coworker: &coworker::Model,
+) -> Result<Vec<Finding>> {
+    actor.authorize(Action::CoworkerRead)?;
+    let config = Config::from_row(&coworker.draft)?;
+    let world = world(db, coworker, &config.skills).await?;
+    let subject = Subject {
+        handle: &coworker.handle,
+        is_triage: coworker.is_triage,
+        config: &config,
+    };
+    Ok(lint(&subject, &world))
+}
+
+/// The most coworkers that one is compared with.
+const MOST_PEERS: usize = 1_000;
+
+/// What a coworker stands among: the others of its workspace, and the newest texts of `skills`. Of the
+/// others' versions only the identities are read, for playbooks are long.
+///
+/// # Errors
+/// What the database said.
+pub(super) async fn world<C: ConnectionTrait>(
+    db: &C,
+    coworker: &coworker::Model,
+    skills: &[String],
+) -> Result<World> {
+    let identity = if db.get_database_backend() == DbBackend::Sqlite {
+        "json_extract(v.config, '$.identity')"
+    } else {
+        "(v.config::json -> 'identity')::text"
+    };
+    let sql = format!(
+        "SELECT c.handle, c.is_triage, {identity} AS identity FROM coworker c \
+         LEFT JOIN coworker_version v ON v.id = c.version_id AND c.state = 'PUBLISHED' \
+         WHERE c.workspace_id = ? AND c.id <> ? ORDER BY c.handle LIMIT {MOST_PEERS}"
+    );
+    let values = [coworker.workspace_id.into(), coworker.id.into()];
+    let rows = db
+        .query_all_raw(statement(db.get_database_backend(), &sql, values))
+        .await?;
+    let peer = |row: &QueryResult| -> Result<Peer> {
+        let identity: Option<String> = row.try_get("", "identity")?;
+        let identity = identity.map(|json| serde_json::from_str(&json));
+        Ok(Peer {
+            handle: row.try_get("", "handle")?,
+            is_triage: row.try_get("", "is_triage")?,
+            identity: identity.transpose().map_err(Error::internal)?,
+        })
+    };
+    let newest = newest(db, coworker.workspace_id, skills).await?;
+    let texts = newest.into_iter().map(|(handle, row)| (handle, row.body));
+    Ok(World {
+        peers: rows.iter().map(peer).collect::<Result<_>>()?,
+        skills: texts.collect(),
+    })
 }
 
 /// What coworkers can be sorted by.

@@ -8,7 +8,7 @@ use super::config::Config;
 use crate::access::{Action, Actor};
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
-use crate::idempotency::once;
+use crate::idempotency::once_at_a_time;
 use crate::request::update::check_text;
 use crate::store::{Command, Tx, insert_all};
 
@@ -46,7 +46,7 @@ impl Command for CreateCoworker {
         check_text("name", name, 100)?;
         config.check()?;
         let draft = config.to_row()?;
-        let once = once(
+        let once = once_at_a_time(
             tx,
             actor,
             "coworkerCreate",
@@ -119,6 +119,10 @@ pub struct Change {
     pub goal: Option<super::config::Goal>,
     /// The model.
     pub model: Option<crate::model::ModelConfig>,
+    /// The skills.
+    pub skills: Option<Vec<String>>,
+    /// The tools.
+    pub tools: Option<Vec<super::tools::ToolServer>>,
     /// The limits.
     pub limits: Option<super::config::Limits>,
 }
@@ -151,6 +155,8 @@ impl Command for UpdateCoworker {
             soul,
             goal,
             model,
+            skills,
+            tools,
             limits,
         } = change.clone();
         let draft = Config::from_row(&row.draft)?;
@@ -158,6 +164,8 @@ impl Command for UpdateCoworker {
             identity: identity.unwrap_or(draft.identity),
             soul: soul.unwrap_or(draft.soul),
             goal: goal.unwrap_or(draft.goal),
+            skills: skills.unwrap_or(draft.skills),
+            tools: tools.unwrap_or(draft.tools),
             model: model.unwrap_or(draft.model),
             limits: limits.unwrap_or(draft.limits),
         };
@@ -171,7 +179,11 @@ impl Command for UpdateCoworker {
     }
 }
 
-fn check_handle(handle: &str) -> Result<()> {
+/// Refuses what is no handle: of a coworker or of a skill.
+///
+/// # Errors
+/// [`Error::Invalid`].
+pub(crate) fn check_handle(handle: &str) -> Result<()> {
     let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     let ends = |c: Option<char>| c.is_some_and(|c| c != '-');
     if (2..=40).contains(&handle.len())

@@ -37,6 +37,14 @@ impl Driver {
                 return Ok(Held::Yes);
             }
         }
+        if self.tools.disables(&call.tool) {
+            let message = format!(
+                "the tool {} is not enabled for you; enabled are: {}",
+                call.tool,
+                self.tools.names()
+            );
+            return self.refuse(call, Refusal::NotEnabled, message);
+        }
         match Builtin::parse(&call.tool, &call.arguments) {
             Some(Ok(builtin)) => self.act(call, builtin).await,
             Some(Err(message)) => self.refuse(call, Refusal::BadArguments, message),

@@ -5,9 +5,9 @@ use entity::{NoteId, request, run};
 use sea_orm::ConnectionTrait;
 
 use super::brief;
-use super::prompt::{Stored, brief_part, notes_part};
+use super::prompt::{Prefix, Stored, brief_part, notes_part};
 use crate::error::{Error, Result};
-use crate::model::{Brief, Message, NoteBrief, Part, PartKind, Prompt};
+use crate::model::{Brief, Message, NoteBrief, Prompt};
 use crate::run::envelope::unhex;
 use crate::run::log::Log;
 
@@ -43,7 +43,7 @@ impl Context {
         let named: Vec<Vec<u8>> = state
             .parts
             .iter()
-            .filter(|part| part.kind != PartKind::Prefix)
+            .filter(|part| !part.kind.is_stable())
             .filter_map(|part| unhex(&part.digest))
             .collect();
         let (brief, news) = match named.first() {
@@ -123,16 +123,15 @@ impl Context {
         &self.brief
     }
 
-    /// The parts after the prefix.
+    /// The parts after those that are stable.
     pub(super) fn parts(&self) -> impl Iterator<Item = &Stored> {
         std::iter::once(&self.request_part).chain(self.news.iter().map(|news| &news.part))
     }
 
     /// The whole prompt.
-    pub(super) fn prompt(&self, prefix: Part, log: &[Message]) -> Prompt {
-        let parts = std::iter::once(prefix)
-            .chain(self.parts().map(|stored| stored.part.clone()))
-            .collect();
+    pub(super) fn prompt(&self, prefix: &Prefix, log: &[Message]) -> Prompt {
+        let parts = prefix.parts.iter().chain(self.parts());
+        let parts = parts.map(|stored| stored.part.clone()).collect();
         let mut messages = Vec::with_capacity(log.len() + self.news.len());
         let mut news = self.news.iter().peekable();
         for (i, message) in log.iter().enumerate() {

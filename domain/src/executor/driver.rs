@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 
 use super::context::Context;
 use super::end::EndRun;
+use super::prompt::Prefix;
 use super::turn::failure;
 use super::{Shared, Toolbox};
 use crate::access::Actor;
@@ -42,6 +43,8 @@ pub(super) struct Driver {
     superseded: bool,
     /// Stint itself can't go on with it.
     faulty: bool,
+    /// What the newest prompt began with.
+    pub(super) prefix: Option<Arc<Prefix>>,
     pub(super) context: Option<Context>,
     /// How long the provider asked to wait before the next try.
     pub(super) retry_after: Duration,
@@ -63,7 +66,7 @@ impl Driver {
         config: Config,
         interrupt: Arc<Notify>,
     ) -> Self {
-        let tools = shared.toolbox(&config.model);
+        let tools = shared.toolbox(&config);
         Self {
             lease_epoch: log.run().lease_epoch,
             actor: Actor::in_run(log.run()),
@@ -75,6 +78,7 @@ impl Driver {
             facts: Vec::new(),
             superseded: false,
             faulty: false,
+            prefix: None,
             context: None,
             retry_after: Duration::ZERO,
         }

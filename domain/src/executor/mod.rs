@@ -10,6 +10,7 @@ mod intake;
 mod limits;
 mod prompt;
 mod renewal;
+mod toolbox;
 mod turn;
 
 use std::collections::HashMap;
@@ -26,13 +27,14 @@ use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
 use crate::clock::random_id;
+use crate::coworker::Config;
 use crate::error::{Error, Result};
 use crate::model::scripted::Scripted;
-use crate::model::{Model, ModelCall, ModelConfig, ModelError, ModelErrorClass, ModelReply};
+use crate::model::{Model, ModelCall, ModelError, ModelErrorClass, ModelReply};
 use crate::price::Prices;
 use crate::run::lease::{HandBack, VoidLeases};
 use crate::store::Store;
-use crate::tool::{Tool, ToolSpec, specs};
+use toolbox::Toolbox;
 
 /// How an executor works.
 #[derive(Clone, Debug)]
@@ -123,45 +125,11 @@ impl Models {
     }
 }
 
-/// The tools of one run: the built-in ones and those outside.
-struct Toolbox {
-    specs: Arc<[ToolSpec]>,
-    outside: Vec<Arc<dyn Tool>>,
-}
-
-impl Toolbox {
-    fn specs(&self) -> Arc<[ToolSpec]> {
-        self.specs.clone()
-    }
-
-    fn get(&self, name: &str) -> Option<Arc<dyn Tool>> {
-        self.outside
-            .iter()
-            .find(|tool| tool.spec().name == name)
-            .cloned()
-    }
-
-    fn names(&self) -> String {
-        self.specs
-            .iter()
-            .map(|spec| spec.name.as_str())
-            .collect::<Vec<_>>()
-            .join(", ")
-    }
-}
-
 impl Shared {
-    fn toolbox(&self, model: &ModelConfig) -> Toolbox {
+    fn toolbox(&self, config: &Config) -> Toolbox {
         // A playbook that can't be read was refused when the coworker was written.
-        let outside = self.models.scripted.tools(model).unwrap_or_default();
-        let all = specs()
-            .iter()
-            .chain(outside.iter().map(|tool| tool.spec()))
-            .cloned();
-        Toolbox {
-            specs: all.collect(),
-            outside,
-        }
+        let outside = self.models.scripted.tools(&config.model);
+        Toolbox::new(config, outside.unwrap_or_default())
     }
 
     /// The reply to a claim or a takeover was lost: what it brought is looked for.

@@ -2,15 +2,18 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use entity::CoworkerVersionId;
+use entity::{CoworkerVersionId, skill_version};
 use parking_lot::Mutex;
+use sea_orm::ConnectionTrait;
 use sha2::{Digest, Sha256};
 
 use crate::coworker::Config;
 use crate::error::{Error, Result};
 use crate::model::{Brief, NoteBrief, Part, PartKind};
 use crate::run::envelope::hex;
+use crate::skill::query::pinned;
 use crate::tool::ToolSpec;
 
 /// Prefixes that are kept in memory.
@@ -43,40 +46,72 @@ impl Stored {
     }
 }
 
-/// Prefixes by version: the same bytes for every run of one version, so that providers cache them.
+/// What every run of a version reads first, byte for byte, so that providers cache it: who the coworker
+/// is, then each of its skills.
+#[derive(Debug)]
+pub struct Prefix {
+    /// The parts, in their order.
+    pub parts: Vec<Stored>,
+    /// Whether this process has stored them already.
+    stored: AtomicBool,
+}
+
+impl Prefix {
+    fn new(config: &Config, tools: &[ToolSpec], skills: &[skill_version::Model]) -> Self {
+        let skills = skills.iter().map(|skill| {
+            let text = format!("# Skill: {}\n{}\n", skill.name, skill.body.trim_end());
+            Stored::new(PartKind::Skill, text)
+        });
+        let own = Stored::new(PartKind::Prefix, prefix(config, tools));
+        Self {
+            parts: std::iter::once(own).chain(skills).collect(),
+            stored: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether its parts stand in the database.
+    pub fn is_stored(&self) -> bool {
+        self.stored.load(Ordering::Relaxed)
+    }
+
+    /// Its parts stand in the database.
+    pub fn stands(&self) {
+        self.stored.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Prefixes by version.
 #[derive(Debug, Default)]
 pub struct Prefixes {
-    known: Mutex<HashMap<CoworkerVersionId, (Arc<Stored>, bool)>>,
+    known: Mutex<HashMap<CoworkerVersionId, Arc<Prefix>>>,
 }
 
 impl Prefixes {
-    /// The prefix of a version, and whether this process has stored it already.
-    pub fn get(
+    /// The prefix of a version; its skills are read once in a process.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn get<C: ConnectionTrait>(
         &self,
+        conn: &C,
         version: CoworkerVersionId,
         config: &Config,
         tools: &[ToolSpec],
-    ) -> (Arc<Stored>, bool) {
+    ) -> Result<Arc<Prefix>> {
+        if let Some(known) = self.known.lock().get(&version) {
+            return Ok(known.clone());
+        }
+        let skills = if config.skills.is_empty() {
+            Vec::new()
+        } else {
+            pinned(conn, version).await?
+        };
+        let made = Arc::new(Prefix::new(config, tools, &skills));
         let mut known = self.known.lock();
         if known.len() >= PREFIXES {
             known.clear();
         }
-        known
-            .entry(version)
-            .or_insert_with(|| {
-                (
-                    Arc::new(Stored::new(PartKind::Prefix, prefix(config, tools))),
-                    false,
-                )
-            })
-            .clone()
-    }
-
-    /// The prefix stands in the database.
-    pub fn stored(&self, version: CoworkerVersionId) {
-        if let Some((_, stored)) = self.known.lock().get_mut(&version) {
-            *stored = true;
-        }
+        Ok(known.entry(version).or_insert(made).clone())
     }
 }
 
@@ -85,6 +120,10 @@ fn prefix(config: &Config, tools: &[ToolSpec]) -> String {
         identity,
         soul,
         goal,
+        // Parts of their own.
+        skills: _,
+        // What is enabled of them comes as `tools`.
+        tools: _,
         model: _,
         limits: _,
     } = config;

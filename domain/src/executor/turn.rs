@@ -50,9 +50,9 @@ impl Driver {
         if !matches!(self.state().next(), Next::AbandonModel(_)) {
             return Ok(Held::Yes);
         }
-        self.shared
-            .prefixes
-            .stored(self.log.run().coworker_version_id);
+        if let Some(prefix) = &self.prefix {
+            prefix.stands();
+        }
         let until = if closing {
             deadline
         } else {
@@ -185,17 +185,20 @@ impl Driver {
             return Err(Error::internal("the context was not read"));
         };
         let (version, tools) = (run.coworker_version_id, self.tools.specs());
-        let (prefix, stored) = self.shared.prefixes.get(version, &self.config, &tools);
-        let prompt = context.prompt(prefix.part.clone(), &self.log.state().messages);
+        let conn = self.shared.store.read();
+        let prefixes = &self.shared.prefixes;
+        let prefix = prefixes.get(conn, version, &self.config, &tools).await?;
+        let prompt = context.prompt(&prefix, &self.log.state().messages);
         // Parts that an earlier prompt of this run named are stored already.
-        let known = self.log.state().parts.len().saturating_sub(1);
-        if !stored {
-            self.log
-                .stage_part(prefix.digest.clone(), &prefix.part.text);
-        }
-        for part in context.parts().skip(known) {
+        let known = self.log.state().parts.len();
+        let stable = prefix.parts.iter().filter(|_| !prefix.is_stored());
+        let changing = context
+            .parts()
+            .skip(known.saturating_sub(prefix.parts.len()));
+        for part in stable.chain(changing) {
             self.log.stage_part(part.digest.clone(), &part.part.text);
         }
+        self.prefix = Some(prefix);
         Ok(prompt)
     }
 
@@ -210,10 +213,9 @@ impl Driver {
     }
 
     fn part_refs(&self) -> Vec<PartRef> {
-        let (version, tools) = (self.log.run().coworker_version_id, self.tools.specs());
-        let (prefix, _) = self.shared.prefixes.get(version, &self.config, &tools);
-        let rest = self.context.iter().flat_map(Context::parts);
-        let parts = std::iter::once(&*prefix).chain(rest);
+        let stable = self.prefix.iter().flat_map(|prefix| &prefix.parts);
+        let changing = self.context.iter().flat_map(Context::parts);
+        let parts = stable.chain(changing);
         parts
             .map(|p| PartRef {
                 kind: p.part.kind,

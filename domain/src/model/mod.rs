@@ -79,16 +79,28 @@ pub struct Part {
     pub text: std::sync::Arc<str>,
 }
 
-/// The kinds of prompt parts, in their order.
+/// The kinds of prompt parts, in their order: those that are the same in every run of a version first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartKind {
     /// Soul, identity, goal and tool definitions: the same bytes for every run of one version.
     Prefix,
+    /// A skill that the version pins; as stable as the prefix.
+    Skill,
     /// The request, its notes and earlier outcomes as the run found them.
     Request,
     /// Notes that arrived while the run went on.
     Notes,
+}
+
+impl PartKind {
+    /// Whether its text is the same in every run of a version.
+    pub const fn is_stable(self) -> bool {
+        match self {
+            Self::Prefix | Self::Skill => true,
+            Self::Request | Self::Notes => false,
+        }
+    }
 }
 
 /// The request as the run found it. Its JSON is the prompt part that the model reads, so that a run

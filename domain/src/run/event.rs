@@ -347,6 +347,8 @@ pub struct ToolRefused {
 pub enum Refusal {
     /// There is no such tool.
     Unknown,
+    /// The tool is not enabled for the coworker.
+    NotEnabled,
     /// The arguments do not fit.
     BadArguments,
     /// The coworker was only mentioned.

@@ -29,6 +29,7 @@ pub use fetch::{Counter, Needs};
 pub use open::{OpenOptions, describe, embedded_file, migrate};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use tokio::sync::oneshot;
+pub(crate) use tx::statement;
 pub use tx::{Command, Tx};
 
 use crate::bus::Bus;

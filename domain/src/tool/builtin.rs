@@ -12,6 +12,9 @@ use super::{Effect, ToolSpec};
 /// The name of the tool that ends a run.
 pub const FINISH: &str = "finish";
 
+/// The server that built-in tools belong to; their names go without it.
+pub const BUILT_IN: &str = "stint";
+
 /// A call of a built-in tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Builtin {

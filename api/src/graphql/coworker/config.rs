@@ -5,6 +5,7 @@ use domain::coworker::Config;
 use domain::coworker::config::{EndOfRun, Goal, Identity, Limits, OutOfScope};
 use domain::model::ModelConfig;
 
+use super::tools::CoworkerToolServer;
 use crate::graphql::kind::RequestStatus;
 use crate::graphql::scalar::{Decimal, Duration, Int64};
 
@@ -27,6 +28,16 @@ impl CoworkerConfig {
     /// What it works towards.
     async fn goal(&self) -> CoworkerGoal {
         self.0.goal.clone().into()
+    }
+
+    /// The handles of its skills, in the order in which its model reads them.
+    async fn skills(&self) -> &[String] {
+        &self.0.skills
+    }
+
+    /// Its tools: every action that it has or that its settings name, with whether it is enabled.
+    async fn tools(&self) -> Vec<CoworkerToolServer> {
+        super::tools::of(&self.0)
     }
 
     /// The model that thinks for it.

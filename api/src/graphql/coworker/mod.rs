@@ -2,9 +2,13 @@
 
 mod config;
 mod filter;
+mod finding;
 mod input;
 mod mutation;
+mod publish;
 mod query;
+mod tools;
+mod version;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 use domain::access::Action;
@@ -17,10 +21,13 @@ use sea_orm::{ColumnTrait, Condition};
 
 pub use config::{CoworkerConfig, CoworkerGoal, CoworkerIdentity, CoworkerLimits, CoworkerModel};
 pub use filter::{CoworkerFilter, CoworkerOrder};
+pub use finding::{CoworkerDiff, Finding};
 pub use mutation::CoworkerMutation;
+pub use publish::PublishMutation;
 pub use query::CoworkerQuery;
+pub use tools::CoworkerToolServer;
+pub use version::{CoworkerVersion, CoworkerVersionConnection};
 
-use super::actor::{self, Actor};
 use super::context::{ContextExt as _, cursor_key, slice};
 use super::error::{Error, Result};
 use super::kind::{ActorKind, CoworkerState};
@@ -178,6 +185,16 @@ impl Coworker {
         Some(self.config(ctx).await.map(|config| config.0.goal.into()))
     }
 
+    /// The handles of its skills, in the configuration in force. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
+    async fn skills(&self, ctx: &Context<'_>) -> Option<Result<Vec<String>>> {
+        Some(self.config(ctx).await.map(|config| config.0.skills))
+    }
+
+    /// Its tools, each action enabled or not, in the configuration in force. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
+    async fn tools(&self, ctx: &Context<'_>) -> Option<Result<Vec<CoworkerToolServer>>> {
+        Some(self.config(ctx).await.map(|config| tools::of(&config.0)))
+    }
+
     /// The model that thinks for it, in the configuration in force. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
     async fn model(&self, ctx: &Context<'_>) -> Option<Result<CoworkerModel>> {
         Some(self.config(ctx).await.map(|config| config.0.model.into()))
@@ -186,6 +203,27 @@ impl Coworker {
     /// Where its runs must come to an end, in the configuration in force. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
     async fn limits(&self, ctx: &Context<'_>) -> Option<Result<CoworkerLimits>> {
         Some(self.config(ctx).await.map(|config| config.0.limits.into()))
+    }
+
+    /// What is wrong or doubtful with its draft, as it stands among the others now: errors first, at most 100. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
+    #[graphql(complexity = "finding::LOOK + child_complexity")]
+    async fn lint(&self, ctx: &Context<'_>) -> Option<Result<Vec<Finding>>> {
+        let found = coworkers::findings(ctx.store().read(), ctx.actor(), &self.0).await;
+        Some(found.map(finding::all).map_err(Error::from))
+    }
+
+    /// What changed between two of its configurations. Null, with the error FORBIDDEN, for callers with the role REQUESTER, and NOT_FOUND where there is no such version.
+    #[graphql(complexity = "finding::LOOK + child_complexity")]
+    async fn diff(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The number of the version before; without it, the version in force.")]
+        from: Option<i32>,
+        #[graphql(desc = "The number of the version after; without it, the draft.")] to: Option<
+            i32,
+        >,
+    ) -> Option<Result<CoworkerDiff>> {
+        Some(CoworkerDiff::of(ctx, &self.0, from, to).await)
     }
 
     /// Its runs, newest first unless ordered otherwise; none for callers with the role REQUESTER.
@@ -231,6 +269,7 @@ impl Coworker {
         CoworkerPermissions {
             coworker_update: actor.may(Action::CoworkerWrite),
             coworker_publish: actor.may(Action::CoworkerPublish),
+            coworker_rollback: actor.may(Action::CoworkerPublish),
             coworker_unpublish: actor.may(Action::CoworkerPublish),
         }
     }
@@ -253,61 +292,8 @@ pub struct CoworkerPermissions {
     pub coworker_update: bool,
     /// Whether `coworkerPublish` would be allowed.
     pub coworker_publish: bool,
+    /// Whether `coworkerRollback` would be allowed.
+    pub coworker_rollback: bool,
     /// Whether `coworkerUnpublish` would be allowed.
     pub coworker_unpublish: bool,
-}
-
-/// A published configuration of a coworker.
-pub struct CoworkerVersion(pub coworker_version::Model);
-
-impl From<coworker_version::Model> for CoworkerVersion {
-    fn from(row: coworker_version::Model) -> Self {
-        Self(row)
-    }
-}
-
-connection! {
-    "A page of a coworker's versions."
-    CoworkerVersionConnection,
-    "A coworker's version in a list."
-    CoworkerVersionEdge of CoworkerVersion,
-    edges: "The versions of this page with their cursors.",
-    nodes: "The versions of this page.",
-    total: "How many versions the whole list has. Counted only when asked for.",
-    cursor: "Its place in this list, for `after` and `before`.",
-    node: "The version.",
-}
-
-/// A published configuration of a coworker: it never changes, and each run names the one that it used.
-#[Object]
-impl CoworkerVersion {
-    /// The global id.
-    pub(crate) async fn id(&self) -> ID {
-        node::global(self.0.id)
-    }
-
-    /// The coworker.
-    async fn coworker(&self, ctx: &Context<'_>) -> Result<Coworker> {
-        Coworker::referred(ctx, self.0.coworker_id).await
-    }
-
-    /// Its number, from 1 for each coworker.
-    async fn number(&self) -> i32 {
-        self.0.version
-    }
-
-    /// The configuration.
-    async fn config(&self) -> Result<CoworkerConfig> {
-        Ok(CoworkerConfig(Config::from_row(&self.0.config)?))
-    }
-
-    /// Who published it.
-    async fn published_by(&self, ctx: &Context<'_>) -> Result<Actor> {
-        Ok(actor::named(ctx, self.0.published_by_kind, self.0.published_by_id).await?)
-    }
-
-    /// When it was published.
-    async fn published_at(&self) -> DateTime {
-        DateTime(self.0.published_at)
-    }
 }

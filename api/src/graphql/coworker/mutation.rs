@@ -3,12 +3,13 @@
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use domain::coworker::config::Config;
 use domain::coworker::write::Change;
-use domain::coworker::{CreateCoworker, PublishCoworker, UnpublishCoworker, UpdateCoworker};
+use domain::coworker::{CreateCoworker, UpdateCoworker};
 
 use super::Coworker;
 use super::input::{
     CoworkerGoalInput, CoworkerIdentityInput, CoworkerLimitsInput, CoworkerModelInput,
 };
+use super::tools::CoworkerToolServerInput;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{Result, UserError, settle};
 use crate::graphql::node;
@@ -30,6 +31,12 @@ pub struct CoworkerCreateInput {
     pub soul: String,
     /// What it works towards.
     pub goal: CoworkerGoalInput,
+    /// The handles of its skills, at most 20, in the order in which its model shall read them.
+    #[graphql(default)]
+    pub skills: Vec<String>,
+    /// Which tools it may use. An action that is not named is enabled.
+    #[graphql(default)]
+    pub tools: Vec<CoworkerToolServerInput>,
     /// The model that thinks for it.
     pub model: CoworkerModelInput,
     /// Where a run must come to an end; the defaults without it.
@@ -66,6 +73,10 @@ pub struct CoworkerUpdateInput {
     pub soul: Option<String>,
     /// What it works towards.
     pub goal: Option<CoworkerGoalInput>,
+    /// The handles of its skills, at most 20, in the order in which its model shall read them.
+    pub skills: Option<Vec<String>>,
+    /// Which tools it may use. An action that is not named is enabled.
+    pub tools: Option<Vec<CoworkerToolServerInput>>,
     /// The model that thinks for it.
     pub model: Option<CoworkerModelInput>,
     /// Where a run must come to an end.
@@ -78,46 +89,6 @@ pub struct CoworkerUpdateInput {
 #[derive(SimpleObject)]
 pub struct CoworkerUpdatePayload {
     /// The coworker as it is now; null if the change was refused.
-    pub coworker: Option<Coworker>,
-    /// Why it was refused; empty if it was not.
-    pub user_errors: Vec<UserError>,
-    /// As it was sent.
-    pub client_mutation_id: Option<String>,
-}
-
-/// What coworker to publish.
-#[derive(InputObject, Clone, Debug)]
-pub struct CoworkerPublishInput {
-    /// The coworker's global id.
-    pub id: ID,
-    /// Comes back in the payload, untouched.
-    pub client_mutation_id: Option<String>,
-}
-
-/// What became of `coworkerPublish`.
-#[derive(SimpleObject)]
-pub struct CoworkerPublishPayload {
-    /// The coworker as it is now, its new version included; null if the publication was refused.
-    pub coworker: Option<Coworker>,
-    /// Why it was refused; empty if it was not.
-    pub user_errors: Vec<UserError>,
-    /// As it was sent.
-    pub client_mutation_id: Option<String>,
-}
-
-/// What coworker to take out of work.
-#[derive(InputObject, Clone, Debug)]
-pub struct CoworkerUnpublishInput {
-    /// The coworker's global id.
-    pub id: ID,
-    /// Comes back in the payload, untouched.
-    pub client_mutation_id: Option<String>,
-}
-
-/// What became of `coworkerUnpublish`.
-#[derive(SimpleObject)]
-pub struct CoworkerUnpublishPayload {
-    /// The coworker as it is now; null if it was refused.
     pub coworker: Option<Coworker>,
     /// Why it was refused; empty if it was not.
     pub user_errors: Vec<UserError>,
@@ -144,6 +115,8 @@ impl CoworkerMutation {
             identity,
             soul,
             goal,
+            skills,
+            tools,
             model,
             limits,
             idempotency_key,
@@ -153,6 +126,8 @@ impl CoworkerMutation {
             identity: identity.into(),
             soul,
             goal: goal.into(),
+            skills,
+            tools: tools.into_iter().map(Into::into).collect(),
             model: model.into(),
             limits: limits.map(Into::into).unwrap_or_default(),
         };
@@ -186,6 +161,8 @@ impl CoworkerMutation {
             identity,
             soul,
             goal,
+            skills,
+            tools,
             model,
             limits,
             client_mutation_id,
@@ -195,6 +172,8 @@ impl CoworkerMutation {
                 identity: identity.map(Into::into),
                 soul,
                 goal: goal.map(Into::into),
+                skills,
+                tools: tools.map(|tools| tools.into_iter().map(Into::into).collect()),
                 model: model.map(Into::into),
                 limits: limits.map(Into::into),
             };
@@ -211,52 +190,6 @@ impl CoworkerMutation {
         };
         let (row, user_errors) = settle(answer.await)?;
         Ok(CoworkerUpdatePayload {
-            coworker: row.map(Coworker),
-            user_errors,
-            client_mutation_id,
-        })
-    }
-
-    /// Publishes a coworker's draft as its next version. New runs pin that version; runs under way keep theirs.
-    async fn coworker_publish(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "What to publish.")] input: CoworkerPublishInput,
-    ) -> Result<CoworkerPublishPayload> {
-        let CoworkerPublishInput {
-            id,
-            client_mutation_id,
-        } = input;
-        let answer = async {
-            let (actor, coworker) = (ctx.actor().clone(), node::parse(&id)?);
-            ctx.store().write(PublishCoworker { actor, coworker }).await
-        };
-        let (row, user_errors) = settle(answer.await)?;
-        Ok(CoworkerPublishPayload {
-            coworker: row.map(Coworker),
-            user_errors,
-            client_mutation_id,
-        })
-    }
-
-    /// Takes a coworker out of work. Its runs under way finish; its waiting dispatches are dropped and publishing again does not revive them.
-    async fn coworker_unpublish(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "What to take out of work.")] input: CoworkerUnpublishInput,
-    ) -> Result<CoworkerUnpublishPayload> {
-        let CoworkerUnpublishInput {
-            id,
-            client_mutation_id,
-        } = input;
-        let answer = async {
-            let (actor, coworker) = (ctx.actor().clone(), node::parse(&id)?);
-            ctx.store()
-                .write(UnpublishCoworker { actor, coworker })
-                .await
-        };
-        let (row, user_errors) = settle(answer.await)?;
-        Ok(CoworkerUnpublishPayload {
             coworker: row.map(Coworker),
             user_errors,
             client_mutation_id,

@@ -14,7 +14,7 @@ use super::{
     MAX_ANSWERS, MAX_CALLS, MAX_EXPANDED, MAX_TOKENS, MAX_TOOLS, MAX_TURNS, Playbook, PlaybookError,
 };
 use crate::model::{FinishReason, ModelErrorClass, Usage};
-use crate::tool::{Effect, ToolErrorClass, ToolSpec};
+use crate::tool::{BUILT_IN, Effect, ToolErrorClass, ToolSpec};
 
 /// One answer of the model.
 #[derive(Debug, Deserialize)]
@@ -215,6 +215,16 @@ impl ToolForm {
                     "{:?} is no name for a tool; write server.action in lower case, such as device.telemetry",
                     name.value
                 ),
+            ));
+        }
+        if name
+            .value
+            .split_once('.')
+            .is_some_and(|(server, _)| server == BUILT_IN)
+        {
+            return Err(at(
+                name.referenced,
+                "the server stint is that of the built-in tools; give this tool another one",
             ));
         }
         let parameters = match parameters {

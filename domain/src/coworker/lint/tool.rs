@@ -1,0 +1,293 @@
+//! Tools that texts name and the coworker has not, and settings of actions that do not exist.
+
+use std::collections::HashSet;
+
+use super::{Finding, Rule, Severity, Subject, World, shortened};
+use crate::coworker::Config;
+use crate::tool::{BUILT_IN, specs};
+
+pub(super) fn lint(subject: &Subject<'_>, world: &World, findings: &mut Vec<Finding>) {
+    let config = subject.config;
+    let tools = Tools::of(config);
+    let goal = &config.goal;
+    let indexed = |part: &'static str, texts: &[String]| -> Vec<(String, String)> {
+        let texts = texts.iter().enumerate();
+        texts
+            .map(|(i, text)| (format!("goal.{part}[{i}]"), text.clone()))
+            .collect()
+    };
+    let mut told = vec![("goal.purpose".to_owned(), goal.purpose.clone())];
+    told.extend(indexed("flow", &goal.flow));
+    for (i, rule) in goal.out_of_scope.iter().enumerate() {
+        told.push((format!("goal.outOfScope[{i}].when"), rule.when.clone()));
+    }
+    for (i, rule) in goal.end_of_run.iter().enumerate() {
+        told.push((format!("goal.endOfRun[{i}].when"), rule.when.clone()));
+    }
+    for (place, text) in &told {
+        tools.look(place, text, Reading::Goal, findings);
+    }
+    for (place, text) in indexed("nonGoals", &goal.non_goals) {
+        tools.look(&place, &text, Reading::NonGoal, findings);
+    }
+    for (i, handle) in config.skills.iter().enumerate() {
+        let place = format!("skills[{i}]");
+        match world.skills.get(handle) {
+            Some(text) => tools.look(&place, text, Reading::Skill, findings),
+            None => findings.push(Finding {
+                severity: Severity::Error,
+                rule: Rule::SkillUnknown,
+                place,
+                message: format!("The library has no skill {}.", shortened(handle)),
+                remedy: "Make it with skillCreate, or remove it from the coworker.".into(),
+            }),
+        }
+    }
+    tools.settings(config, findings);
+}
+
+/// How a text is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    /// It shall do what the text says.
+    Goal,
+    /// It must not.
+    NonGoal,
+    /// It shall, and other coworkers share the text.
+    Skill,
+}
+
+/// The tools that a coworker has.
+struct Tools<'a> {
+    config: &'a Config,
+    own: Vec<String>,
+    /// What stands before the dot of its own tools and of those that its settings name.
+    servers: HashSet<String>,
+}
+
+impl<'a> Tools<'a> {
+    fn of(config: &'a Config) -> Self {
+        let own = config.own_tools();
+        let servers = own
+            .iter()
+            .filter_map(|tool| Some(tool.split_once('.')?.0.to_owned()));
+        let named = config.tools.iter().map(|server| server.server.clone());
+        Self {
+            config,
+            servers: servers.chain(named).collect(),
+            own,
+        }
+    }
+
+    /// Finds each tool that a text names and that can't be called, once.
+    fn look(&self, place: &str, text: &str, reading: Reading, findings: &mut Vec<Finding>) {
+        let mut seen = HashSet::new();
+        for name in mentions(text, &self.servers) {
+            if !seen.insert(name) {
+                continue;
+            }
+            let there = self.own.iter().any(|own| own == name);
+            let severity = match reading {
+                Reading::Goal => Severity::Error,
+                Reading::NonGoal | Reading::Skill => Severity::Warning,
+            };
+            let finding = if !there {
+                Finding {
+                    severity,
+                    rule: Rule::ToolUnknown,
+                    place: place.to_owned(),
+                    message: format!("The text names the tool {name}, and there is no such tool."),
+                    remedy: format!(
+                        "Name one that there is ({}), or set the words in double quotes if they are no tool.",
+                        self.offered()
+                    ),
+                }
+            } else if !self.config.enables(name) && reading != Reading::NonGoal {
+                Finding {
+                    severity,
+                    rule: Rule::ToolNotEnabled,
+                    place: place.to_owned(),
+                    message: format!("The text names the tool {name}, which is not enabled."),
+                    remedy: format!("Enable {name}, or take it out of the text."),
+                }
+            } else {
+                continue;
+            };
+            findings.push(finding);
+        }
+    }
+
+    fn offered(&self) -> String {
+        let enabled = self.own.iter().filter(|tool| self.config.enables(tool));
+        let enabled: Vec<&str> = enabled.map(String::as_str).collect();
+        match enabled.len().checked_sub(20) {
+            Some(more) if more > 0 => format!("{} and {more} more", enabled[..20].join(", ")),
+            Some(_) | None => enabled.join(", "),
+        }
+    }
+
+    /// A setting of what does not exist is most likely misspelt, and so without effect.
+    fn settings(&self, config: &Config, findings: &mut Vec<Finding>) {
+        for (i, server) in config.tools.iter().enumerate() {
+            for (j, action) in server.actions.iter().enumerate() {
+                let name = if server.server == BUILT_IN {
+                    action.name.clone()
+                } else {
+                    format!("{}.{}", server.server, action.name)
+                };
+                if !self.own.contains(&name) {
+                    findings.push(Finding {
+                        severity: Severity::Warning,
+                        rule: Rule::ActionUnknown,
+                        place: format!("tools[{i}].actions[{j}].name"),
+                        message: format!(
+                            "The server {} has no action {}; the setting has no effect.",
+                            server.server, action.name
+                        ),
+                        remedy: "Correct the name, or remove the setting.".into(),
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// The names in a text that are meant as tools: `server.action`, and the built-in tools whose names are
+/// no everyday words. What is in double quotes, and what looks like an address, a file or a number, is not.
+/// Of the words in backticks, those of built-in tools count too.
+fn mentions<'t>(text: &'t str, servers: &HashSet<String>) -> Vec<&'t str> {
+    let mut found = Vec::new();
+    let (mut quoted, mut marked) = (false, false);
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c| !belongs(c)).unwrap_or(rest.len());
+        if end == 0 {
+            match first {
+                '"' => quoted = !quoted,
+                '“' => quoted = true,
+                '”' => quoted = false,
+                '`' => marked = !marked,
+                // A quotation mark that was never closed does not silence the rest.
+                '\n' => (quoted, marked) = (false, false),
+                _ => {}
+            }
+            rest = &rest[first.len_utf8()..];
+            continue;
+        }
+        let token = rest[..end].trim_matches(['.', ':', '-', '_']);
+        rest = &rest[end..];
+        if !quoted && (is_built_in(token, marked) || is_tool(token, servers)) {
+            found.push(token);
+        }
+    }
+    found
+}
+
+/// Whether a character belongs to a name, a path or an address, which are looked at as a whole.
+fn belongs(c: char) -> bool {
+    c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '/' | '\\' | '@' | ':')
+}
+
+fn is_built_in(token: &str, marked: bool) -> bool {
+    (marked || token.contains('_')) && specs().iter().any(|spec| spec.name == token)
+}
+
+fn is_tool(token: &str, servers: &HashSet<String>) -> bool {
+    let part = |part: &str| {
+        part.len() > 1
+            && part.starts_with(|c: char| c.is_ascii_lowercase())
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+    };
+    token.split_once('.').is_some_and(|(server, action)| {
+        part(server) && part(action) && (servers.contains(server) || !ENDINGS.contains(&action))
+    })
+}
+
+/// What ends the names of hosts and of files.
+const ENDINGS: [&str; 54] = [
+    "ai",
+    "app",
+    "biz",
+    "ch",
+    "cloud",
+    "co",
+    "com",
+    "corp",
+    "de",
+    "dev",
+    "edu",
+    "eu",
+    "example",
+    "fr",
+    "gov",
+    "info",
+    "internal",
+    "invalid",
+    "io",
+    "lan",
+    "local",
+    "localhost",
+    "net",
+    "org",
+    "test",
+    "uk",
+    "us",
+    "bat",
+    "cfg",
+    "conf",
+    "csv",
+    "doc",
+    "docx",
+    "exe",
+    "gz",
+    "html",
+    "ini",
+    "js",
+    "json",
+    "log",
+    "md",
+    "msi",
+    "pdf",
+    "png",
+    "ps1",
+    "py",
+    "rs",
+    "sh",
+    "toml",
+    "txt",
+    "xlsx",
+    "xml",
+    "yaml",
+    "yml",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_names_the_tools_that_its_reader_would_look_for() {
+        let servers = HashSet::from(["json".to_owned(), "device".to_owned()]);
+        let text = "Measure with device.telemetry, then `aws.replace_route`: not \"aws.delete_vpc\". Call post_note \
+                    and `finish`; finish early, reassign e.g. at 3.1 or on vpn.example (see https://docs.company.com/a.b, \
+                    ops@company.help, C:\\logs\\last.run, erp.internal.site, report.pdf). Ask device.md. End.Then Some.Thing";
+        assert_eq!(
+            mentions(text, &servers),
+            [
+                "device.telemetry",
+                "aws.replace_route",
+                "post_note",
+                "finish",
+                "device.md"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_quotation_that_is_never_closed_ends_with_its_line() {
+        let text = "The 19\" rack: a.bb cc.dd\nthen ee.ff";
+        assert_eq!(mentions(text, &HashSet::new()), ["ee.ff"]);
+    }
+}

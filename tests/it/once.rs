@@ -1,0 +1,202 @@
+//! G17: the same creating call under one key makes one thing. The mutations are those of the contract: one that is new
+//! fails here until it takes a key, or is known to create nothing.
+
+use std::collections::BTreeSet;
+
+use async_graphql_parser::parse_schema;
+use async_graphql_parser::types::{
+    FieldDefinition, InputObjectType, ObjectType, TypeKind, TypeSystemDefinition,
+};
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+use tests::{Coworker, TestApp, both_dbs};
+
+use crate::look;
+
+/// The mutations that create nothing: to repeat them sets again what is set already.
+const CREATE_NOTHING: [&str; 5] = [
+    "requestUpdate",
+    "coworkerUpdate",
+    "coworkerUnpublish",
+    "runStop",
+    "apiKeyRevoke",
+];
+
+/// The definition of an object or input type of the contract.
+fn definition(name: &str) -> TypeKind {
+    let contract = parse_schema(include_str!("../../schema.graphql")).expect("the contract");
+    let found = contract
+        .definitions
+        .into_iter()
+        .find_map(|definition| match definition {
+            TypeSystemDefinition::Type(ty) if ty.node.name.node == name => Some(ty.node.kind),
+            _ => None,
+        });
+    found.unwrap_or_else(|| panic!("no type {name}"))
+}
+
+fn mutations() -> Vec<FieldDefinition> {
+    match definition("Mutation") {
+        TypeKind::Object(ObjectType { fields, .. }) => {
+            fields.into_iter().map(|field| field.node).collect()
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_mutation_that_creates_something_takes_an_idempotency_key() {
+    let mut known = BTreeSet::from(CREATE_NOTHING);
+    for mutation in mutations() {
+        let name = mutation.name.node.as_str();
+        if known.remove(name) {
+            continue;
+        }
+        let input = mutation.arguments[0].node.ty.node.to_string();
+        let TypeKind::InputObject(InputObjectType { fields }) = definition(input.trim_matches('!'))
+        else {
+            panic!("{name} takes no input object");
+        };
+        let key = fields
+            .iter()
+            .find(|field| field.node.name.node == "idempotencyKey");
+        let key = key.unwrap_or_else(|| panic!("{name} takes no idempotencyKey: give {input} one"));
+        assert_eq!(key.node.ty.node.to_string(), "String", "{name}");
+    }
+    assert!(known.is_empty(), "no such mutations: {known:?}");
+}
+
+/// A creating call, another input for the same key, and what of the answer must be the same.
+struct Sample {
+    mutation: &'static str,
+    input: Value,
+    other: Value,
+    made: &'static str,
+}
+
+/// One call of every creating mutation.
+async fn samples(app: &TestApp) -> Vec<Sample> {
+    let viewer = app
+        .gql("{ viewer { actor { id } } }", json!({}))
+        .await
+        .pointer("/viewer/actor/id")
+        .cloned();
+    let request = app.request("Where is it?").await["id"].take();
+    let skill = json!({ "handle": "old", "name": "Old", "text": "Old." });
+    let skill = app.mutate("skillCreate", skill, "skill { id }").await["skill"]["id"].take();
+    // Only a forced publication makes a version each time.
+    let wrong = json!({ "purpose": "Ask netbox.lookup." });
+    let draft = Coworker::new("draft").with("goal", wrong).create(app).await;
+    let published = Coworker::new("published").publish(app).await;
+    app.mutate(
+        "coworkerUpdate",
+        json!({ "id": published.id, "soul": "Calm." }),
+        "",
+    )
+    .await;
+    app.mutate("coworkerPublish", json!({ "id": published.id }), "")
+        .await;
+    let sample = |mutation, input: Value, change: Value, made| {
+        let mut other = input.clone();
+        for (field, value) in change.as_object().expect("fields") {
+            other[field] = value.clone();
+        }
+        Sample {
+            mutation,
+            input,
+            other,
+            made,
+        }
+    };
+    vec![
+        sample(
+            "requestCreate",
+            json!({ "title": "Once" }),
+            json!({ "title": "Twice" }),
+            "request { id number }",
+        ),
+        sample(
+            "requestAssign",
+            json!({ "id": request, "assigneeId": viewer }),
+            json!({ "reason": "Mine." }),
+            "request { id assignments { totalCount } }",
+        ),
+        sample(
+            "noteCreate",
+            json!({ "requestId": request, "body": "Once" }),
+            json!({ "body": "Twice" }),
+            "note { id }",
+        ),
+        sample(
+            "coworkerCreate",
+            Coworker::new("once").input(),
+            json!({ "handle": "twice" }),
+            "coworker { id }",
+        ),
+        sample(
+            "coworkerPublish",
+            json!({ "id": draft.id, "force": true, "reason": "Once" }),
+            json!({ "reason": "Twice" }),
+            "coworker { id version { id number } }",
+        ),
+        sample(
+            "coworkerRollback",
+            json!({ "id": published.id, "version": 1 }),
+            json!({ "version": 2 }),
+            "coworker { id version { id number } }",
+        ),
+        sample(
+            "skillCreate",
+            json!({ "handle": "once", "name": "Once", "text": "Once." }),
+            json!({ "text": "Twice." }),
+            "skill { id version { id } }",
+        ),
+        sample(
+            "skillUpdate",
+            json!({ "id": skill, "text": "New." }),
+            json!({ "text": "Newer." }),
+            "skill { id version { id number } }",
+        ),
+        sample(
+            "apiKeyCreate",
+            json!({ "name": "Once", "role": "AGENT" }),
+            json!({ "name": "Twice" }),
+            "apiKey { id }",
+        ),
+        sample(
+            "modelPriceSet",
+            json!({ "model": "scripted", "input": "1", "output": "2" }),
+            json!({ "output": "3" }),
+            "modelPrice { id }",
+        ),
+    ]
+}
+
+both_dbs! {
+    async fn whatever_creates_creates_once_under_one_key(app: TestApp) {
+        let samples = samples(&app).await;
+        let creating: BTreeSet<String> = mutations().iter().map(|mutation| mutation.name.node.to_string())
+            .filter(|name| !CREATE_NOTHING.contains(&name.as_str())).collect();
+        let sampled: BTreeSet<String> = samples.iter().map(|sample| sample.mutation.to_owned()).collect();
+        assert_eq!(sampled, creating, "each mutation that creates something has a sample here");
+        for Sample { mutation, input, other, made } in samples {
+            let keyed = |mut input: Value| { input["idempotencyKey"] = json!("k"); input };
+            // Five at once, and one afterwards.
+            let mut answers = join_all((0..5).map(|_| app.mutate(mutation, keyed(input.clone()), made))).await;
+            let before = look::counts(&app).await;
+            answers.push(app.mutate(mutation, keyed(input.clone()), made).await);
+            assert!(answers.iter().all(|answer| *answer == answers[0]), "{mutation}: {answers:#?}");
+            assert_eq!(app.refused(mutation, keyed(other)).await[0]["code"], "IDEMPOTENCY_MISMATCH", "{mutation}");
+            assert_eq!(look::counts(&app).await, before, "{mutation}");
+        }
+        // What five calls at once made is one thing each.
+        let made = app.gql("{ requests { totalCount } coworkers { totalCount } skills { totalCount } \
+                             draft: coworker(handle: \"draft\") { versions { totalCount } } \
+                             published: coworker(handle: \"published\") { versions { totalCount } } \
+                             skill(handle: \"old\") { versions { totalCount } } }", json!({})).await;
+        let n = |n: i64| json!({ "totalCount": n });
+        let expected = json!({ "requests": n(2), "coworkers": n(3), "skills": n(2), "draft": { "versions": n(1) },
+                               "published": { "versions": n(3) }, "skill": { "versions": n(2) } });
+        assert_eq!(made, expected);
+    }
+}
