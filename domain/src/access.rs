@@ -158,6 +158,8 @@ actions! {
     PriceWrite: "set model prices",
     /// Create, list and revoke API keys.
     KeyManage: "manage API keys",
+    /// Change the workspace's settings.
+    WorkspaceUpdate: "change the workspace's settings",
 }
 
 /// The policy: whether `standing` allows `action`.
@@ -178,7 +180,11 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::RunRead
             | A::RunStop
             | A::MetricsRead => true,
-            A::CoworkerWrite | A::CoworkerPublish | A::PriceWrite | A::KeyManage => false,
+            A::CoworkerWrite
+            | A::CoworkerPublish
+            | A::PriceWrite
+            | A::KeyManage
+            | A::WorkspaceUpdate => false,
         },
         Standing::Role(Role::Analyst) => match action {
             A::RequestReadOwn
@@ -196,7 +202,8 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerPublish
             | A::RunStop
             | A::PriceWrite
-            | A::KeyManage => false,
+            | A::KeyManage
+            | A::WorkspaceUpdate => false,
         },
         Standing::Role(Role::Requester) => match action {
             A::RequestCreate | A::RequestReadOwn | A::NotePublic => true,
@@ -212,7 +219,8 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::RunStop
             | A::MetricsRead
             | A::PriceWrite
-            | A::KeyManage => false,
+            | A::KeyManage
+            | A::WorkspaceUpdate => false,
         },
         Standing::AssignedRun => match action {
             A::RequestReadOwn
@@ -230,7 +238,8 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::RunStop
             | A::MetricsRead
             | A::PriceWrite
-            | A::KeyManage => false,
+            | A::KeyManage
+            | A::WorkspaceUpdate => false,
         },
         // R42: mentioned, not assigned: it may answer, the ticket stays where it is.
         Standing::MentionedRun => match action {
@@ -249,7 +258,8 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::RunStop
             | A::MetricsRead
             | A::PriceWrite
-            | A::KeyManage => false,
+            | A::KeyManage
+            | A::WorkspaceUpdate => false,
         },
     }
 }

@@ -16,5 +16,6 @@ pub mod request;
 pub mod run;
 pub mod store;
 pub mod tool;
+pub mod workspace;
 
 pub use error::{Error, Result};

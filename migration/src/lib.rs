@@ -5,6 +5,7 @@
 //! same for ever.
 
 mod m20261122_000001_foundation;
+mod m20261122_000004_routing;
 mod sql;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -17,6 +18,9 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_foundation::Migration)]
+        vec![
+            Box::new(m20261122_000001_foundation::Migration),
+            Box::new(m20261122_000004_routing::Migration),
+        ]
     }
 }

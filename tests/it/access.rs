@@ -177,6 +177,7 @@ both_dbs! {
                 ("runStop", json!({ "id": format!("run_{:032x}", 7) }), vec![Action::RunStop]),
                 ("apiKeyCreate", json!({ "name": "a", "role": "ANALYST" }), vec![Action::KeyManage]),
                 ("apiKeyRevoke", json!({ "id": format!("key_{:032x}", 7) }), vec![Action::KeyManage]),
+                ("workspaceUpdate", json!({ "hopBudget": 12 }), vec![Action::WorkspaceUpdate]),
                 ("modelPriceSet", json!({ "model": role.as_str(), "input": "1", "output": "2" }), vec![Action::PriceWrite]),
             ] {
                 let before = look::counts(&app).await;

@@ -70,6 +70,7 @@ pub async fn timeline(client: &Client, id: &Value) -> Vec<String> {
         ... on StatusChanged { before after }
         ... on Assigned { assignment { assignee { displayName } } }
         ... on DispatchDropped { dispatch { coworker { handle } trigger dropReason } }
+        ... on Escalated { to { displayName } }
     } } } }";
     let entries = pages(client, query, json!({ "id": id }), "/request/timeline").await;
     entries.iter().map(line).collect()
@@ -92,6 +93,7 @@ fn line(entry: &Value) -> String {
                 text(&dispatch["dropReason"])
             )
         }
+        "Escalated" => text(&entry["to"]["displayName"]),
         _ => String::new(),
     };
     format!("{kind} {what}").trim_end().to_owned()

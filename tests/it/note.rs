@@ -40,7 +40,7 @@ async fn mention(app: &TestApp, request: &Value, body: &str) {
 both_dbs! {
     async fn a_mentioned_coworker_may_answer_and_changes_nothing_else(app: TestApp) {
         // R42–R43: the ticket stays with Triage.
-        Coworker::new("triage").triage().playbook("turns: [{ calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: Mine to keep., summary: I keep it. } }] }]").publish(&app).await;
+        Coworker::new("triage").triage().playbook("turns: [{ calls: [{ tool: finish, arguments: { outcome: REPLIED, reason: Mine to keep., summary: I keep it. } }] }]").publish(&app).await;
         Coworker::new("helper").playbook("
 turns:
   - calls:
@@ -180,6 +180,7 @@ turns:
             json!({ "id": request }),
         ).await;
         assert_eq!(live.next().await["requestTimeline"]["__typename"], "RequestCreated");
+        assert_eq!(live.next().await["requestTimeline"]["__typename"], "LeftToPeople");
         app.mutate("noteCreate", json!({ "requestId": request, "body": "Pssst.", "visibility": "PRIVATE" }), "").await;
         app.mutate("noteCreate", json!({ "requestId": request, "body": "Hello." }), "").await;
         assert_eq!(live.next().await["requestTimeline"]["note"]["body"], "Hello.");

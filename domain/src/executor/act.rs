@@ -19,6 +19,7 @@ use crate::model::ToolCall;
 use crate::request::assign::{Assignee, assign};
 use crate::request::desk::Desk;
 use crate::request::note::post;
+use crate::request::route::candidates;
 use crate::run::event::{
     ActorRef, NotePosted, Reassigned, RunCompleted, StatusChanged, SummaryWritten, ToolCompleted,
     ToolRequested,
@@ -64,6 +65,7 @@ impl Command for Act {
             Builtin::PostNote(_)
             | Builtin::SetStatus(_)
             | Builtin::AskRequester(_)
+            | Builtin::ListCandidates(_)
             | Builtin::Finish(_) => None,
         };
         let mut desk = Desk::lock(tx, actor, log.run().request_id).await?;
@@ -81,16 +83,16 @@ impl Command for Act {
             },
         )?;
         let mut ending = None;
-        let response = match builtin {
+        let response: String = match builtin {
             Builtin::PostNote(note) => {
                 self.note(tx, &mut log, &mut desk, note.visibility, &note.body)
                     .await?;
-                "The note is posted."
+                "The note is posted.".into()
             }
             Builtin::SetStatus(to) => {
                 actor.authorize(Action::RequestSetStatus)?;
                 self.set_status(now, &mut log, &mut desk, to.status)?;
-                "The status is set."
+                "The status is set.".into()
             }
             Builtin::AskRequester(ask) => {
                 actor.authorize(Action::RequestSetStatus)?;
@@ -103,23 +105,27 @@ impl Command for Act {
                 )
                 .await?;
                 self.set_status(now, &mut log, &mut desk, RequestStatus::Pending)?;
-                "The requester is asked. Finish with AWAITING_REPLY."
+                "The requester is asked. Finish with AWAITING_REPLY.".into()
             }
             Builtin::Reassign(to) => {
                 actor.authorize(Action::RequestAssign)?;
                 self.reassign(tx, &mut log, &mut desk, target.as_ref(), &to.reason)
                     .await?;
-                "The request is reassigned. Only finish may follow."
+                "The request is reassigned. Only finish may follow.".into()
+            }
+            Builtin::ListCandidates(_) => {
+                actor.authorize(Action::CoworkerRead)?;
+                candidates(tx.conn(), &desk.request).await?
             }
             Builtin::Finish(finish) => {
                 ending = Some(finish);
                 self.settle(now, &mut log, &mut desk, finish)?;
-                "The run is finished."
+                "The run is finished.".into()
             }
         };
         let done = ToolCompleted {
             call_id: call.id.clone(),
-            response: response.into(),
+            response,
             latency_ms: 0,
         };
         log.stage(now, done)?;
@@ -340,7 +346,7 @@ impl Act {
                         totals,
                     },
                 )?;
-                ended(tx, log, desk)
+                ended(tx, log, desk).await
             }
         }
     }

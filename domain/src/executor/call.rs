@@ -37,7 +37,8 @@ impl Driver {
                 return Ok(Held::Yes);
             }
         }
-        match Builtin::parse(&call.tool, &call.arguments) {
+        let offered = self.tools.offers(&call.tool);
+        match Builtin::parse(&call.tool, &call.arguments).filter(|_| offered) {
             Some(Ok(builtin)) => self.act(call, builtin).await,
             Some(Err(message)) => self.refuse(call, Refusal::BadArguments, message),
             None => match self.tools.get(&call.tool) {

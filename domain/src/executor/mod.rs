@@ -35,7 +35,7 @@ use crate::run::event::Takeover;
 use crate::run::lease::{HandBack, Renew, TakeOver, TakenOver, VoidLeases};
 use crate::run::log::Log;
 use crate::store::Store;
-use crate::tool::{Tool, ToolSpec, specs};
+use crate::tool::{Tool, ToolSpec, specs, triage_specs};
 use driver::Driver;
 
 /// How often the end of the last run is looked for at shutdown.
@@ -143,6 +143,10 @@ impl Toolbox {
             .cloned()
     }
 
+    fn offers(&self, name: &str) -> bool {
+        self.specs.iter().any(|spec| spec.name == name)
+    }
+
     fn names(&self) -> String {
         self.specs
             .iter()
@@ -153,11 +157,14 @@ impl Toolbox {
 }
 
 impl Shared {
-    fn toolbox(&self, model: &ModelConfig) -> Toolbox {
+    /// The tools of a run; `triage`: it shall route a new request.
+    fn toolbox(&self, model: &ModelConfig, triage: bool) -> Toolbox {
         // A playbook that can't be read was refused when the coworker was written.
         let outside = self.models.scripted.tools(model).unwrap_or_default();
+        let routing = if triage { triage_specs() } else { &[] };
         let all = specs()
             .iter()
+            .chain(routing)
             .chain(outside.iter().map(|tool| tool.spec()))
             .cloned();
         Toolbox {

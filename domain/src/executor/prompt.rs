@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use entity::CoworkerVersionId;
+use entity::{CoworkerVersionId, Trigger, run};
 use parking_lot::Mutex;
 use sha2::{Digest, Sha256};
 
@@ -43,26 +43,30 @@ impl Stored {
     }
 }
 
-/// Prefixes by version: the same bytes for every run of one version, so that providers cache them.
+/// Prefixes by version: the same bytes for every run of one version, so that providers cache them. Runs that
+/// route a new request have a tool more, and so a prefix of their own.
 #[derive(Debug, Default)]
 pub struct Prefixes {
-    known: Mutex<HashMap<CoworkerVersionId, (Arc<Stored>, bool)>>,
+    known: Mutex<HashMap<PrefixKey, (Arc<Stored>, bool)>>,
+}
+
+/// The version, and whether the run routes a new request.
+pub type PrefixKey = (CoworkerVersionId, bool);
+
+/// Which prefix a run has.
+pub fn key(run: &run::Model) -> PrefixKey {
+    (run.coworker_version_id, run.trigger == Trigger::Intake)
 }
 
 impl Prefixes {
     /// The prefix of a version, and whether this process has stored it already.
-    pub fn get(
-        &self,
-        version: CoworkerVersionId,
-        config: &Config,
-        tools: &[ToolSpec],
-    ) -> (Arc<Stored>, bool) {
+    pub fn get(&self, key: PrefixKey, config: &Config, tools: &[ToolSpec]) -> (Arc<Stored>, bool) {
         let mut known = self.known.lock();
         if known.len() >= PREFIXES {
             known.clear();
         }
         known
-            .entry(version)
+            .entry(key)
             .or_insert_with(|| {
                 (
                     Arc::new(Stored::new(PartKind::Prefix, prefix(config, tools))),
@@ -73,8 +77,8 @@ impl Prefixes {
     }
 
     /// The prefix stands in the database.
-    pub fn stored(&self, version: CoworkerVersionId) {
-        if let Some((_, stored)) = self.known.lock().get_mut(&version) {
+    pub fn stored(&self, key: PrefixKey) {
+        if let Some((_, stored)) = self.known.lock().get_mut(&key) {
             *stored = true;
         }
     }

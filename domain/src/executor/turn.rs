@@ -6,7 +6,7 @@ use entity::Millis;
 
 use super::context::Context;
 use super::driver::{Driver, Held};
-use super::{elapsed, limits};
+use super::{elapsed, limits, prompt};
 use crate::error::{Error, Result};
 use crate::model::{ModelCall, ModelError, ModelErrorClass, ModelReply, Prompt};
 use crate::price;
@@ -50,9 +50,7 @@ impl Driver {
         if !matches!(self.state().next(), Next::AbandonModel(_)) {
             return Ok(Held::Yes);
         }
-        self.shared
-            .prefixes
-            .stored(self.log.run().coworker_version_id);
+        self.shared.prefixes.stored(prompt::key(self.log.run()));
         let until = if closing {
             deadline
         } else {
@@ -184,8 +182,8 @@ impl Driver {
         let Some(context) = &self.context else {
             return Err(Error::internal("the context was not read"));
         };
-        let (version, tools) = (run.coworker_version_id, self.tools.specs());
-        let (prefix, stored) = self.shared.prefixes.get(version, &self.config, &tools);
+        let (key, tools) = (prompt::key(&run), self.tools.specs());
+        let (prefix, stored) = self.shared.prefixes.get(key, &self.config, &tools);
         let prompt = context.prompt(prefix.part.clone(), &self.log.state().messages);
         // Parts that an earlier prompt of this run named are stored already.
         let known = self.log.state().parts.len().saturating_sub(1);
@@ -210,8 +208,8 @@ impl Driver {
     }
 
     fn part_refs(&self) -> Vec<PartRef> {
-        let (version, tools) = (self.log.run().coworker_version_id, self.tools.specs());
-        let (prefix, _) = self.shared.prefixes.get(version, &self.config, &tools);
+        let (key, tools) = (prompt::key(self.log.run()), self.tools.specs());
+        let (prefix, _) = self.shared.prefixes.get(key, &self.config, &tools);
         let rest = self.context.iter().flat_map(Context::parts);
         let parts = std::iter::once(&*prefix).chain(rest);
         parts

@@ -2,6 +2,7 @@
 //! the actor's workspace and rights.
 
 mod assignment;
+mod mentionable;
 mod note;
 mod timeline;
 
@@ -13,6 +14,7 @@ pub use assignment::{
     AssignmentKey, assignments, get_assignment, get_dispatch, visible_assignments,
     visible_dispatches, waiting,
 };
+pub use mentionable::mentionables;
 pub use note::{NoteKey, get_note, notes, sees_private, visible_notes};
 pub use timeline::{TimelineKey, shows, timeline, visible_timeline};
 
