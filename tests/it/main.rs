@@ -20,6 +20,7 @@ mod escalate;
 mod held;
 mod intake;
 mod lease;
+mod life;
 mod limit;
 mod log;
 mod note;

@@ -228,6 +228,29 @@ turns:
         assert_eq!(look::runs(&app).await.len(), 2);
     }
 
+    /// R71: a new request on its way to Triage was given to nobody by name; it finds whom it fits.
+    async fn what_waits_for_triage_is_routed_when_triage_is_unpublished(app: TestApp) {
+        let app = look::with_settings(&app, |settings| settings.worker.slots = 1).await;
+        hire(&app).await;
+        Coworker::new("busy").playbook("turns: [{ text: Never said., delay: 10m }]").publish(&app).await;
+        triage(&app, DECLINES).await;
+        let busy = app.gql("{ coworker(handle: \"busy\") { id } }", json!({})).await["coworker"]["id"].take();
+        let first = app.mutate("requestCreate", json!({ "title": "Keeps the worker", "assigneeId": busy }), "request { id }").await["request"]["id"].take();
+        let run = look::first_run(&app, &first).await;
+        let request = app.request(VPN).await["id"].take();
+        let id = app.gql("{ coworker(handle: \"triage\") { id } }", json!({})).await["coworker"]["id"].take();
+        app.mutate("coworkerUnpublish", json!({ "id": id }), "").await;
+        app.mutate("runStop", json!({ "id": run }), "").await;
+        app.drain().await;
+        look::sound(&app).await;
+        assert_eq!(look::timeline(&app, &request).await, [
+            "RequestCreated", "Assigned triage", "DispatchDropped triage INTAKE NOT_PUBLISHED", "Assigned network", "RunStarted Run-2", "RunEnded Run-2",
+        ]);
+        let reason = look::request(&app, &request).await["assignments"]["nodes"][1]["reason"].take();
+        assert!(reason.as_str().is_some_and(|text| text.starts_with("Triage is not published any more. @network fits")), "{reason}");
+        app.stop().await;
+    }
+
     /// R66, R67: what is out of its scope counts against a coworker, for whom it routes to, and it is told where to route.
     async fn out_of_scope_says_where_to_route(app: TestApp) {
         let goal = json!({ "purpose": "To mend.", "outOfScope": [{ "when": "The laptop was stolen", "routeTo": "@security" }] });

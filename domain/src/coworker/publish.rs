@@ -14,6 +14,7 @@ use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::request::assign::drop_dispatch;
 use crate::request::desk::Desk;
+use crate::request::route::without_triage;
 use crate::store::{Command, Tx, insert_all};
 
 /// Publishes a coworker's draft as its next version. A draft that is the published version already
@@ -122,6 +123,7 @@ async fn drop_waiting(tx: &Tx, actor: &Actor, coworker: CoworkerId) -> Result<()
             .find(|desk| desk.request.id == row.request_id)
         {
             drop_dispatch(tx, desk, actor, row.id, DropReason::NotPublished).await?;
+            without_triage(tx, desk, &row).await?;
         }
     }
     desks.into_iter().for_each(|desk| drop(desk.save(tx)));

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 
 use entity::{
     CoworkerId, CoworkerState, CoworkerVersionId, Outcome, Trigger, WorkspaceId, coworker,
-    coworker_version, request,
+    coworker_version, dispatch, request,
 };
 use parking_lot::Mutex;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -132,6 +132,28 @@ pub async fn fall_back(tx: &Tx, log: &Log, desk: &mut Desk) -> Result<()> {
         "Triage {what} in Run-{} ({why}). {}",
         run.number, routing.reason
     );
+    carry_out(tx, desk, routing).await
+}
+
+/// Routes the request of a dispatch that was dropped because its coworker is not published, if it was a new
+/// request on its way to Triage: nobody was named for it.
+///
+/// # Errors
+/// As [`decide`] and [`carry_out`].
+pub async fn without_triage(tx: &Tx, desk: &mut Desk, dropped: &dispatch::Model) -> Result<()> {
+    let current = dropped.assignment_epoch == Some(desk.request.assignment_epoch);
+    if dropped.trigger != Trigger::Intake || !current || desk.request.status.is_done() {
+        return Ok(());
+    }
+    let request = &desk.request;
+    let mut routing = decide(
+        tx.conn(),
+        request.workspace_id,
+        &request.title,
+        &request.description,
+    )
+    .await?;
+    routing.reason = format!("Triage is not published any more. {}", routing.reason);
     carry_out(tx, desk, routing).await
 }
 

@@ -25,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::request::assign::drop_dispatch;
 use crate::request::desk::Desk;
 use crate::request::escalate::{escalate, may_start};
+use crate::request::route::without_triage;
 use crate::request::timeline::TimelineData;
 use crate::store::{Append, Command, Tx};
 
@@ -84,6 +85,9 @@ impl Command for Claim {
             let actor = Actor::stint(row.workspace_id);
             if let Some(reason) = refusal(row, desk, coworker) {
                 drop_dispatch(tx, desk, &actor, row.id, reason).await?;
+                if reason == DropReason::NotPublished {
+                    without_triage(tx, desk, row).await?;
+                }
                 continue;
             }
             let version = coworker
