@@ -45,7 +45,7 @@ pub async fn request(client: &Client, id: &Value) -> Value {
         id number status needsPerson resolvedAt
         assignee { kind displayName }
         notes(first: 40) { nodes { visibility body author { kind displayName } } }
-        waiting { trigger coworker { handle } }
+        waiting { trigger coworker { handle } waitsFor { number } }
         assignments(first: 40) { nodes { epoch assignee { displayName } assignedBy { kind displayName } reason } }
     } }";
     client.gql(query, json!({ "id": id })).await["request"].take()

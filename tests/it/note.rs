@@ -38,6 +38,7 @@ async fn mention(app: &TestApp, request: &Value, body: &str) {
 }
 
 both_dbs! {
+    /// R42, R43.
     async fn a_mentioned_coworker_may_answer_and_changes_nothing_else(app: TestApp) {
         // R42–R43: the ticket stays with Triage.
         Coworker::new("triage").triage().playbook("turns: [{ calls: [{ tool: finish, arguments: { outcome: REPLIED, reason: Mine to keep., summary: I keep it. } }] }]").publish(&app).await;
@@ -99,6 +100,7 @@ turns:
         look::sound(&app).await;
     }
 
+    /// R73.
     async fn a_question_waits_for_the_requesters_answer_and_nothing_else(app: TestApp) {
         Coworker::new("triage").triage().playbook(ASKS).publish(&app).await;
         let requester = app.as_role(Role::Requester).await;

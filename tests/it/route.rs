@@ -68,10 +68,15 @@ async fn triage(app: &TestApp, playbook: &str) {
 const DECLINES: &str = "turns: [{ calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: I can't tell whose it is., summary: I could not tell. } }] }]";
 
 both_dbs! {
-    /// R05: to whom it fits, with the reason stored.
+    /// R05, R08: to whom it fits, with the reason stored, and once however often the call is repeated.
     async fn a_request_goes_to_the_coworker_whom_it_fits(app: TestApp) {
         hire(&app).await;
-        let request = made(&app, VPN).await;
+        let mut request = Value::Null;
+        for _ in 0..3 {
+            let input = json!({ "title": VPN, "idempotencyKey": "a" });
+            request = app.mutate("requestCreate", input, "request { id }").await["request"]["id"].take();
+            app.drain().await;
+        }
         look::sound(&app).await;
         let run = look::only_run(&app).await;
         assert_eq!((&run["coworker"]["handle"], &run["trigger"]), (&json!("network"), &json!("ROUTED")));

@@ -3,14 +3,11 @@
 
 use std::sync::Arc;
 
-use entity::{
-    ActorKind, Millis, NoteVisibility, Outcome, RequestStatus, SummaryAuthor, Trigger, coworker,
-    person,
-};
+use entity::{Millis, NoteVisibility, Outcome, RequestStatus, SummaryAuthor, Trigger, coworker};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
-use uuid::Uuid;
 
+use super::brief::named;
 use super::end::{ended, fail};
 use crate::access::{Action, Actor};
 use crate::coworker::Config;
@@ -21,7 +18,7 @@ use crate::request::desk::Desk;
 use crate::request::note::post;
 use crate::request::route::candidates;
 use crate::run::event::{
-    ActorRef, NotePosted, Reassigned, RunCompleted, StatusChanged, SummaryWritten, ToolCompleted,
+    NotePosted, Reassigned, RunCompleted, StatusChanged, SummaryWritten, ToolCompleted,
     ToolRequested,
 };
 use crate::run::log::{FENCED, Log, Logged};
@@ -218,7 +215,7 @@ impl Act {
         reason: &str,
     ) -> Result<()> {
         bounded("reason", reason)?;
-        let before = named(tx, desk.assignee()).await?;
+        let before = named(tx.conn(), desk.assignee()).await?;
         // What Triage decides is the routing by identity; what others decide is a hand-off.
         let trigger = if log.run().trigger == Trigger::Intake {
             Trigger::Routed
@@ -229,7 +226,7 @@ impl Act {
         let made = made.ok_or_else(|| {
             Error::conflict("CONFLICT", "the request is assigned like that already")
         })?;
-        let after = named(tx, desk.assignee()).await?;
+        let after = named(tx.conn(), desk.assignee()).await?;
         let (assignment, epoch, reason) = (made.id, made.epoch, reason.to_owned());
         log.stage(
             tx.at(),
@@ -386,26 +383,4 @@ fn bounded(field: &'static str, text: &str) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-async fn named(tx: &Tx, assignee: Option<(ActorKind, Uuid)>) -> Result<Option<ActorRef>> {
-    let Some((kind, id)) = assignee else {
-        return Ok(None);
-    };
-    let name = match kind {
-        ActorKind::Coworker => coworker::Entity::find_by_id(entity::CoworkerId(id))
-            .one(tx.conn())
-            .await?
-            .map(|row| row.handle),
-        ActorKind::Person => person::Entity::find_by_id(entity::PersonId(id))
-            .one(tx.conn())
-            .await?
-            .map(|row| row.name),
-        ActorKind::Workflow | ActorKind::System => None,
-    };
-    Ok(Some(ActorRef {
-        kind,
-        id,
-        name: name.unwrap_or_default(),
-    }))
 }

@@ -12,7 +12,7 @@ use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter,
 
 pub use assignment::{
     AssignmentKey, assignments, get_assignment, get_dispatch, visible_assignments,
-    visible_dispatches, waiting,
+    visible_dispatches, waiting, waits_for,
 };
 pub use mentionable::mentionables;
 pub use note::{NoteKey, get_note, notes, sees_private, visible_notes};

@@ -179,11 +179,11 @@ pub async fn candidates<C: ConnectionTrait>(conn: &C, request: &request::Model) 
 
 /// What a roster was made of.
 type Members = Vec<(CoworkerId, String, CoworkerVersionId)>;
+type Known = HashMap<WorkspaceId, (Members, Arc<Roster>)>;
 
 /// Rosters by workspace. A memo and no state: versions never change, so whatever transaction read them, the
 /// same members make the same roster.
-static KNOWN: LazyLock<Mutex<HashMap<WorkspaceId, (Members, Arc<Roster>)>>> =
-    LazyLock::new(Mutex::default);
+static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
 
 /// The published coworkers of a workspace but Triage, ready to be ranked: one statement, two after a change.
 ///

@@ -144,6 +144,26 @@ fn reasons_are_said_in_plain_words() {
 }
 
 #[test]
+fn the_order_in_which_coworkers_are_read_decides_nothing() {
+    let Labelled {
+        mut coworkers,
+        requests,
+    } = labelled();
+    let ranked = |people: &[Person]| -> Vec<Vec<(String, f32)>> {
+        let roster = roster(people);
+        let scores = |request: &Request| {
+            let ranking = roster.rank(&request.title, &request.text);
+            let candidates = ranking.candidates.into_iter();
+            candidates.map(|c| (c.handle, c.score)).collect()
+        };
+        requests.iter().map(scores).collect()
+    };
+    let before = ranked(&coworkers);
+    coworkers.reverse();
+    assert_eq!(ranked(&coworkers), before);
+}
+
+#[test]
 fn a_candidate_says_where_it_would_route() {
     let roster = roster(&labelled().coworkers);
     let ranking = roster.rank("Laptop stolen", "My laptop was stolen on the train.");
