@@ -275,10 +275,17 @@ both_dbs! {
             ("runStop", json!({ "id": things.run })),
             ("apiKeyCreate", json!({ "name": "Ours", "role": "ADMIN", "personId": things.person })),
             ("apiKeyRevoke", json!({ "id": things.key })),
+            ("workspaceUpdate", json!({ "escalationAssigneeId": things.coworker })),
+            ("workspaceUpdate", json!({ "escalationAssigneeId": things.person })),
         ] {
             let refused = stranger.refused(mutation, input.clone()).await;
             assert_eq!(refused[0]["code"], "NOT_FOUND", "{mutation} {input}");
         }
+        // Whom one may mention is at home.
+        let query = "{ mentionables(prefix: \"\") { actor { id } } }";
+        let here = look::list(app.gql(query, json!({})).await["mentionables"].take());
+        let there = look::list(stranger.gql(query, json!({})).await["mentionables"].take());
+        assert!(there.len() == 1 && !here.contains(&there[0]), "{here:?} {there:?}");
         // Mentions stay at home, and so do lists, metrics and boards.
         stranger.mutate("noteCreate", json!({ "requestId": theirs["request"]["id"], "body": "@worker" }), "").await;
         app.drain().await;
@@ -308,6 +315,17 @@ both_dbs! {
         let cursor = app.gql("{ requests(first: 1) { pageInfo { endCursor } } }", json!({})).await["requests"]["pageInfo"]["endCursor"].take();
         let code = stranger.gql_code("query ($after: String) { requests(after: $after) { nodes { id } } }", json!({ "after": cursor })).await;
         assert_eq!(code, "INVALID_CURSOR");
+    }
+
+    async fn a_request_is_routed_within_its_workspace(app: TestApp) {
+        let stranger = workspace(&app, "Elsewhere").await;
+        let identity = json!({ "role": "Network Engineer", "scope": "VPN tunnels." });
+        Coworker::new("network").with("identity", identity).publish(&app).await;
+        for (client, routed) in [(&stranger, 0), (&*app, 1)] {
+            client.mutate("requestCreate", json!({ "title": "The VPN tunnel drops" }), "").await;
+            app.drain().await;
+            assert_eq!(look::runs(client).await.len(), routed);
+        }
     }
 
     async fn two_workspaces_have_runs_of_their_own_numbers(app: TestApp) {

@@ -1,8 +1,8 @@
 //! Who fits a request: the published coworkers, ranked by what their identities say. Pure.
 //!
 //! The ranking is BM25 over role and scope, what colleagues route to a coworker included; what stands
-//! among its own out-of-scope counts against it. The verdict is [`verdict`]'s. How well both do on requests
-//! that they were not tuned on is measured by this module's tests, on `route/labelled.yaml`.
+//! among its own out-of-scope counts against it. The verdict is [`verdict`]'s. How well both do is
+//! measured by this module's tests, on `route/labelled.yaml`.
 
 mod verdict;
 mod words;

@@ -107,7 +107,7 @@ fn the_labelled_file_is_what_it_says() {
     assert_eq!(by_label[&None], 30);
 }
 
-/// R05. On the half that nothing was tuned on, the right coworker stands first for 85 % of the requests that
+/// R05. On the half that no threshold was tuned on, the right coworker stands first for 85 % of the requests that
 /// have one, and at most 10 % of those that fit nobody are assigned. The figures stand in the README.
 #[test]
 fn requests_go_to_whom_they_fit() {
