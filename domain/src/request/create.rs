@@ -74,6 +74,8 @@ impl Command for CreateRequest {
         )
         .await?;
         if let Some(made) = once.made() {
+            // The call that made it may be of the same batch, its rows not written yet.
+            tx.settle([RequestId(made)]).await?;
             return super::query::get(tx.conn(), actor, RequestId(made)).await;
         }
         let (to, trigger, by) = match assignee {
