@@ -172,6 +172,8 @@ actions! {
     KeyManage: "manage API keys",
     /// Create, see and change webhook endpoints, and see what is delivered to them.
     HookManage: "manage webhook endpoints",
+    /// Change the workspace's settings.
+    WorkspaceUpdate: "change the workspace's settings",
 }
 
 /// The policy: whether `standing` allows `action`.
@@ -196,7 +198,8 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerPublish
             | A::PriceWrite
             | A::KeyManage
-            | A::HookManage => false,
+            | A::HookManage
+            | A::WorkspaceUpdate => false,
         },
         Standing::Role(Role::Analyst) => match action {
             A::RequestReadOwn
@@ -215,7 +218,8 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::RunStop
             | A::PriceWrite
             | A::KeyManage
-            | A::HookManage => false,
+            | A::HookManage
+            | A::WorkspaceUpdate => false,
         },
         Standing::Role(Role::Requester) => match action {
             A::RequestCreate | A::RequestReadOwn | A::NotePublic => true,
@@ -232,7 +236,8 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::MetricsRead
             | A::PriceWrite
             | A::KeyManage
-            | A::HookManage => false,
+            | A::HookManage
+            | A::WorkspaceUpdate => false,
         },
         Standing::AssignedRun => match action {
             A::RequestReadOwn
@@ -251,7 +256,8 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::MetricsRead
             | A::PriceWrite
             | A::KeyManage
-            | A::HookManage => false,
+            | A::HookManage
+            | A::WorkspaceUpdate => false,
         },
         // It sees its own requests only, so that no sender reaches another's.
         Standing::Webhook => match action {
@@ -271,7 +277,8 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::MetricsRead
             | A::PriceWrite
             | A::KeyManage
-            | A::HookManage => false,
+            | A::HookManage
+            | A::WorkspaceUpdate => false,
         },
         // R42: mentioned, not assigned: it may answer, the ticket stays where it is.
         Standing::MentionedRun => match action {
@@ -291,7 +298,8 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::MetricsRead
             | A::PriceWrite
             | A::KeyManage
-            | A::HookManage => false,
+            | A::HookManage
+            | A::WorkspaceUpdate => false,
         },
     }
 }

@@ -307,6 +307,8 @@ impl Command for EnsureWorkspace {
             last_started_at: Millis(0),
             last_request_number: 0,
             hop_budget: HOP_BUDGET,
+            escalation_kind: None,
+            escalation_id: None,
             cursor_key: random_bytes(),
             created_at: tx.at(),
         };

@@ -19,5 +19,6 @@ pub mod secret;
 pub mod skill;
 pub mod store;
 pub mod tool;
+pub mod workspace;
 
 pub use error::{Error, Result};

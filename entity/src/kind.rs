@@ -226,6 +226,10 @@ kinds! {
         RunEnded = "RUN_ENDED",
         /// A dispatch was dropped.
         DispatchDropped = "DISPATCH_DROPPED",
+        /// Nobody fits it clearly enough.
+        LeftToPeople = "LEFT_TO_PEOPLE",
+        /// Coworkers passed it on too often.
+        Escalated = "ESCALATED",
     }
     /// What form the deliveries to a webhook endpoint have.
     WebhookKind {

@@ -42,7 +42,7 @@ pub struct Model {
     pub labels: String,
     /// Runs started since a person last touched it.
     pub hop_count: i32,
-    /// Coworkers could not settle it; a person must look.
+    /// No coworker goes on with it; a person must look.
     pub needs_person: bool,
     /// The sequence of the newest timeline entry.
     pub last_seq: i64,

@@ -23,6 +23,10 @@ pub struct Model {
     pub last_request_number: i64,
     /// Runs that may follow each other on one request without a person touching it.
     pub hop_budget: i32,
+    /// What kind of actor gets a request that went past the hop budget; null: nobody.
+    pub escalation_kind: Option<ActorKind>,
+    /// Who gets it.
+    pub escalation_id: Option<Uuid>,
     /// Key of the checksums in this workspace's cursors (32 bytes).
     pub cursor_key: Vec<u8>,
     /// When it was made.

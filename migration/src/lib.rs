@@ -7,6 +7,7 @@
 mod m20261122_000001_foundation;
 mod m20261122_000002_hooks;
 mod m20261122_000003_making;
+mod m20261122_000004_routing;
 mod sql;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -23,6 +24,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000001_foundation::Migration),
             Box::new(m20261122_000002_hooks::Migration),
             Box::new(m20261122_000003_making::Migration),
+            Box::new(m20261122_000004_routing::Migration),
         ]
     }
 }

@@ -209,6 +209,7 @@ both_dbs! {
                 ("runStop", json!({ "id": format!("run_{:032x}", 7) }), vec![Action::RunStop]),
                 ("apiKeyCreate", json!({ "name": "a", "role": "ANALYST" }), vec![Action::KeyManage]),
                 ("apiKeyRevoke", json!({ "id": format!("key_{:032x}", 7) }), vec![Action::KeyManage]),
+                ("workspaceUpdate", json!({ "hopBudget": 12 }), vec![Action::WorkspaceUpdate]),
                 ("modelPriceSet", json!({ "model": role.as_str(), "input": "1", "output": "2" }), vec![Action::PriceWrite]),
                 ("webhookEndpointCreate", json!({ "name": role.as_str(), "kind": "PAGERDUTY" }), vec![Action::HookManage]),
                 ("webhookEndpointUpdate", json!({ "id": format!("whe_{:032x}", 7), "enabled": false }), vec![Action::HookManage]),
@@ -330,6 +331,8 @@ both_dbs! {
             ("apiKeyRevoke", json!({ "id": things.key })),
             ("webhookEndpointUpdate", json!({ "id": things.endpoint, "enabled": false })),
             ("webhookEndpointSecretRotate", json!({ "id": things.endpoint, "secret": "0123456789abcdef" })),
+            ("workspaceUpdate", json!({ "escalationAssigneeId": things.coworker })),
+            ("workspaceUpdate", json!({ "escalationAssigneeId": things.person })),
         ] {
             let refused = stranger.refused(mutation, input.clone()).await;
             assert_eq!(refused[0]["code"], "NOT_FOUND", "{mutation} {input}");
@@ -337,6 +340,11 @@ both_dbs! {
         // A skill of the same handle elsewhere is another one, and none here.
         let ours = Coworker::new("ours").with("skills", json!(["vpn"])).create(&stranger).await;
         assert_eq!(stranger.refused("coworkerPublish", json!({ "id": ours.id })).await[0]["code"], "SKILL_UNKNOWN");
+        // Whom one may mention is at home.
+        let query = "{ mentionables(prefix: \"\") { actor { id } } }";
+        let here = look::list(app.gql(query, json!({})).await["mentionables"].take());
+        let there = look::list(stranger.gql(query, json!({})).await["mentionables"].take());
+        assert!(there.len() == 1 && !here.contains(&there[0]), "{here:?} {there:?}");
         // Mentions stay at home, and so do lists, metrics and boards.
         stranger.mutate("noteCreate", json!({ "requestId": theirs["request"]["id"], "body": "@worker" }), "").await;
         app.drain().await;
@@ -366,6 +374,17 @@ both_dbs! {
         let cursor = app.gql("{ requests(first: 1) { pageInfo { endCursor } } }", json!({})).await["requests"]["pageInfo"]["endCursor"].take();
         let code = stranger.gql_code("query ($after: String) { requests(after: $after) { nodes { id } } }", json!({ "after": cursor })).await;
         assert_eq!(code, "INVALID_CURSOR");
+    }
+
+    async fn a_request_is_routed_within_its_workspace(app: TestApp) {
+        let stranger = workspace(&app, "Elsewhere").await;
+        let identity = json!({ "role": "Network Engineer", "scope": "VPN tunnels." });
+        Coworker::new("network").with("identity", identity).publish(&app).await;
+        for (client, routed) in [(&stranger, 0), (&*app, 1)] {
+            client.mutate("requestCreate", json!({ "title": "The VPN tunnel drops" }), "").await;
+            app.drain().await;
+            assert_eq!(look::runs(client).await.len(), routed);
+        }
     }
 
     async fn two_workspaces_have_runs_of_their_own_numbers(app: TestApp) {

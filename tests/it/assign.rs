@@ -71,6 +71,7 @@ fn outcomes(runs: &[Value]) -> Vec<(&str, &str, &str)> {
 }
 
 both_dbs! {
+    /// R06, R07, R08.
     async fn each_trigger_starts_one_run_however_often_the_call_is_repeated(app: TestApp) {
         let worker = Coworker::new("worker").playbook(DECLINES).publish(&app).await;
         let create = json!({ "title": "Where is it?", "assigneeId": worker.id, "idempotencyKey": "a" });
@@ -171,7 +172,7 @@ turns:
         until(&mut events, "request.reassigned").await;
         let seen = look::request(&app, &request).await;
         assert_eq!(seen["assignee"]["displayName"], "second");
-        assert_eq!(seen["waiting"], json!([{ "trigger": "HANDOFF", "coworker": { "handle": "second" } }]));
+        assert_eq!(seen["waiting"], json!([{ "trigger": "HANDOFF", "coworker": { "handle": "second" }, "waitsFor": { "number": 1 } }]));
         app.drain().await;
         look::sound(&app).await;
         assert_eq!(outcomes(&look::runs(&app).await), [("first", "ASSIGNED", "HANDED_OFF"), ("second", "HANDOFF", "DECLINED")]);
@@ -220,6 +221,7 @@ turns:
         assert_eq!(look::request(&app, &request).await["assignee"], Value::Null);
     }
 
+    /// R70, R71.
     async fn an_unpublished_coworker_finishes_its_run_and_takes_no_other(app: TestApp) {
         let worker = Coworker::new("worker").playbook(LOOKS).publish(&app).await;
         let request = requested(&app, "Where is it?", &worker.id).await;
@@ -330,7 +332,7 @@ turns:
         timeline.until(|item| item["requestTimeline"]["__typename"] == "RunEnded").await;
         assert_eq!(outcomes(&look::runs(&app).await), [("first", "ASSIGNED", "none"), ("second", "MENTION", "DECLINED")]);
         let seen = look::request(&app, &request).await;
-        assert_eq!(seen["waiting"], json!([{ "trigger": "MENTION", "coworker": { "handle": "first" } }]));
+        assert_eq!(seen["waiting"], json!([{ "trigger": "MENTION", "coworker": { "handle": "first" }, "waitsFor": { "number": 1 } }]));
         app.mutate("runStop", json!({ "id": run }), "").await;
         app.drain().await;
         assert_eq!(outcomes(&look::runs(&app).await), [("first", "ASSIGNED", "STOPPED"), ("second", "MENTION", "DECLINED"), ("first", "MENTION", "REPLIED")]);
@@ -360,7 +362,7 @@ turns:
         until(&mut events, "model.requested").await;
         app.mutate("requestAssign", json!({ "id": request, "assigneeId": worker.id }), "").await;
         let seen = look::request(&app, &request).await;
-        assert_eq!(seen["waiting"], json!([{ "trigger": "ASSIGNED", "coworker": { "handle": "worker" } }]));
+        assert_eq!(seen["waiting"], json!([{ "trigger": "ASSIGNED", "coworker": { "handle": "worker" }, "waitsFor": { "number": 1 } }]));
         app.mutate("runStop", json!({ "id": run }), "").await;
         app.drain().await;
         look::sound(&app).await;

@@ -58,6 +58,7 @@ both_dbs! {
         }
     }
 
+    /// R12.
     async fn new_requests_go_to_triage_if_there_is_one(app: TestApp) {
         let first = app.request("Nobody is there").await;
         app.drain().await;

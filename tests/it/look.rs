@@ -45,7 +45,7 @@ pub async fn request(client: &Client, id: &Value) -> Value {
         id number status needsPerson resolvedAt
         assignee { kind displayName }
         notes(first: 40) { nodes { visibility body author { kind displayName } } }
-        waiting { trigger coworker { handle } }
+        waiting { trigger coworker { handle } waitsFor { number } }
         assignments(first: 40) { nodes { epoch assignee { displayName } assignedBy { kind displayName } reason } }
     } }";
     client.gql(query, json!({ "id": id })).await["request"].take()
@@ -70,6 +70,7 @@ pub async fn timeline(client: &Client, id: &Value) -> Vec<String> {
         ... on StatusChanged { before after }
         ... on Assigned { assignment { assignee { displayName } } }
         ... on DispatchDropped { dispatch { coworker { handle } trigger dropReason } }
+        ... on Escalated { to { displayName } }
     } } } }";
     let entries = pages(client, query, json!({ "id": id }), "/request/timeline").await;
     entries.iter().map(line).collect()
@@ -92,6 +93,7 @@ fn line(entry: &Value) -> String {
                 text(&dispatch["dropReason"])
             )
         }
+        "Escalated" => text(&entry["to"]["displayName"]),
         _ => String::new(),
     };
     format!("{kind} {what}").trim_end().to_owned()

@@ -38,9 +38,10 @@ async fn mention(app: &TestApp, request: &Value, body: &str) {
 }
 
 both_dbs! {
+    /// R42, R43.
     async fn a_mentioned_coworker_may_answer_and_changes_nothing_else(app: TestApp) {
         // R42–R43: the ticket stays with Triage.
-        Coworker::new("triage").triage().playbook("turns: [{ calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: Mine to keep., summary: I keep it. } }] }]").publish(&app).await;
+        Coworker::new("triage").triage().playbook("turns: [{ calls: [{ tool: finish, arguments: { outcome: REPLIED, reason: Mine to keep., summary: I keep it. } }] }]").publish(&app).await;
         Coworker::new("helper").playbook("
 turns:
   - calls:
@@ -99,6 +100,7 @@ turns:
         look::sound(&app).await;
     }
 
+    /// R73.
     async fn a_question_waits_for_the_requesters_answer_and_nothing_else(app: TestApp) {
         Coworker::new("triage").triage().playbook(ASKS).publish(&app).await;
         let requester = app.as_role(Role::Requester).await;
@@ -180,6 +182,7 @@ turns:
             json!({ "id": request }),
         ).await;
         assert_eq!(live.next().await["requestTimeline"]["__typename"], "RequestCreated");
+        assert_eq!(live.next().await["requestTimeline"]["__typename"], "LeftToPeople");
         app.mutate("noteCreate", json!({ "requestId": request, "body": "Pssst.", "visibility": "PRIVATE" }), "").await;
         app.mutate("noteCreate", json!({ "requestId": request, "body": "Hello." }), "").await;
         assert_eq!(live.next().await["requestTimeline"]["note"]["body"], "Hello.");

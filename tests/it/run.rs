@@ -261,6 +261,7 @@ turns:
         assert_eq!(seen[..8], ["OFFLINE", "TIMED_OUT", "FAILED", "BAD_RESPONSE", "a\0b", "", "‹secret› 𝄞", "[1,null]"]);
     }
 
+    /// R72, R73.
     async fn an_offline_tool_ends_the_run_and_leaves_the_request_to_people(app: TestApp) {
         // R72: the run ends, the request is In Progress, a public note explains.
         let (run, request) = work(&app, "

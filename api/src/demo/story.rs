@@ -41,8 +41,10 @@ pub async fn follow(
                     told += 1;
                 }
             }
-            // A dispatch that is dropped may have been the last one.
-            RequestEventKind::DispatchDropped => {}
+            // These may have been the last ones.
+            RequestEventKind::DispatchDropped
+            | RequestEventKind::LeftToPeople
+            | RequestEventKind::Escalated => {}
             // The runs tell these themselves.
             RequestEventKind::RequestCreated
             | RequestEventKind::NotePosted

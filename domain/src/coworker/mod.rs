@@ -6,6 +6,7 @@ pub mod history;
 pub mod lint;
 pub mod publish;
 pub mod query;
+pub mod route;
 pub mod tools;
 pub mod write;
 

@@ -19,6 +19,7 @@ use crate::idempotency::{Once, once};
 use crate::request::assign::drop_dispatch;
 use crate::request::desk::Desk;
 use crate::request::query::is_waiting;
+use crate::request::route::without_triage;
 use crate::request::update::check_text;
 use crate::skill::query::{newest, pinned};
 use crate::store::{Command, Tx, insert_all};
@@ -359,6 +360,7 @@ async fn drop_waiting(tx: &Tx, actor: &Actor, coworker: CoworkerId) -> Result<()
             .find(|desk| desk.request.id == row.request_id)
         {
             drop_dispatch(tx, desk, actor, row.id, DropReason::NotPublished).await?;
+            without_triage(tx, desk, &row).await?;
         }
     }
     desks.into_iter().for_each(|desk| drop(desk.save(tx)));

@@ -3,14 +3,11 @@
 
 use std::sync::Arc;
 
-use entity::{
-    ActorKind, Millis, NoteVisibility, Outcome, RequestStatus, SummaryAuthor, Trigger, coworker,
-    person,
-};
+use entity::{Millis, NoteVisibility, Outcome, RequestStatus, SummaryAuthor, Trigger, coworker};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
-use uuid::Uuid;
 
+use super::brief::named;
 use super::end::{ended, fail};
 use crate::access::{Action, Actor};
 use crate::coworker::Config;
@@ -19,8 +16,9 @@ use crate::model::ToolCall;
 use crate::request::assign::{Assignee, assign};
 use crate::request::desk::Desk;
 use crate::request::note::post;
+use crate::request::route::candidates;
 use crate::run::event::{
-    ActorRef, NotePosted, Reassigned, RunCompleted, StatusChanged, SummaryWritten, ToolCompleted,
+    NotePosted, Reassigned, RunCompleted, StatusChanged, SummaryWritten, ToolCompleted,
     ToolRequested,
 };
 use crate::run::log::{FENCED, Log, Logged};
@@ -64,6 +62,7 @@ impl Command for Act {
             Builtin::PostNote(_)
             | Builtin::SetStatus(_)
             | Builtin::AskRequester(_)
+            | Builtin::ListCandidates(_)
             | Builtin::Finish(_) => None,
         };
         let mut desk = Desk::lock(tx, actor, log.run().request_id).await?;
@@ -81,16 +80,16 @@ impl Command for Act {
             },
         )?;
         let mut ending = None;
-        let response = match builtin {
+        let response: String = match builtin {
             Builtin::PostNote(note) => {
                 self.note(tx, &mut log, &mut desk, note.visibility, &note.body)
                     .await?;
-                "The note is posted."
+                "The note is posted.".into()
             }
             Builtin::SetStatus(to) => {
                 actor.authorize(Action::RequestSetStatus)?;
                 self.set_status(now, &mut log, &mut desk, to.status)?;
-                "The status is set."
+                "The status is set.".into()
             }
             Builtin::AskRequester(ask) => {
                 actor.authorize(Action::RequestSetStatus)?;
@@ -103,23 +102,27 @@ impl Command for Act {
                 )
                 .await?;
                 self.set_status(now, &mut log, &mut desk, RequestStatus::Pending)?;
-                "The requester is asked. Finish with AWAITING_REPLY."
+                "The requester is asked. Finish with AWAITING_REPLY.".into()
             }
             Builtin::Reassign(to) => {
                 actor.authorize(Action::RequestAssign)?;
                 self.reassign(tx, &mut log, &mut desk, target.as_ref(), &to.reason)
                     .await?;
-                "The request is reassigned. Only finish may follow."
+                "The request is reassigned. Only finish may follow.".into()
+            }
+            Builtin::ListCandidates(_) => {
+                actor.authorize(Action::CoworkerRead)?;
+                candidates(tx.conn(), &desk.request).await?
             }
             Builtin::Finish(finish) => {
                 ending = Some(finish);
                 self.settle(now, &mut log, &mut desk, finish)?;
-                "The run is finished."
+                "The run is finished.".into()
             }
         };
         let done = ToolCompleted {
             call_id: call.id.clone(),
-            response: response.into(),
+            response,
             latency_ms: 0,
         };
         log.stage(now, done)?;
@@ -219,7 +222,7 @@ impl Act {
         reason: &str,
     ) -> Result<()> {
         bounded("reason", reason)?;
-        let before = named(tx, desk.assignee()).await?;
+        let before = named(tx.conn(), desk.assignee()).await?;
         // What Triage decides is the routing by identity; what others decide is a hand-off.
         let trigger = if log.run().trigger == Trigger::Intake {
             Trigger::Routed
@@ -230,7 +233,7 @@ impl Act {
         let made = made.ok_or_else(|| {
             Error::conflict("CONFLICT", "the request is assigned like that already")
         })?;
-        let after = named(tx, desk.assignee()).await?;
+        let after = named(tx.conn(), desk.assignee()).await?;
         let (assignment, epoch, reason) = (made.id, made.epoch, reason.to_owned());
         log.stage(
             tx.at(),
@@ -347,7 +350,7 @@ impl Act {
                         totals,
                     },
                 )?;
-                ended(tx, log, desk)
+                ended(tx, log, desk).await
             }
         }
     }
@@ -387,26 +390,4 @@ fn bounded(field: &'static str, text: &str) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-async fn named(tx: &Tx, assignee: Option<(ActorKind, Uuid)>) -> Result<Option<ActorRef>> {
-    let Some((kind, id)) = assignee else {
-        return Ok(None);
-    };
-    let name = match kind {
-        ActorKind::Coworker => coworker::Entity::find_by_id(entity::CoworkerId(id))
-            .one(tx.conn())
-            .await?
-            .map(|row| row.handle),
-        ActorKind::Person => person::Entity::find_by_id(entity::PersonId(id))
-            .one(tx.conn())
-            .await?
-            .map(|row| row.name),
-        ActorKind::Workflow | ActorKind::System => None,
-    };
-    Ok(Some(ActorRef {
-        kind,
-        id,
-        name: name.unwrap_or_default(),
-    }))
 }

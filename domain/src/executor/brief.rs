@@ -12,6 +12,7 @@ use uuid::Uuid;
 use crate::error::Result;
 use crate::hook::cut_bytes;
 use crate::model::{Brief, NoteBrief, OutcomeBrief};
+use crate::run::event::ActorRef;
 
 /// Notes and earlier runs that a prompt holds, the newest ones.
 const MOST: u64 = 100;
@@ -213,4 +214,33 @@ pub async fn newest_note<C: ConnectionTrait>(
         .filter(note::Column::CreatedAt.lte(until))
         .order_by_desc(note::Column::Id);
     Ok(newest.into_tuple().one(conn).await?)
+}
+
+/// An assignee, as events name it.
+///
+/// # Errors
+/// What the database said.
+pub async fn named<C: ConnectionTrait>(
+    conn: &C,
+    assignee: Option<(ActorKind, Uuid)>,
+) -> Result<Option<ActorRef>> {
+    let Some((kind, id)) = assignee else {
+        return Ok(None);
+    };
+    let name = match kind {
+        ActorKind::Coworker => coworker::Entity::find_by_id(entity::CoworkerId(id))
+            .one(conn)
+            .await?
+            .map(|row| row.handle),
+        ActorKind::Person => person::Entity::find_by_id(entity::PersonId(id))
+            .one(conn)
+            .await?
+            .map(|row| row.name),
+        ActorKind::Workflow | ActorKind::System => None,
+    };
+    Ok(Some(ActorRef {
+        kind,
+        id,
+        name: name.unwrap_or_default(),
+    }))
 }

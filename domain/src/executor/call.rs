@@ -45,7 +45,8 @@ impl Driver {
             );
             return self.refuse(call, Refusal::NotEnabled, message);
         }
-        match Builtin::parse(&call.tool, &call.arguments) {
+        let offered = self.tools.offers(&call.tool);
+        match Builtin::parse(&call.tool, &call.arguments).filter(|_| offered) {
             Some(Ok(builtin)) => self.act(call, builtin).await,
             Some(Err(message)) => self.refuse(call, Refusal::BadArguments, message),
             None => match self.tools.get(&call.tool) {

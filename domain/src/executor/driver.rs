@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::{EventId, FailureCode, Millis, RunStatus, request, run};
+use entity::{EventId, FailureCode, Millis, RunStatus, Trigger, request, run};
 use sea_orm::EntityTrait;
 use tokio::sync::Notify;
 
@@ -66,7 +66,7 @@ impl Driver {
         config: Config,
         interrupt: Arc<Notify>,
     ) -> Self {
-        let tools = shared.toolbox(&config);
+        let tools = shared.toolbox(&config, log.run().trigger == Trigger::Intake);
         Self {
             lease_epoch: log.run().lease_epoch,
             actor: Actor::in_run(log.run()),

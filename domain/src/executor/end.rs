@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::request::TimelineData;
 use crate::request::desk::Desk;
 use crate::request::note::post;
+use crate::request::route::fall_back;
 use crate::run::event::{RunCompleted, RunFailed, SummaryWritten};
 use crate::run::log::Log;
 use crate::run::state::Ending;
@@ -63,19 +64,19 @@ impl Command for EndRun {
                     in_progress(now, &mut desk, &stint)?;
                 }
                 complete(now, &mut log, Outcome::Blocked, reason)?;
-                ended(tx, &log, &mut desk)?;
+                ended(tx, &log, &mut desk).await?;
             }
             Ending::HandedOff => {
                 let reason = "the coworker handed the request off and did not write a closing word";
                 summary(&format!("The run ended after its hand-off: {reason}."))?;
                 complete(now, &mut log, Outcome::HandedOff, reason)?;
-                ended(tx, &log, &mut desk)?;
+                ended(tx, &log, &mut desk).await?;
             }
             Ending::Superseded => {
                 let reason = "the request was assigned anew while the run went on";
                 summary(&format!("The run ended early: {reason}."))?;
                 complete(now, &mut log, Outcome::Superseded, reason)?;
-                ended(tx, &log, &mut desk)?;
+                ended(tx, &log, &mut desk).await?;
             }
         }
         desk.save(tx);
@@ -139,7 +140,7 @@ pub(super) async fn fail(
             totals,
         },
     )?;
-    ended(tx, log, desk)
+    ended(tx, log, desk).await
 }
 
 /// Whether the run works under the request's current assignment, on a request that is not done.
@@ -153,10 +154,14 @@ fn in_progress(now: Millis, desk: &mut Desk, actor: &Actor) -> Result<()> {
         .map(drop)
 }
 
-/// The run's end on the request's timeline; what waited for it may start.
-pub(super) fn ended(tx: &Tx, log: &Log, desk: &mut Desk) -> Result<()> {
+/// The run's end on the request's timeline; what waited for it may start. Triage that gave up is followed by
+/// the ranking, in the same transaction.
+///
+/// # Errors
+/// As [`fall_back`].
+pub(super) async fn ended(tx: &Tx, log: &Log, desk: &mut Desk) -> Result<()> {
     let coworker = Actor::in_run(log.run());
     desk.entry(tx.at(), &coworker, &TimelineData::RunEnded)?;
     tx.signal(Signal::Work);
-    Ok(())
+    fall_back(tx, log, desk).await
 }

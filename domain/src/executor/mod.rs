@@ -126,10 +126,11 @@ impl Models {
 }
 
 impl Shared {
-    fn toolbox(&self, config: &Config) -> Toolbox {
+    /// The tools of a run; `triage`: it shall route a new request.
+    fn toolbox(&self, config: &Config, triage: bool) -> Toolbox {
         // A playbook that can't be read was refused when the coworker was written.
         let outside = self.models.scripted.tools(&config.model);
-        Toolbox::new(config, outside.unwrap_or_default())
+        Toolbox::new(config, triage, outside.unwrap_or_default())
     }
 
     /// The reply to a claim or a takeover was lost: what it brought is looked for.

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use entity::{CoworkerVersionId, skill_version};
+use entity::{CoworkerVersionId, Trigger, run, skill_version};
 use parking_lot::Mutex;
 use sea_orm::ConnectionTrait;
 use sha2::{Digest, Sha256};
@@ -80,10 +80,18 @@ impl Prefix {
     }
 }
 
-/// Prefixes by version.
+/// Prefixes by version. Runs that route a new request have a tool more, and so a prefix of their own.
 #[derive(Debug, Default)]
 pub struct Prefixes {
-    known: Mutex<HashMap<CoworkerVersionId, Arc<Prefix>>>,
+    known: Mutex<HashMap<PrefixKey, Arc<Prefix>>>,
+}
+
+/// The version, and whether the run routes a new request.
+pub type PrefixKey = (CoworkerVersionId, bool);
+
+/// Which prefix a run has.
+pub fn key(run: &run::Model) -> PrefixKey {
+    (run.coworker_version_id, run.trigger == Trigger::Intake)
 }
 
 impl Prefixes {
@@ -94,24 +102,24 @@ impl Prefixes {
     pub async fn get<C: ConnectionTrait>(
         &self,
         conn: &C,
-        version: CoworkerVersionId,
+        key: PrefixKey,
         config: &Config,
         tools: &[ToolSpec],
     ) -> Result<Arc<Prefix>> {
-        if let Some(known) = self.known.lock().get(&version) {
+        if let Some(known) = self.known.lock().get(&key) {
             return Ok(known.clone());
         }
         let skills = if config.skills.is_empty() {
             Vec::new()
         } else {
-            pinned(conn, version).await?
+            pinned(conn, key.0).await?
         };
         let made = Arc::new(Prefix::new(config, tools, &skills));
         let mut known = self.known.lock();
         if known.len() >= PREFIXES {
             known.clear();
         }
-        Ok(known.entry(version).or_insert(made).clone())
+        Ok(known.entry(key).or_insert(made).clone())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::coworker::Config;
-use crate::tool::{Tool, ToolSpec, specs};
+use crate::tool::{Tool, ToolSpec, specs, triage_specs};
 
 /// The tools of one run that are enabled: the built-in ones and those outside.
 pub(super) struct Toolbox {
@@ -14,11 +14,14 @@ pub(super) struct Toolbox {
 }
 
 impl Toolbox {
-    /// What `config` enables of the built-in tools and of those outside.
-    pub(super) fn new(config: &Config, outside: Vec<Arc<dyn Tool>>) -> Self {
+    /// What `config` enables of the built-in tools and of those outside; `triage`: the run shall route a new
+    /// request.
+    pub(super) fn new(config: &Config, triage: bool, outside: Vec<Arc<dyn Tool>>) -> Self {
         let outside_specs = outside.iter().map(|tool| tool.spec());
+        let routing = if triage { triage_specs() } else { &[] };
         let (enabled, disabled): (Vec<_>, Vec<_>) = specs()
             .iter()
+            .chain(routing)
             .chain(outside_specs)
             .partition(|spec| config.enables(&spec.name));
         Self {
@@ -42,6 +45,11 @@ impl Toolbox {
             .iter()
             .find(|tool| tool.spec().name == name)
             .cloned()
+    }
+
+    /// Whether the run has this tool.
+    pub(super) fn offers(&self, name: &str) -> bool {
+        self.specs.iter().any(|spec| spec.name == name)
     }
 
     /// Whether the coworker has the tool and may not use it.

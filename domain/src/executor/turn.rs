@@ -6,7 +6,7 @@ use entity::Millis;
 
 use super::context::Context;
 use super::driver::{Driver, Held};
-use super::{elapsed, limits};
+use super::{elapsed, limits, prompt};
 use crate::error::{Error, Result};
 use crate::model::{ModelCall, ModelError, ModelErrorClass, ModelReply, Prompt};
 use crate::price;
@@ -184,10 +184,10 @@ impl Driver {
         let Some(context) = &self.context else {
             return Err(Error::internal("the context was not read"));
         };
-        let (version, tools) = (run.coworker_version_id, self.tools.specs());
+        let (key, tools) = (prompt::key(&run), self.tools.specs());
         let conn = self.shared.store.read();
         let prefixes = &self.shared.prefixes;
-        let prefix = prefixes.get(conn, version, &self.config, &tools).await?;
+        let prefix = prefixes.get(conn, key, &self.config, &tools).await?;
         let prompt = context.prompt(&prefix, &self.log.state().messages);
         // Parts that an earlier prompt of this run named are stored already.
         let known = self.log.state().parts.len();

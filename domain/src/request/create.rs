@@ -9,6 +9,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelec
 
 use super::assign::{Assignee, AssigneeId, assign};
 use super::desk::Desk;
+use super::route;
 use super::timeline::TimelineData;
 use super::update::{DESCRIPTION, TITLE, check_labels, check_text, labels_row};
 use crate::access::{Action, Actor};
@@ -17,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::idempotency::once;
 use crate::store::{Command, Counter, Needs, Tx};
 
-/// Makes a request. Without an assignee it goes to the workspace's Triage coworker, if one is published.
+/// Makes a request. Without an assignee it goes to the workspace's Triage coworker, if one is published,
+/// else to whom it clearly fits, or to people.
 #[derive(Clone, Debug)]
 pub struct CreateRequest {
     /// Who makes it; the source follows from what kind of actor that is.
@@ -72,6 +74,8 @@ impl Command for CreateRequest {
         )
         .await?;
         if let Some(made) = once.made() {
+            // The call that made it may be of the same batch, its rows not written yet.
+            tx.settle([RequestId(made)]).await?;
             return super::query::get(tx.conn(), actor, RequestId(made)).await;
         }
         let (to, trigger, by) = match assignee {
@@ -85,6 +89,11 @@ impl Command for CreateRequest {
                 Trigger::Intake,
                 Actor::stint(actor.workspace),
             ),
+        };
+        // Before the workspace's counter is locked: nobody waits for a ranking.
+        let routing = match &to {
+            Some(_) => None,
+            None => Some(route::decide(tx.conn(), actor.workspace, title, description).await?),
         };
         let now = tx.at();
         let row = request::Model {
@@ -114,6 +123,9 @@ impl Command for CreateRequest {
         desk.entry(now, actor, &TimelineData::RequestCreated)?;
         if let Some(to) = to {
             assign(tx, &mut desk, &by, Some(&to), None, trigger).await?;
+        }
+        if let Some(routing) = routing {
+            route::carry_out(tx, &mut desk, routing).await?;
         }
         Ok(desk.save(tx))
     }

@@ -7,6 +7,7 @@ use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
+use super::status;
 use super::timeline::TimelineData;
 use crate::access::Actor;
 use crate::bus::Signal;
@@ -93,7 +94,7 @@ impl Desk {
     /// Sets the status; the same one again is no change.
     ///
     /// # Errors
-    /// [`Error::Conflict`] for a request that is closed for good.
+    /// [`Error::Conflict`] as [`status::check`] has it.
     pub fn set_status(
         &mut self,
         now: Millis,
@@ -105,12 +106,7 @@ impl Desk {
         if before == after {
             return Ok(None);
         }
-        if before == RequestStatus::Closed {
-            return Err(Error::conflict(
-                "REQUEST_CLOSED",
-                "the request is closed for good; make a new one",
-            ));
-        }
+        status::check(before, after)?;
         self.request.status = after;
         self.request.resolved_at =
             (after == RequestStatus::Resolved)

@@ -3,9 +3,12 @@
 pub mod assign;
 pub mod create;
 pub mod desk;
+pub mod escalate;
 pub mod mention;
 pub mod note;
 pub mod query;
+pub mod route;
+pub mod status;
 pub mod timeline;
 pub mod update;
 

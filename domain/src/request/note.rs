@@ -60,6 +60,8 @@ impl Command for CreateNote {
         )
         .await?;
         if let Some(made) = once.made() {
+            // The call that made it may be of the same batch, its rows not written yet.
+            tx.settle([*request]).await?;
             return super::query::get_note(tx.conn(), actor, NoteId(made)).await;
         }
         let mentioned = mentioned(tx, actor, body).await?;

@@ -2,6 +2,7 @@
 //! the actor's workspace and rights.
 
 mod assignment;
+mod mentionable;
 mod note;
 mod timeline;
 
@@ -11,8 +12,9 @@ use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter,
 
 pub use assignment::{
     AssignmentKey, assignments, get_assignment, get_dispatch, is_waiting, visible_assignments,
-    visible_dispatches, waiting,
+    visible_dispatches, waiting, waits_for,
 };
+pub use mentionable::mentionables;
 pub use note::{NoteKey, get_note, notes, sees_private, visible_notes};
 pub use timeline::{TimelineKey, shows, timeline, visible_timeline};
 

@@ -1,6 +1,8 @@
 //! What a request's timeline holds besides who, when and in which run.
 
-use entity::{AssignmentId, DispatchId, NoteId, NoteVisibility, RequestEventKind, RequestStatus};
+use entity::{
+    AssignmentId, DispatchId, NoteId, NoteVisibility, RequestEventKind, RequestStatus, RunId,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -39,6 +41,18 @@ pub enum TimelineData {
         /// The dispatch, which holds the reason.
         dispatch: DispatchId,
     },
+    /// Nobody fits it clearly enough.
+    LeftToPeople {
+        /// Why.
+        reason: String,
+    },
+    /// Coworkers passed it on too often.
+    Escalated {
+        /// The assignment by which it went to whom it went; none if nobody had it and nobody gets it.
+        assignment: Option<AssignmentId>,
+        /// The runs since a person last touched it, oldest first.
+        runs: Vec<RunId>,
+    },
 }
 
 impl TimelineData {
@@ -52,6 +66,8 @@ impl TimelineData {
             Self::RunStarted => RequestEventKind::RunStarted,
             Self::RunEnded => RequestEventKind::RunEnded,
             Self::DispatchDropped { .. } => RequestEventKind::DispatchDropped,
+            Self::LeftToPeople { .. } => RequestEventKind::LeftToPeople,
+            Self::Escalated { .. } => RequestEventKind::Escalated,
         }
     }
 

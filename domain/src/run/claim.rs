@@ -5,9 +5,8 @@
 use std::collections::{BTreeMap, HashSet};
 
 use entity::{
-    CoworkerId, CoworkerState, CoworkerVersionId, DispatchId, DropReason, Millis, RequestId,
-    RequestStatus, RunId, RunStatus, WorkspaceId, coworker, coworker_version, dispatch, request,
-    run, workspace,
+    CoworkerId, CoworkerState, CoworkerVersionId, DispatchId, DropReason, Millis, RequestId, RunId,
+    RunStatus, WorkspaceId, coworker, coworker_version, dispatch, request, run, workspace,
 };
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
@@ -23,9 +22,11 @@ use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
-use crate::request::assign::{assign, drop_dispatch};
+use crate::request::assign::drop_dispatch;
 use crate::request::desk::Desk;
+use crate::request::escalate::{escalate, may_start};
 use crate::request::query::is_waiting;
+use crate::request::route::without_triage;
 use crate::request::timeline::TimelineData;
 use crate::store::{Append, Command, Counter, Needs, Tx};
 
@@ -85,6 +86,9 @@ impl Command for Claim {
             let actor = Actor::stint(row.workspace_id);
             if let Some(reason) = refusal(row, desk, coworker) {
                 drop_dispatch(tx, desk, &actor, row.id, reason).await?;
+                if reason == DropReason::NotPublished {
+                    without_triage(tx, desk, row).await?;
+                }
                 continue;
             }
             let version = coworker
@@ -163,17 +167,17 @@ impl Claim {
         runs: Vec<Starting<'_>>,
         desks: &mut [Desk],
     ) -> Result<Vec<Claimed>> {
-        // Runs over their request's hop budget go to a person instead.
+        // Requests over their hop budget are escalated instead.
         let workspace = workspace::Entity::find_by_id(id).one(tx.conn()).await?;
         let workspace = workspace.ok_or_else(|| Error::internal("the workspace is gone"))?;
         let mut ready = Vec::with_capacity(runs.len());
         for starting in runs {
             let desk = desk_of(desks, starting.dispatch.request_id)?;
-            if desk.request.hop_count >= workspace.hop_budget {
-                escalate(tx, desk, starting.dispatch).await?;
-            } else {
+            if may_start(tx, &workspace, desk, starting.dispatch).await? {
                 desk.request.hop_count += 1;
                 ready.push(starting);
+            } else {
+                escalate(tx, &workspace, desk, starting.dispatch).await?;
             }
         }
         if ready.is_empty() {
@@ -326,17 +330,6 @@ fn refusal(row: &dispatch::Model, desk: &Desk, coworker: &coworker::Model) -> Op
     } else {
         None
     }
-}
-
-/// Coworkers went in circles: the request goes to nobody, open, and a person must look.
-async fn escalate(tx: &Tx, desk: &mut Desk, dispatch: &dispatch::Model) -> Result<()> {
-    let actor = Actor::stint(dispatch.workspace_id);
-    drop_dispatch(tx, desk, &actor, dispatch.id, DropReason::HopLimit).await?;
-    let why = "Coworkers passed the request on too often without a person; someone must look.";
-    assign(tx, desk, &actor, None, Some(why.into()), dispatch.trigger).await?;
-    desk.set_status(tx.at(), &actor, RequestStatus::Open)?;
-    desk.request.needs_person = true;
-    Ok(())
 }
 
 async fn lock_coworkers(tx: &Tx, waiting: &[dispatch::Model]) -> Result<Vec<coworker::Model>> {

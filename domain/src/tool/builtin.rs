@@ -26,6 +26,8 @@ pub enum Builtin {
     Reassign(Reassign),
     /// Asks the requester, and waits for the answer.
     AskRequester(AskRequester),
+    /// Lists whom the request fits.
+    ListCandidates(ListCandidates),
     /// Ends the run.
     Finish(Finish),
 }
@@ -67,6 +69,11 @@ pub struct AskRequester {
     /// The question, posted as a public note.
     pub question: String,
 }
+
+/// Arguments of `list_candidates`: none.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ListCandidates {}
 
 /// Arguments of `finish`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -131,6 +138,15 @@ static SPECS: LazyLock<Vec<ToolSpec>> = LazyLock::new(|| {
     ]
 });
 
+static TRIAGE: LazyLock<Vec<ToolSpec>> = LazyLock::new(|| {
+    vec![spec::<ListCandidates>(
+        "list_candidates",
+        "Lists the coworkers that fit the request best, best first: handle, role, scope, the request's words that speak \
+         for and against each, and where each would route it. Then `reassign` the request with a reason. If you can't \
+         decide, finish with DECLINED: a clear ranking is followed then, else people decide.",
+    )]
+});
+
 fn spec<T: JsonSchema>(name: &str, description: &str) -> ToolSpec {
     ToolSpec {
         name: name.into(),
@@ -141,9 +157,14 @@ fn spec<T: JsonSchema>(name: &str, description: &str) -> ToolSpec {
     }
 }
 
-/// What a model needs to know of the built-in tools.
+/// What a model needs to know of the built-in tools that every coworker has.
 pub fn specs() -> &'static [ToolSpec] {
     &SPECS
+}
+
+/// What the Triage coworker has besides, where it is asked to route a new request.
+pub fn triage_specs() -> &'static [ToolSpec] {
+    &TRIAGE
 }
 
 impl Builtin {
@@ -165,6 +186,7 @@ impl Builtin {
             "set_status" => read(arguments, Self::SetStatus),
             "reassign" => read(arguments, Self::Reassign),
             "ask_requester" => read(arguments, Self::AskRequester),
+            "list_candidates" => read(arguments, Self::ListCandidates),
             FINISH => read(arguments, Self::Finish),
             _ => return None,
         })
@@ -180,6 +202,7 @@ mod tests {
         insta::assert_json_snapshot!(
             specs()
                 .iter()
+                .chain(triage_specs())
                 .map(|s| (&s.name, &s.parameters))
                 .collect::<Vec<_>>()
         );

@@ -4,7 +4,7 @@
 //! transaction; they are not behind this port. Everything that reaches out of the process is.
 
 mod builtin;
-pub use builtin::{BUILT_IN, Builtin, FINISH, Finish, specs};
+pub use builtin::{BUILT_IN, Builtin, FINISH, Finish, specs, triage_specs};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};

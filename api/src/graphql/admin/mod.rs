@@ -32,6 +32,19 @@ impl Workspace {
         &self.0.name
     }
 
+    /// How many runs may follow each other on one request without a person's touch: a note, an assignment, a status.
+    async fn hop_budget(&self) -> i32 {
+        self.0.hop_budget
+    }
+
+    /// Who gets a request that went past the hop budget; null: nobody.
+    async fn escalation_assignee(&self, ctx: &Context<'_>) -> Result<Option<Actor>> {
+        Ok(match self.0.escalation_kind.zip(self.0.escalation_id) {
+            Some((kind, id)) => Some(actor::named(ctx, kind, id).await?),
+            None => None,
+        })
+    }
+
     /// When it was made.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)

@@ -1,15 +1,17 @@
 //! Changing API keys and prices.
 
-use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
+use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use domain::key::{CreateKey, Expiry, Holder, RevokeKey};
 use domain::price::SetPrice;
+use domain::workspace::UpdateWorkspace;
 use entity::{Millis, ModelPriceId, PersonId, model_price};
 
-use super::{ApiKey, ModelPrice};
+use super::{ApiKey, ModelPrice, Workspace};
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{Result, UserError, settle};
 use crate::graphql::kind::{ActorKind, Role};
 use crate::graphql::node;
+use crate::graphql::request::assignee_in;
 use crate::graphql::scalar::{DateTime, DateTimeOrDuration, Decimal, storable};
 
 /// What API key to make.
@@ -102,12 +104,66 @@ pub struct ModelPriceSetPayload {
     pub client_mutation_id: Option<String>,
 }
 
+/// What to change of the workspace's settings.
+#[derive(InputObject, Clone, Debug)]
+pub struct WorkspaceUpdateInput {
+    /// How many runs may follow each other on one request without a person's touch: 1 to 100.
+    pub hop_budget: Option<i32>,
+    /// The global id of the person or the coworker who gets a request that went past the hop budget; null: nobody. A coworker gets one run; if that settles nothing, the request goes to nobody.
+    pub escalation_assignee_id: MaybeUndefined<ID>,
+    /// Comes back in the payload, untouched.
+    pub client_mutation_id: Option<String>,
+}
+
+/// What became of `workspaceUpdate`.
+#[derive(SimpleObject)]
+pub struct WorkspaceUpdatePayload {
+    /// The workspace as it is now; null if the change was refused.
+    pub workspace: Option<Workspace>,
+    /// Why it was refused; empty if it was not.
+    pub user_errors: Vec<UserError>,
+    /// As it was sent.
+    pub client_mutation_id: Option<String>,
+}
+
 /// Changing API keys and prices.
 #[derive(Default)]
 pub struct AdminMutation;
 
 #[Object]
 impl AdminMutation {
+    /// Changes the workspace's settings; what is left out stays as it is.
+    async fn workspace_update(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What to change.")] input: WorkspaceUpdateInput,
+    ) -> Result<WorkspaceUpdatePayload> {
+        let WorkspaceUpdateInput {
+            hop_budget,
+            escalation_assignee_id,
+            client_mutation_id,
+        } = input;
+        let answer = async {
+            let to = match &escalation_assignee_id {
+                MaybeUndefined::Undefined => None,
+                MaybeUndefined::Null => Some(None),
+                MaybeUndefined::Value(id) => Some(Some(assignee_in(id, "escalationAssigneeId")?)),
+            };
+            let command = UpdateWorkspace {
+                actor: ctx.actor().clone(),
+                hop_budget,
+                escalation_assignee: to,
+            };
+            ctx.store().write(command).await
+        };
+        let (row, user_errors) = settle(answer.await)?;
+        Ok(WorkspaceUpdatePayload {
+            workspace: row.map(Workspace),
+            user_errors,
+            client_mutation_id,
+        })
+    }
+
     /// Makes an API key. The answer holds the key's text, the only time that it is ever shown.
     async fn api_key_create(
         &self,

@@ -1,7 +1,7 @@
 //! Who works on a request: assignments, and the dispatches that follow from them.
 
 use async_graphql::{Context, ID, Object};
-use domain::request::query::sees_private;
+use domain::request::query::{sees_private, waits_for};
 use entity::{assignment, dispatch};
 
 use super::Request;
@@ -119,6 +119,15 @@ impl Dispatch {
     /// The run that it became; null unless STARTED, and for callers with the role REQUESTER.
     async fn run(&self, ctx: &Context<'_>) -> Option<Result<Run>> {
         Run::if_visible(ctx, self.0.run_id).await
+    }
+
+    /// The run whose end it waits for: one of the same coworker on the same request, or the one that handed the request over. Null if it only waits for a free worker, unless WAITING, and for callers with the role REQUESTER.
+    async fn waits_for(&self, ctx: &Context<'_>) -> Option<Result<Run>> {
+        let found = waits_for(ctx.store().read(), ctx.actor(), &self.0).await;
+        found
+            .map(|run| run.map(Run))
+            .map_err(Error::from)
+            .transpose()
     }
 
     /// Why it will never become a run; null unless DROPPED.

@@ -12,13 +12,13 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use domain::access::Action;
 use domain::hook::query as hooks;
 use domain::metric::query::{Scope, Totals};
-use domain::request::query as requests;
+use domain::request::{query as requests, status};
 use domain::run::query as runs;
 use entity::{RequestId, request};
 
 pub use assignment::{Assignment, AssignmentConnection, Dispatch};
 pub use filter::{NoteFilter, NoteOrder, RequestFilter, RequestOrder};
-pub use mutation::RequestMutation;
+pub use mutation::{RequestMutation, assignee_in};
 pub use note::{Note, NoteConnection};
 pub use query::RequestQuery;
 pub use subscription::RequestSubscription;
@@ -144,7 +144,7 @@ impl Request {
         Ok(labels)
     }
 
-    /// Whether the coworkers could not settle it among themselves, so that a person must look.
+    /// Whether no coworker goes on with it, so that a person must look: it fits none, or they passed it on too often. A person's note, assignment or status ends this.
     async fn needs_person(&self) -> bool {
         self.0.needs_person
     }
@@ -289,6 +289,12 @@ impl Request {
     ) -> Option<Result<Cost>> {
         let cost = |totals| Cost::of(Scope::Request(self.0.id), pricing, Recorded::from(&totals));
         Some(self.totals(ctx).await.map(cost))
+    }
+
+    /// The statuses that it can get from the one that it has.
+    async fn allowed_statuses(&self) -> Vec<RequestStatus> {
+        let allowed = status::allowed(self.0.status);
+        allowed.iter().map(|status| (*status).into()).collect()
     }
 
     /// What the caller may do with it.

@@ -25,7 +25,7 @@ pub struct RequestCreateInput {
     /// Labels, at most 20 of at most 60 characters.
     #[graphql(default)]
     pub labels: Vec<String>,
-    /// The global id of a coworker or a person to assign it to; without it, the Triage coworker gets it.
+    /// The global id of a coworker or a person to assign it to; without it, the request is routed.
     pub assignee_id: Option<ID>,
     /// The same key with the same input returns the request already made, for 24 hours; with other input it is refused.
     pub idempotency_key: Option<String>,
@@ -133,7 +133,9 @@ pub struct RequestMutation;
 
 #[Object]
 impl RequestMutation {
-    /// Makes a request. Without an assignee it goes to the workspace's Triage coworker, if there is a published one.
+    /// Makes a request. Without an assignee it goes to the workspace's Triage coworker, if there is a published one. Without one, and when
+    /// Triage declines or fails, it goes to the published coworker whose identity clearly fits it best, or stays with people; the reason is
+    /// the assignment's, or stands on the timeline.
     async fn request_create(
         &self,
         ctx: &Context<'_>,
@@ -266,18 +268,21 @@ impl RequestMutation {
     }
 }
 
-/// Whom an id names, of those who can be assigned.
 fn assignee(id: &ID) -> domain::Result<AssigneeId> {
+    assignee_in(id, "assigneeId")
+}
+
+/// Whom the id in this field names, of those who can be assigned.
+///
+/// # Errors
+/// `BAD_USER_INPUT` that names the field.
+pub fn assignee_in(id: &ID, field: &'static str) -> domain::Result<AssigneeId> {
     match node::parse_actor(id) {
         Ok((ActorKind::Person, uuid)) => Ok(AssigneeId::Person(PersonId(uuid))),
         Ok((ActorKind::Coworker, uuid)) => Ok(AssigneeId::Coworker(CoworkerId(uuid))),
         Ok((ActorKind::Workflow | ActorKind::System, _)) | Err(_) => {
-            let message = "`assigneeId` is not the id of a coworker or a person";
-            Err(domain::Error::invalid(
-                "assigneeId",
-                "BAD_USER_INPUT",
-                message,
-            ))
+            let message = format!("`{field}` is not the id of a coworker or a person");
+            Err(domain::Error::invalid(field, "BAD_USER_INPUT", message))
         }
     }
 }

@@ -1,14 +1,17 @@
 //! Queries for requests.
 
-use async_graphql::{Context, ID, Object};
+use async_graphql::{Context, ID, Object, SimpleObject};
 use domain::request::query as requests;
+use entity::{coworker, person};
 
 use super::{Request, RequestConnection, RequestFilter, RequestOrder};
+use crate::graphql::actor::{Actor, Person};
 use crate::graphql::context::{ContextExt as _, cursor_key, slice};
+use crate::graphql::coworker::Coworker;
 use crate::graphql::error::{Error, Result};
 use crate::graphql::filter::condition;
 use crate::graphql::node;
-use crate::graphql::page::page_points;
+use crate::graphql::page::{self, page_points};
 
 /// Queries for requests.
 #[derive(Default)]
@@ -57,6 +60,55 @@ impl RequestQuery {
         Ok(requests::page(db, ctx.actor(), key, filter, &order, &slice)
             .await?
             .into())
+    }
+
+    /// Whom the caller may mention in a note, for a text field's completions: the published coworkers and the people whose handle or name
+    /// begins with the prefix; A–Z and a–z count as the same. Coworkers come first, each kind by name. Nobody for callers who may not post
+    /// notes, who may not see coworkers, or who are no persons: only what people write mentions.
+    #[graphql(
+        complexity = "page::items_points(usize::try_from(first).unwrap_or(0).min(50), child_complexity)"
+    )]
+    async fn mentionables(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "What was typed after the @; empty for the first of all.")] prefix: String,
+        #[graphql(desc = "How many at most: 1 to 50.", default = 10)] first: i32,
+    ) -> Result<Vec<Mentionable>> {
+        let db = ctx.store().read();
+        let (coworkers, people) = requests::mentionables(db, ctx.actor(), &prefix, first).await?;
+        let coworkers = coworkers.into_iter().map(Mentionable::coworker);
+        Ok(coworkers
+            .chain(people.into_iter().map(Mentionable::person))
+            .collect())
+    }
+}
+
+/// Whom a note can mention.
+#[derive(SimpleObject)]
+pub struct Mentionable {
+    /// The coworker or the person.
+    pub actor: Actor,
+    /// What to write in the note: `@handle` for a coworker, `@name` for a person, who is named by it and nothing more.
+    pub text: String,
+    /// Whether mentioning them starts a run.
+    pub starts_run: bool,
+}
+
+impl Mentionable {
+    fn coworker(row: coworker::Model) -> Self {
+        Self {
+            text: format!("@{}", row.handle),
+            starts_run: true,
+            actor: Coworker(row).into(),
+        }
+    }
+
+    fn person(row: person::Model) -> Self {
+        Self {
+            text: format!("@{}", row.name),
+            starts_run: false,
+            actor: Person(row).into(),
+        }
     }
 }
 

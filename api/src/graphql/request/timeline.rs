@@ -3,7 +3,9 @@
 use async_graphql::{Context, Interface, Object, Union};
 use domain::page::Page;
 use domain::request::TimelineData;
-use entity::{AssignmentId, DispatchId, NoteId, request_event};
+use domain::request::query as requests;
+use entity::{AssignmentId, DispatchId, NoteId, RunId, request_event};
+use futures_util::future::try_join_all;
 
 use super::{Assignment, Dispatch, Note, Request};
 use crate::graphql::actor::{self, Actor};
@@ -31,6 +33,10 @@ pub enum TimelineItem {
     RunEnded(RunEnded),
     /// A dispatch was dropped.
     DispatchDropped(DispatchDropped),
+    /// Nobody fits it clearly enough.
+    LeftToPeople(LeftToPeople),
+    /// Coworkers passed it on too often.
+    Escalated(Escalated),
 }
 
 /// What every entry of a request's timeline has.
@@ -64,6 +70,10 @@ pub enum TimelineEntry {
     RunEnded(RunEnded),
     /// A dispatch was dropped.
     DispatchDropped(DispatchDropped),
+    /// Nobody fits it clearly enough.
+    LeftToPeople(LeftToPeople),
+    /// Coworkers passed it on too often.
+    Escalated(Escalated),
 }
 
 impl TimelineItem {
@@ -88,6 +98,13 @@ impl TimelineItem {
             TimelineData::RunStarted => RunStarted { row }.into(),
             TimelineData::RunEnded => RunEnded { row }.into(),
             TimelineData::DispatchDropped { dispatch } => DispatchDropped { row, dispatch }.into(),
+            TimelineData::LeftToPeople { reason } => LeftToPeople { row, reason }.into(),
+            TimelineData::Escalated { assignment, runs } => Escalated {
+                row,
+                assignment,
+                runs,
+            }
+            .into(),
         })
     }
 }
@@ -230,5 +247,64 @@ entries! {
         async fn dispatch(&self, ctx: &Context<'_>) -> Result<Dispatch> {
             Ok(Dispatch(ctx.loaders().referred(self.dispatch).await?))
         }
+    }
+
+    "No coworker fits the request clearly enough: it is left to people." LeftToPeople { reason: String }
+    actor: "Always Stint.", run: "Always null.",
+    {
+        /// Why; null for callers with the role REQUESTER.
+        async fn reason(&self, ctx: &Context<'_>) -> Option<&str> {
+            requests::sees_private(ctx.actor()).then_some(&self.reason)
+        }
+    }
+}
+
+/// Coworkers passed the request on too often without a person: it went to the workspace's escalation assignee, or to nobody.
+pub struct Escalated {
+    row: request_event::Model,
+    assignment: Option<AssignmentId>,
+    runs: Vec<RunId>,
+}
+
+/// Coworkers passed the request on too often without a person: it went to the workspace's escalation assignee, or to nobody.
+#[Object]
+impl Escalated {
+    /// Its place in the request's timeline. The cursor of `requestTimeline`.
+    pub(crate) async fn sequence(&self) -> i32 {
+        int(self.row.seq)
+    }
+
+    /// When it happened.
+    pub(crate) async fn at(&self) -> DateTime {
+        DateTime(self.row.at)
+    }
+
+    /// Always Stint.
+    pub(crate) async fn actor(&self, ctx: &Context<'_>) -> Result<Actor> {
+        Ok(actor::named(ctx, self.row.actor_kind, self.row.actor_id).await?)
+    }
+
+    /// Always null.
+    pub(crate) async fn run(&self, ctx: &Context<'_>) -> Option<Result<Run>> {
+        Run::if_visible(ctx, self.row.run_id).await
+    }
+
+    /// To whom it went; null: to nobody, and a person must look.
+    async fn to(&self, ctx: &Context<'_>) -> Result<Option<Actor>> {
+        let Some(id) = self.assignment else {
+            return Ok(None);
+        };
+        let made = ctx.loaders().referred(id).await?;
+        Ok(match made.assignee_kind.zip(made.assignee_id) {
+            Some((kind, id)) => Some(actor::named(ctx, kind, id).await?),
+            None => None,
+        })
+    }
+
+    /// The runs that followed each other since a person last touched the request, oldest first, the newest 100 at most; none for callers with the role REQUESTER.
+    #[graphql(complexity = "1 + 10 * child_complexity")]
+    async fn chain(&self, ctx: &Context<'_>) -> Result<Vec<Run>> {
+        let found = try_join_all(self.runs.iter().map(|id| ctx.loaders().row(*id))).await?;
+        Ok(found.into_iter().flatten().map(Run).collect())
     }
 }

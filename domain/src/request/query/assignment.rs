@@ -1,8 +1,10 @@
 //! Reading who works on a request: assignments and dispatches.
 
-use entity::{AssignmentId, DispatchId, DispatchState, RequestId, assignment, dispatch};
+use entity::{AssignmentId, DispatchId, DispatchState, RequestId, assignment, dispatch, run};
 use sea_orm::sea_query::{Expr, ExprTrait};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select,
+};
 
 use super::get;
 use crate::access::Actor;
@@ -123,4 +125,33 @@ pub async fn waiting<C: ConnectionTrait>(
         .all(db)
         .await?;
     Ok(rows)
+}
+
+/// The run whose end a waiting dispatch waits for, if the actor may see runs: the coworker's own on the same
+/// request, or the one that handed the request over. None if only a free worker is missing.
+///
+/// # Errors
+/// What the database answers.
+pub async fn waits_for<C: ConnectionTrait>(
+    db: &C,
+    actor: &Actor,
+    dispatch: &dispatch::Model,
+) -> Result<Option<run::Model>> {
+    if dispatch.state != DispatchState::Waiting {
+        return Ok(None);
+    }
+    let own = Condition::all()
+        .add(run::Column::RequestId.eq(dispatch.request_id))
+        .add(run::Column::CoworkerId.eq(dispatch.coworker_id));
+    let mut either = Condition::any().add(own);
+    if let Some(source) = dispatch.source_run_id {
+        either = either.add(run::Column::Id.eq(source));
+    }
+    let found = crate::run::query::visible(actor)
+        .filter(crate::run::query::is_active())
+        .filter(either)
+        .order_by_asc(run::Column::Number)
+        .one(db)
+        .await?;
+    Ok(found)
 }

@@ -1,0 +1,135 @@
+//! When coworkers pass a request on without end: it goes to the workspace's escalation assignee, or to nobody.
+//!
+//! What is counted is the chain of runs since a person last touched the request, whoever they were of. A coworker
+//! that it is escalated to gets one run; if that settles nothing, a person must look.
+
+use entity::{
+    ActorKind, CoworkerId, CoworkerState, DropReason, PersonId, RequestEventKind, RequestStatus,
+    RunId, Trigger, assignment, coworker, dispatch, person, request_event, run, workspace,
+};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::assign::{Assignee, assign, drop_dispatch};
+use super::desk::Desk;
+use super::timeline::TimelineData;
+use crate::access::Actor;
+use crate::error::Result;
+use crate::store::Tx;
+
+/// The most runs of a chain that its entry names.
+const CHAIN: u64 = 100;
+
+/// Whether a dispatch may still become a run: within the hop budget, or as the one run of the coworker
+/// that the request was escalated to.
+///
+/// # Errors
+/// What the database said.
+pub async fn may_start(
+    tx: &Tx,
+    workspace: &workspace::Model,
+    desk: &Desk,
+    dispatch: &dispatch::Model,
+) -> Result<bool> {
+    let (hops, budget) = (desk.request.hop_count, workspace.hop_budget);
+    if hops < budget {
+        return Ok(true);
+    }
+    let own = dispatch.assignment_epoch == Some(desk.request.assignment_epoch);
+    Ok(hops == budget && own && escalated(tx, desk).await?)
+}
+
+/// Whether the current assignment is an escalation.
+async fn escalated(tx: &Tx, desk: &Desk) -> Result<bool> {
+    let newest = request_event::Entity::find()
+        .filter(request_event::Column::RequestId.eq(desk.request.id))
+        .filter(request_event::Column::Kind.eq(RequestEventKind::Escalated))
+        .order_by_desc(request_event::Column::Seq)
+        .one(tx.conn())
+        .await?;
+    let Some(newest) = newest else {
+        return Ok(false);
+    };
+    let TimelineData::Escalated {
+        assignment: Some(id),
+        runs: _,
+    } = TimelineData::from_row(&newest.data)?
+    else {
+        return Ok(false);
+    };
+    let made = assignment::Entity::find_by_id(id).one(tx.conn()).await?;
+    Ok(made.is_some_and(|made| made.epoch == desk.request.assignment_epoch))
+}
+
+/// Drops a dispatch that is over the hop budget and escalates its request, unless it is a mention: that moves
+/// no request. A request that was escalated already goes to nobody: open, and a person must look.
+///
+/// # Errors
+/// What the database said.
+pub async fn escalate(
+    tx: &Tx,
+    workspace: &workspace::Model,
+    desk: &mut Desk,
+    dispatch: &dispatch::Model,
+) -> Result<()> {
+    let stint = Actor::stint(dispatch.workspace_id);
+    let reason = match dispatch.assignment_epoch {
+        // What another dispatch of this claim has escalated.
+        Some(epoch) if epoch != desk.request.assignment_epoch => DropReason::Superseded,
+        Some(_) | None => DropReason::HopLimit,
+    };
+    drop_dispatch(tx, desk, &stint, dispatch.id, reason).await?;
+    if reason == DropReason::Superseded || dispatch.assignment_epoch.is_none() {
+        return Ok(());
+    }
+    let runs = chain(tx, desk).await?;
+    let to = if desk.request.hop_count > workspace.hop_budget || escalated(tx, desk).await? {
+        None
+    } else {
+        assignee(tx, workspace).await?
+    };
+    let why = format!(
+        "Coworkers passed the request on in {} runs without a person; the workspace allows {}.",
+        desk.request.hop_count, workspace.hop_budget
+    );
+    let made = assign(tx, desk, &stint, to.as_ref(), Some(why), Trigger::Routed).await?;
+    desk.set_status(tx.at(), &stint, RequestStatus::Open)?;
+    desk.request.needs_person = to.is_none();
+    let entry = TimelineData::Escalated {
+        assignment: made.map(|made| made.id),
+        runs,
+    };
+    desk.entry(tx.at(), &stint, &entry)
+}
+
+/// The runs since a person last touched the request, oldest first.
+async fn chain(tx: &Tx, desk: &Desk) -> Result<Vec<RunId>> {
+    let hops = u64::try_from(desk.request.hop_count).unwrap_or(0);
+    let mut runs: Vec<RunId> = run::Entity::find()
+        .select_only()
+        .column(run::Column::Id)
+        .filter(run::Column::RequestId.eq(desk.request.id))
+        .order_by_desc(run::Column::Number)
+        .limit(hops.min(CHAIN))
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    runs.reverse();
+    Ok(runs)
+}
+
+/// The escalation assignee, if there is one who can take the request.
+async fn assignee(tx: &Tx, workspace: &workspace::Model) -> Result<Option<Assignee>> {
+    Ok(match (workspace.escalation_kind, workspace.escalation_id) {
+        (Some(ActorKind::Person), Some(id)) => person::Entity::find_by_id(PersonId(id))
+            .one(tx.conn())
+            .await?
+            .map(Assignee::Person),
+        // Not locked: should it be unpublished meanwhile, the claim drops the dispatch and says so.
+        (Some(ActorKind::Coworker), Some(id)) => coworker::Entity::find_by_id(CoworkerId(id))
+            .filter(coworker::Column::State.eq(CoworkerState::Published))
+            .one(tx.conn())
+            .await?
+            .map(Assignee::Coworker),
+        (Some(ActorKind::Workflow | ActorKind::System) | None, _) | (_, None) => None,
+    })
+}

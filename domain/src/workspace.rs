@@ -1,0 +1,67 @@
+//! The workspace's settings.
+
+use entity::{ActorKind, workspace};
+use sea_orm::{ActiveValue, EntityTrait};
+
+use crate::access::{Action, Actor};
+use crate::error::{Error, Result};
+use crate::request::assign::AssigneeId;
+use crate::store::{Command, Tx};
+
+/// The most runs that may follow each other on one request.
+const MOST_HOPS: i32 = 100;
+
+/// Changes the workspace's settings; what is `None` stays.
+#[derive(Clone, Debug)]
+pub struct UpdateWorkspace {
+    /// Who asks.
+    pub actor: Actor,
+    /// Runs that may follow each other on one request without a person touching it, 1 to 100.
+    pub hop_budget: Option<i32>,
+    /// Who gets a request that went past it; `Some(None)`: nobody.
+    pub escalation_assignee: Option<Option<AssigneeId>>,
+}
+
+impl Command for UpdateWorkspace {
+    type Output = workspace::Model;
+
+    async fn run(&self, tx: &Tx) -> Result<workspace::Model> {
+        let Self {
+            actor,
+            hop_budget,
+            escalation_assignee,
+        } = self;
+        actor.authorize(Action::WorkspaceUpdate)?;
+        let mut change = workspace::ActiveModel {
+            id: ActiveValue::Unchanged(actor.workspace),
+            ..Default::default()
+        };
+        if let Some(hops) = hop_budget {
+            if !(1..=MOST_HOPS).contains(hops) {
+                let message = format!("hopBudget is {hops}; it must be from 1 to {MOST_HOPS}");
+                return Err(Error::invalid("hopBudget", "INVALID", message));
+            }
+            change.hop_budget = ActiveValue::Set(*hops);
+        }
+        if let Some(to) = escalation_assignee {
+            let parts = match to {
+                Some(id) => Some(id.load(tx, actor).await?.parts()),
+                None => None,
+            };
+            let (kind, id): (Option<ActorKind>, _) = parts.unzip();
+            change.escalation_kind = ActiveValue::Set(kind);
+            change.escalation_id = ActiveValue::Set(id);
+        }
+        if hop_budget.is_some() || escalation_assignee.is_some() {
+            // Only these columns: the counters of the same row go on.
+            workspace::Entity::update(change)
+                .exec(tx.writing().await?)
+                .await?;
+        }
+        crate::request::create::workspace(tx.conn(), actor).await
+    }
+
+    fn repeatable(&self) -> bool {
+        true
+    }
+}
