@@ -9,7 +9,7 @@ use super::apply::{Applied, apply};
 use super::receive::Received;
 use crate::access::Actor;
 use crate::error::{Error, Result};
-use crate::store::{Command, Tx, insert_all};
+use crate::store::{Command, Counter, Needs, Tx, insert_all};
 
 /// Does what a verified event says, once.
 pub(super) struct Deliver {
@@ -68,6 +68,13 @@ impl Command for Deliver {
     // The delivery's own id tells its first try from another copy.
     fn repeatable(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Needs {
+        Needs {
+            counter: Some(Counter::Request(self.row.workspace_id)),
+            ..Needs::default()
+        }
     }
 }
 

@@ -37,11 +37,15 @@ pub enum Counter {
 pub(super) struct Fetched {
     coworkers: HashMap<CoworkerId, coworker::Model>,
     requests: HashMap<RequestId, request::Model>,
-    numbers: HashMap<WorkspaceId, Numbers>,
+    numbers: Counted,
 }
 
+/// How the counters stand.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Counted(HashMap<WorkspaceId, Numbers>);
+
 /// Numbers for requests.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Numbers {
     /// Commands to come that want one.
     wanted: i64,
@@ -66,7 +70,7 @@ impl Fetched {
             coworkers.extend(need.coworker);
             requests.extend(need.request);
             if let Some(Counter::Request(workspace)) = need.counter {
-                fetched.numbers.entry(workspace).or_default().wanted += 1;
+                fetched.numbers.0.entry(workspace).or_default().wanted += 1;
             }
         }
         let mut coworkers = coworkers.into_iter();
@@ -114,10 +118,20 @@ impl Fetched {
         self.coworkers.clear();
     }
 
+    /// How the counters stand, for [`Fetched::take_back`].
+    pub(super) fn counted(&self) -> Counted {
+        self.numbers.clone()
+    }
+
+    /// What a command took from the counters was rolled back with it.
+    pub(super) fn take_back(&mut self, before: Counted) {
+        self.numbers = before;
+    }
+
     /// A command of the batch has run, whether or not it took its number.
     pub(super) fn has_run(&mut self, needs: Needs) {
         if let Some(Counter::Request(workspace)) = needs.counter
-            && let Some(numbers) = self.numbers.get_mut(&workspace)
+            && let Some(numbers) = self.numbers.0.get_mut(&workspace)
         {
             numbers.wanted -= 1;
         }
@@ -132,7 +146,7 @@ impl Fetched {
         conn: &C,
         workspace: WorkspaceId,
     ) -> Result<i64> {
-        let numbers = self.numbers.entry(workspace).or_default();
+        let numbers = self.numbers.0.entry(workspace).or_default();
         if numbers.left == 0 {
             numbers.left = numbers.wanted.max(1);
             numbers.last = count(conn, workspace, numbers.left).await?;
@@ -146,7 +160,7 @@ impl Fetched {
     /// # Errors
     /// What the database said.
     pub(super) async fn give_back<C: ConnectionTrait>(self, conn: &C) -> Result<()> {
-        for (workspace, numbers) in self.numbers {
+        for (workspace, numbers) in self.numbers.0 {
             if numbers.left > 0 {
                 count(conn, workspace, -numbers.left).await?;
             }

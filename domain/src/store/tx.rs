@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, Transa
 use tokio::sync::OnceCell;
 
 use super::draft::Draft;
-use super::fetch::{Fetched, Needs};
+use super::fetch::{Counted, Fetched, Needs};
 use crate::bus::Signal;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -59,6 +59,7 @@ pub struct Tx {
     own: Mutex<Draft>,
     /// What was fetched for the whole batch.
     fetched: tokio::sync::Mutex<Fetched>,
+    counted: Counted,
     clock: Clock,
     signals: Mutex<Vec<Signal>>,
     now: OnceCell<Millis>,
@@ -90,6 +91,7 @@ impl Tx {
             unguarded: AtomicBool::new(false),
             batch: tokio::sync::Mutex::new(batch),
             own: Mutex::default(),
+            counted: fetched.counted(),
             fetched: tokio::sync::Mutex::new(fetched),
             clock,
             signals: Mutex::default(),
@@ -121,9 +123,10 @@ impl Tx {
     }
 
     /// Takes back what the command did. `None` if that takes a rollback of the whole transaction.
-    pub(super) async fn take_back(self) -> Result<Option<After>> {
+    pub(super) async fn take_back(mut self) -> Result<Option<After>> {
         if let Some(savepoint) = self.savepoint.into_inner() {
             savepoint.rollback().await?;
+            self.fetched.get_mut().take_back(self.counted);
         }
         if self.alone || self.unguarded.into_inner() {
             self.conn.rollback().await?;
