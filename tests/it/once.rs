@@ -14,12 +14,14 @@ use tests::{Coworker, TestApp, both_dbs};
 use crate::look;
 
 /// The mutations that create nothing: to repeat them sets again what is set already.
-const CREATE_NOTHING: [&str; 5] = [
+const CREATE_NOTHING: [&str; 7] = [
     "requestUpdate",
     "coworkerUpdate",
     "coworkerUnpublish",
     "runStop",
     "apiKeyRevoke",
+    "webhookEndpointUpdate",
+    "workspaceUpdate",
 ];
 
 /// The definition of an object or input type of the contract.
@@ -96,6 +98,11 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
     .await;
     app.mutate("coworkerPublish", json!({ "id": published.id }), "")
         .await;
+    let endpoint = json!({ "name": "Old", "kind": "PAGERDUTY" });
+    let endpoint = app
+        .mutate("webhookEndpointCreate", endpoint, "webhookEndpoint { id }")
+        .await["webhookEndpoint"]["id"]
+        .take();
     let sample = |mutation, input: Value, change: Value, made| {
         let mut other = input.clone();
         for (field, value) in change.as_object().expect("fields") {
@@ -168,6 +175,18 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
             json!({ "model": "scripted", "input": "1", "output": "2" }),
             json!({ "output": "3" }),
             "modelPrice { id }",
+        ),
+        sample(
+            "webhookEndpointCreate",
+            json!({ "name": "Once", "kind": "PAGERDUTY" }),
+            json!({ "name": "Twice" }),
+            "webhookEndpoint { id }",
+        ),
+        sample(
+            "webhookEndpointSecretRotate",
+            json!({ "id": endpoint, "secret": "0123456789abcdef" }),
+            json!({ "secret": "fedcba9876543210" }),
+            "webhookEndpoint { id }",
         ),
     ]
 }

@@ -41,7 +41,7 @@ both_dbs! {
         let read = number_of_parts_with(&app, "d3640fbd41094207a1c11e58e46b1662").await;
         assert_eq!(read, 1, "the prompt holds the payload");
         let timeline = look::timeline(&app, &request["id"]).await;
-        assert_eq!(timeline, ["RequestCreated", "Assigned triage", "RunStarted Run-1", "RunEnded Run-1"]);
+        assert_eq!(timeline, ["RequestCreated", "Assigned triage", "RunStarted Run-1", "RunEnded Run-1", "Assigned nobody", "LeftToPeople"]);
     }
 
     async fn later_events_of_an_incident_update_the_same_request(app: TestApp) {
@@ -83,7 +83,7 @@ both_dbs! {
         assert_eq!(seen["notes"]["nodes"][0]["author"], json!({ "kind": "SYSTEM", "displayName": "PagerDuty" }));
         let timeline = look::timeline(&app, &request["id"]).await;
         assert_eq!(timeline, [
-            "RequestCreated", "StatusChanged OPEN IN_PROGRESS", "NotePosted PUBLIC", "NotePosted PUBLIC", "StatusChanged IN_PROGRESS OPEN",
+            "RequestCreated", "LeftToPeople", "StatusChanged OPEN IN_PROGRESS", "NotePosted PUBLIC", "NotePosted PUBLIC", "StatusChanged IN_PROGRESS OPEN",
             "StatusChanged OPEN IN_PROGRESS", "StatusChanged IN_PROGRESS RESOLVED", "StatusChanged RESOLVED OPEN", "StatusChanged OPEN RESOLVED",
         ]);
         // Another incident is another request, and what concerns none makes none.
@@ -97,7 +97,8 @@ both_dbs! {
     }
 
     async fn a_reopened_incident_goes_to_its_coworker_again(app: TestApp) {
-        Coworker::new("triage").triage().playbook(DECLINES).publish(&app).await;
+        let replies = DECLINES.replace("DECLINED", "REPLIED");
+        Coworker::new("triage").triage().playbook(&replies).publish(&app).await;
         let pagerduty = PagerDuty::new(&app).await;
         pagerduty.send(&incident("01", "incident.triggered", "P1", "triggered")).await;
         app.drain().await;

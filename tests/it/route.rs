@@ -259,8 +259,8 @@ turns:
     /// R66, R67: what is out of its scope counts against a coworker, for whom it routes to, and it is told where to route.
     async fn out_of_scope_says_where_to_route(app: TestApp) {
         let goal = json!({ "purpose": "To mend.", "outOfScope": [{ "when": "The laptop was stolen", "routeTo": "@security" }] });
-        expert("hardware", "Hardware Specialist", "Laptop repair, screens, batteries.", "").with("goal", goal).publish(&app).await;
         expert("security", "Security Analyst", "Theft, phishing and malware.", "").publish(&app).await;
+        expert("hardware", "Hardware Specialist", "Laptop repair, screens, batteries.", "").with("goal", goal).publish(&app).await;
         made(&app, "Stolen laptop").await;
         let run = look::only_run(&app).await;
         assert_eq!(run["coworker"]["handle"], "security");
