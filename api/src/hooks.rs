@@ -163,7 +163,8 @@ async fn handle(
     match received {
         Ok(Ok(received)) => Answer::Taken(Box::new(received)),
         Ok(Err(why)) => {
-            if door.logged.check_key(&endpoint.id).is_ok()
+            // What the sender vouches for is always logged, whatever strangers send.
+            if (why.is_verified() || door.logged.check_key(&endpoint.id).is_ok())
                 && let Err(error) = receive::refuse(&door.store, &delivery, &why).await
             {
                 tracing::warn!(%error, "a refused webhook could not be logged");

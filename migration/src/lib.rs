@@ -8,6 +8,7 @@ mod m20261122_000001_foundation;
 mod m20261122_000002_hooks;
 mod m20261122_000003_making;
 mod m20261122_000004_routing;
+mod m20261122_000005_ended;
 mod sql;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000002_hooks::Migration),
             Box::new(m20261122_000003_making::Migration),
             Box::new(m20261122_000004_routing::Migration),
+            Box::new(m20261122_000005_ended::Migration),
         ]
     }
 }

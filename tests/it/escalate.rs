@@ -111,6 +111,13 @@ both_dbs! {
         app.drain().await;
         assert_eq!(look::runs(&app).await.len(), 10);
         assert_eq!(look::request(&app, &request).await["needsPerson"], true);
+        // Nor is whoever has it already.
+        settle(&app, 3, a.as_str()).await;
+        app.mutate("requestAssign", json!({ "id": request, "assigneeId": a }), "").await;
+        app.drain().await;
+        assert_eq!(look::runs(&app).await.len(), 13);
+        let seen = look::request(&app, &request).await;
+        assert_eq!((&seen["assignee"], &seen["needsPerson"]), (&Value::Null, &json!(true)));
     }
 
     async fn who_is_not_published_any_more_gets_no_escalation(app: TestApp) {

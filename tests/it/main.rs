@@ -16,6 +16,7 @@ mod append;
 mod boot;
 mod contract;
 mod crash;
+mod demo;
 mod drift;
 mod escalate;
 mod held;

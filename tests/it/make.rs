@@ -208,6 +208,23 @@ both_dbs! {
         assert_eq!(listed["skills"]["totalCount"], 2);
     }
 
+    async fn a_skill_that_is_not_there_is_called_by_its_own_name(app: TestApp) {
+        for handle in ["vpn", "dns"] {
+            let skill = json!({ "handle": handle, "name": handle, "text": format!("How to mend the {handle}.") });
+            app.mutate("skillCreate", skill, "").await;
+        }
+        let made = Coworker::new("worker").with("skills", json!(["vpn", "mising", "dns"])).create(&app).await;
+        let refused = app.refused("coworkerPublish", json!({ "id": made.id })).await;
+        assert_eq!((&refused[0]["field"], &refused[0]["code"]), (&json!("skills[1]"), &json!("SKILL_UNKNOWN")), "{refused:#?}");
+        assert!(refused[0]["message"].as_str().is_some_and(|text| text.contains("mising")), "{refused:#?}");
+        let force = json!({ "id": made.id, "force": true, "reason": "It comes tomorrow." });
+        app.mutate("coworkerPublish", force, "").await;
+        let query = "query ($id: ID!) { coworker(id: $id) { version { skills { skill { handle } } } diff(from: 1) { text } } }";
+        let seen = app.gql(query, json!({ "id": made.id })).await["coworker"].take();
+        assert_eq!(seen["version"]["skills"], json!([{ "skill": { "handle": "vpn" } }, { "skill": { "handle": "dns" } }]));
+        assert_eq!(seen["diff"]["text"], "", "what is in force is the draft");
+    }
+
     async fn what_is_wrong_with_a_skill_is_said_in_a_sentence(app: TestApp) {
         let good = json!({ "handle": "vpn", "name": "VPN", "text": "Turn it off." });
         let id = app.mutate("skillCreate", good.clone(), "skill { id }").await["skill"]["id"].take();

@@ -103,6 +103,21 @@ impl Local {
         }
     }
 
+    /// Whether somebody looks at a board.
+    pub(crate) fn has_boards(&self) -> bool {
+        self.board.receiver_count() > 0
+    }
+
+    /// The safety net found that a run's log has grown to `seq`: its watchers may not know yet.
+    pub(crate) fn found_run(&self, run: RunId, seq: i64) {
+        self.runs.rise(run, seq);
+    }
+
+    /// The safety net found runs that boards may not have heard of.
+    pub(crate) fn found_on_boards(&self, run: RunId) {
+        self.board.send(run).ok();
+    }
+
     pub(crate) fn deliver(&self, signal: Signal) {
         match signal {
             Signal::Work => self.work.send_modify(|n| *n += 1),

@@ -1,6 +1,6 @@
 //! A coworker's versions, one beside the other.
 
-use entity::{coworker, coworker_version};
+use entity::{coworker, coworker_version, skill_version};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::config::Config;
@@ -84,10 +84,12 @@ impl Shown {
     async fn version<C: ConnectionTrait>(db: &C, row: &coworker_version::Model) -> Result<Self> {
         let config = Config::from_row(&row.config)?;
         let pinned = pinned(db, row.id).await?;
-        let pinned = pinned.iter().map(|skill| skill.version);
+        let named = |(place, skill): &(usize, skill_version::Model)| {
+            Some((config.skills.get(*place)?.clone(), skill.version))
+        };
         Ok(Self {
             name: format!("version {}", row.version),
-            skills: config.skills.iter().cloned().zip(pinned).collect(),
+            skills: pinned.iter().filter_map(named).collect(),
             config,
         })
     }

@@ -84,10 +84,13 @@ impl Command for PublishCoworker {
         let config = Config::from_row(&row.draft)?;
         config.check()?;
         let newest = newest(tx.conn(), row.workspace_id, &config.skills).await?;
-        let skills = config.skills.iter().filter_map(|handle| newest.get(handle));
+        let skills = config.skills.iter().enumerate();
+        let skills = skills.filter_map(|(place, handle)| Some((place, newest.get(handle)?)));
         let next = Next {
             text: row.draft.clone(),
-            skills: skills.cloned().collect(),
+            skills: skills
+                .map(|(place, skill)| (place, skill.clone()))
+                .collect(),
             config,
             restored_from: None,
         };
@@ -180,7 +183,8 @@ struct Next {
     /// The configuration as rows hold it.
     text: String,
     config: Config,
-    skills: Vec<skill_version::Model>,
+    /// Each with its place in the configuration.
+    skills: Vec<(usize, skill_version::Model)>,
     restored_from: Option<i32>,
 }
 
@@ -197,9 +201,10 @@ impl Next {
             return Ok(Published::Done(Box::new(row), Vec::new()));
         }
         let mut world = world(tx.conn(), &row, &[]).await?;
-        let text = |skill: &skill_version::Model| skill.body.clone();
-        let named = self.skills.iter().map(text);
-        world.skills = self.config.skills.iter().cloned().zip(named).collect();
+        let named = |(place, skill): &(usize, skill_version::Model)| {
+            Some((self.config.skills.get(*place)?.clone(), skill.body.clone()))
+        };
+        world.skills = self.skills.iter().filter_map(named).collect();
         let subject = Subject {
             handle: &row.handle,
             is_triage: row.is_triage,
@@ -224,10 +229,10 @@ impl Next {
                 forced_reason: force.reason.clone().filter(|_| forced),
                 findings: serde_json::to_string(&findings).map_err(Error::internal)?,
             };
-            let pins = (0..).zip(&self.skills);
-            let pins = pins.map(|(position, skill)| coworker_version_skill::Model {
+            let pins = self.skills.iter();
+            let pins = pins.map(|(place, skill)| coworker_version_skill::Model {
                 coworker_version_id: version.id,
-                position,
+                position: i32::try_from(*place).unwrap_or(i32::MAX),
                 skill_version_id: skill.id,
             });
             let pins: Vec<_> = pins.collect();
@@ -247,8 +252,8 @@ impl Next {
             return Ok(true);
         };
         let pinned = pinned(tx.conn(), current.id).await?;
-        let pinned = pinned.iter().map(|skill| skill.id);
-        Ok(current.config != self.text || pinned.ne(self.skills.iter().map(|skill| skill.id)))
+        let ids = |(_, skill): &(usize, skill_version::Model)| skill.id;
+        Ok(current.config != self.text || pinned.iter().map(ids).ne(self.skills.iter().map(ids)))
     }
 }
 
@@ -341,12 +346,12 @@ impl Command for UnpublishCoworker {
 }
 
 async fn drop_waiting(tx: &Tx, actor: &Actor, coworker: CoworkerId) -> Result<()> {
+    tx.settle_all().await?;
     let waiting = dispatch::Entity::find()
         .filter(dispatch::Column::CoworkerId.eq(coworker))
         .filter(is_waiting())
         .all(tx.conn())
         .await?;
-    tx.settle(waiting.iter().map(|d| d.request_id)).await?;
     let requests = request::Entity::find()
         .filter(request::Column::Id.is_in(waiting.iter().map(|d| d.request_id)))
         .order_by_asc(request::Column::Id)

@@ -135,6 +135,7 @@ async fn reap(shared: &Arc<Shared>) -> Result<()> {
     let Some(mut room) = shared.take_room(32) else {
         return Ok(());
     };
+    let most = room.num_permits();
     let _arrival = shared.arrivals.lock().await;
     let holding = shared.held.lock().keys().copied().collect();
     let unsure = shared.unsure.swap(false, Ordering::Relaxed);
@@ -142,12 +143,16 @@ async fn reap(shared: &Arc<Shared>) -> Result<()> {
         worker: shared.worker,
         holding,
         own: unsure,
-        most: room.num_permits() as u64,
+        most: most as u64,
         lease_ms: millis(shared.options.lease),
     };
     let taken = shared.store.write(take).await.inspect_err(|_| {
         shared.unsure.fetch_or(unsure, Ordering::Relaxed);
     })?;
+    if unsure && taken.len() == most {
+        // There was no room for more of them.
+        shared.unsure.store(true, Ordering::Relaxed);
+    }
     for TakenOver {
         run,
         reason,

@@ -232,7 +232,6 @@ impl Executor {
                 .store
                 .write(HandBack {
                     worker: shared.worker,
-                    runs: left,
                 })
                 .await
             {

@@ -57,8 +57,8 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    fn new(config: &Config, tools: &[ToolSpec], skills: &[skill_version::Model]) -> Self {
-        let skills = skills.iter().map(|skill| {
+    fn new(config: &Config, tools: &[ToolSpec], skills: &[(usize, skill_version::Model)]) -> Self {
+        let skills = skills.iter().map(|(_, skill)| {
             let text = format!("# Skill: {}\n{}\n", skill.name, skill.body.trim_end());
             Stored::new(PartKind::Skill, text)
         });

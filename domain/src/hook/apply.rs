@@ -10,6 +10,7 @@ use crate::access::Actor;
 use crate::error::{Error, Result};
 use crate::request::assign::{Assignee, AssigneeId, assign};
 use crate::request::desk::Desk;
+use crate::request::status::allowed;
 use crate::request::{CreateNote, CreateRequest, UpdateRequest};
 use crate::store::{Command, Tx};
 
@@ -243,6 +244,13 @@ async fn stands(
     else {
         return Ok(Applied::updated(changed));
     };
+    if !allowed(before).contains(&status) {
+        let reason = "The request can't go from its status to this one; all else was taken over.";
+        return Ok(Applied {
+            reason: Some(reason),
+            ..Applied::updated(changed)
+        });
+    }
     let mut desk = Desk::of(changed);
     turn(tx, &mut desk, actor, assignee.as_ref(), status).await?;
     Ok(Applied::updated(desk.save(tx)))

@@ -47,6 +47,20 @@ impl Refused {
         }
     }
 
+    /// Whether the sender vouches for it: what was refused is what it signed.
+    pub const fn is_verified(&self) -> bool {
+        match self.code {
+            WebhookRefusal::NotJson | WebhookRefusal::NotUnderstood => true,
+            WebhookRefusal::Disabled
+            | WebhookRefusal::NoSecret
+            | WebhookRefusal::SignatureMissing
+            | WebhookRefusal::SignatureInvalid
+            | WebhookRefusal::TimestampOutOfRange
+            | WebhookRefusal::TooLarge
+            | WebhookRefusal::TooMany => false,
+        }
+    }
+
     pub(super) fn not_understood(message: impl Into<String>) -> Self {
         Self::new(WebhookRefusal::NotUnderstood, message)
     }

@@ -96,9 +96,9 @@ pub async fn receive(
     match store.write(Deliver { row, event }).await {
         Ok(received) => Ok(Ok(received)),
         // What the desk refuses no sender can mend by sending it again.
-        Err(error) if error.is_refusal() => Ok(Err(Refused::not_understood(format!(
-            "It can't be done: {error}."
-        )))),
+        Err(error) if error.is_refusal() && error.code() != "CONFLICT" => Ok(Err(
+            Refused::not_understood(format!("It can't be done: {error}.")),
+        )),
         Err(fault) => Err(fault),
     }
 }
@@ -179,16 +179,7 @@ pub async fn refuse(
     delivery: &Delivery<'_>,
     refused: &Refused,
 ) -> Result<webhook_delivery::Model> {
-    let verified = match refused.code {
-        WebhookRefusal::NotJson | WebhookRefusal::NotUnderstood => true,
-        WebhookRefusal::Disabled
-        | WebhookRefusal::NoSecret
-        | WebhookRefusal::SignatureMissing
-        | WebhookRefusal::SignatureInvalid
-        | WebhookRefusal::TimestampOutOfRange
-        | WebhookRefusal::TooLarge
-        | WebhookRefusal::TooMany => false,
-    };
+    let verified = refused.is_verified();
     let line = line(delivery, store.now());
     // A body that was too large was not read to its end.
     let announced = delivery.headers.get("content-length");

@@ -85,7 +85,9 @@ pub async fn escalate(
     let to = if desk.request.hop_count > workspace.hop_budget || escalated(tx, desk).await? {
         None
     } else {
-        assignee(tx, workspace).await?
+        // Whoever has it already did not end the chain: that needs somebody else.
+        let to = assignee(tx, workspace).await?;
+        to.filter(|to| Some(to.parts()) != desk.assignee())
     };
     let why = format!(
         "Coworkers passed the request on in {} runs without a person; the workspace allows {}.",

@@ -1,7 +1,8 @@
 //! Notes, and the mentions in them.
 
 use entity::{
-    ActorKind, NoteId, NoteVisibility, RequestId, RequestStatus, Trigger, coworker, note,
+    ActorKind, CoworkerId, NoteId, NoteVisibility, RequestId, RequestStatus, Trigger, coworker,
+    note, request,
 };
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -64,9 +65,15 @@ impl Command for CreateNote {
             tx.settle([*request]).await?;
             return super::query::get_note(tx.conn(), actor, NoteId(made)).await;
         }
+        tx.settle([*request]).await?;
         let mentioned = mentioned(tx, actor, body).await?;
         let assignee = assignee(tx, actor, *request).await?;
         let mut desk = Desk::lock(tx, actor, *request).await?;
+        if waiting_coworker(&desk.request) != assignee.as_ref().map(|coworker| coworker.id) {
+            return Err(Error::Unavailable {
+                message: "the request changed meanwhile; repeat it".into(),
+            });
+        }
         let made = post(tx, &mut desk, actor, *visibility, body)?;
         for coworker in &mentioned {
             dispatch(tx, &mut desk, actor, coworker, Trigger::Mention, None)?;
@@ -113,19 +120,20 @@ fn answers(
 /// The coworker that the request is assigned to, locked before the request itself.
 async fn assignee(tx: &Tx, actor: &Actor, request: RequestId) -> Result<Option<coworker::Model>> {
     let row = super::query::get(tx.conn(), actor, request).await?;
-    if row.status != RequestStatus::Pending || row.assignee_kind != Some(ActorKind::Coworker) {
-        return Ok(None);
-    }
-    let Some(id) = row.assignee_id else {
+    let Some(id) = waiting_coworker(&row) else {
         return Ok(None);
     };
-    match AssigneeId::Coworker(entity::CoworkerId(id))
-        .load(tx, actor)
-        .await?
-    {
+    match AssigneeId::Coworker(id).load(tx, actor).await? {
         Assignee::Coworker(coworker) => Ok(Some(coworker)),
         Assignee::Person(_) => Ok(None),
     }
+}
+
+/// The coworker that waits for an answer on a request.
+fn waiting_coworker(row: &request::Model) -> Option<CoworkerId> {
+    let waits =
+        row.status == RequestStatus::Pending && row.assignee_kind == Some(ActorKind::Coworker);
+    row.assignee_id.filter(|_| waits).map(CoworkerId)
 }
 
 /// The coworkers that a person mentions. Others mention without starting anything.

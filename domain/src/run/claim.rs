@@ -338,7 +338,7 @@ async fn lock_coworkers(tx: &Tx, waiting: &[dispatch::Model]) -> Result<Vec<cowo
     let locked = coworker::Entity::find()
         .filter(coworker::Column::Id.is_in(ids))
         .order_by_asc(coworker::Column::Id)
-        .lock(LockType::Share);
+        .lock_with_behavior(LockType::Share, LockBehavior::SkipLocked);
     Ok(locked.all(tx.conn()).await?)
 }
 

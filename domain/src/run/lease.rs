@@ -207,13 +207,11 @@ impl Command for Renew {
     }
 }
 
-/// Hands runs back in order: another worker may take them at once, and nobody is condemned for it.
+/// Hands all runs of a worker back in order: another worker may take them at once, and nobody is condemned for it.
 #[derive(Clone, Debug)]
 pub struct HandBack {
     /// The worker.
     pub worker: Uuid,
-    /// The runs.
-    pub runs: Vec<RunId>,
 }
 
 impl Command for HandBack {
@@ -224,7 +222,6 @@ impl Command for HandBack {
         run::Entity::update_many()
             .col_expr(run::Column::LeaseOwner, Expr::value(Option::<Uuid>::None))
             .col_expr(run::Column::LeaseUntil, Expr::value(Option::<i64>::None))
-            .filter(run::Column::Id.is_in(self.runs.iter().copied()))
             .filter(run::Column::LeaseOwner.eq(self.worker))
             .filter(is_running())
             .exec(tx.writing().await?)

@@ -4,16 +4,20 @@
 //! A watcher registers, pages the database until its cursor lies in the ring of what this process has
 //! seen, then follows the ring; who falls out of it pages again.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use entity::{RequestId, RunId, request, request_event, run, run_event};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::envelope;
 use super::log::Logged;
+use super::query::is_active;
 use super::step::Steps;
 use crate::access::Actor;
 use crate::bus::Signal;
@@ -263,20 +267,25 @@ fn bad_cursor(has: &str, after: i64) -> Error {
 }
 
 /// Looks once a second for all that is watched here, whether or not the bus rang: one query for the
-/// runs, one for the requests.
+/// runs, one for the requests, and where other processes write too, one for the boards.
 pub async fn keep_looking(store: Store, stop: CancellationToken) {
+    let mut boards = Boards::default();
     while stop
         .run_until_cancelled(tokio::time::sleep(LOOK))
         .await
         .is_some()
     {
-        if let Err(err) = look(&store).await {
+        let looked = async {
+            look(&store).await?;
+            boards.look(&store).await
+        };
+        if let Err(err) = looked.await {
             tracing::warn!(%err, "watched runs could not be looked at; trying again");
         }
     }
 }
 
-/// One look of [`keep_looking`].
+/// One look of [`keep_looking`] at what is watched by itself.
 ///
 /// # Errors
 /// What the database said.
@@ -293,7 +302,7 @@ pub async fn look(store: &Store) -> Result<()> {
             .await?;
         found
             .into_iter()
-            .for_each(|(run, seq)| here.deliver(Signal::Run { run, seq }));
+            .for_each(|(run, seq)| here.found_run(run, seq));
     }
     let requests = here.watched_requests();
     if !requests.is_empty() {
@@ -309,4 +318,46 @@ pub async fn look(store: &Store) -> Result<()> {
             .for_each(|(request, seq)| here.deliver(Signal::Request { request, seq }));
     }
     Ok(())
+}
+
+/// How far back a look at the boards reaches for runs that have ended, milliseconds: commits and clocks of
+/// other processes may lag that much.
+const ENDED: i64 = 10_000;
+
+/// What the boards of this process may have heard of.
+#[derive(Debug, Default)]
+struct Boards {
+    known: HashMap<RunId, i64>,
+}
+
+impl Boards {
+    /// Tells the boards of runs that another process moved. An embedded database has no other process.
+    async fn look(&mut self, store: &Store) -> Result<()> {
+        let here = store.bus().here();
+        if store.backend() == DbBackend::Sqlite || !here.has_boards() {
+            self.known.clear();
+            return Ok(());
+        }
+        let since = store.now().plus(-ENDED);
+        let found: Vec<(RunId, i64)> = run::Entity::find()
+            .select_only()
+            .columns([run::Column::Id, run::Column::LastSeq])
+            .filter(
+                Condition::any()
+                    .add(is_active())
+                    .add(run::Column::EndedAt.gte(since)),
+            )
+            .into_tuple()
+            .all(store.read())
+            .await?;
+        let first = self.known.is_empty();
+        let now: HashMap<RunId, i64> = found.into_iter().collect();
+        for (run, seq) in &now {
+            if !first && self.known.get(run) != Some(seq) {
+                here.found_on_boards(*run);
+            }
+        }
+        self.known = now;
+        Ok(())
+    }
 }

@@ -163,7 +163,8 @@ pub async fn used_by<C: ConnectionTrait>(
     Ok(users.all(db).await?)
 }
 
-/// What a coworker's version pins, in its order: what its runs read. Not scoped: whoever has the
+/// What a coworker's version pins, in its order, each with its place among the skills of the configuration (one
+/// that a forced version names and nobody has made has no pin): what its runs read. Not scoped: whoever has the
 /// version may read its skills.
 ///
 /// # Errors
@@ -171,7 +172,7 @@ pub async fn used_by<C: ConnectionTrait>(
 pub async fn pinned<C: ConnectionTrait>(
     db: &C,
     version: CoworkerVersionId,
-) -> Result<Vec<skill_version::Model>> {
+) -> Result<Vec<(usize, skill_version::Model)>> {
     let pins = coworker_version_skill::Entity::find()
         .filter(coworker_version_skill::Column::CoworkerVersionId.eq(version))
         .order_by_asc(coworker_version_skill::Column::Position)
@@ -189,7 +190,8 @@ pub async fn pinned<C: ConnectionTrait>(
         rows.into_iter().map(|row| (row.id, row)).collect();
     let pinned = pins.iter().map(|pin| {
         let row = rows.remove(&pin.skill_version_id);
-        row.ok_or_else(|| Error::internal("a pinned skill is gone"))
+        let row = row.ok_or_else(|| Error::internal("a pinned skill is gone"))?;
+        Ok((usize::try_from(pin.position).unwrap_or(0), row))
     });
     pinned.collect()
 }

@@ -295,6 +295,12 @@ pub(crate) async fn apply<C: ConnectionTrait>(
     let mut seen = HashSet::new();
     let mut left: Vec<&Append> = grown.into_iter().filter(|a| seen.insert(a.run)).collect();
     let second = left.len() + births.len() < appends.len();
+    if second {
+        // Two appends of one run: which comes first is decided when each is run alone.
+        return Err(Error::Unavailable {
+            message: "two appends of one run do not go together".into(),
+        });
+    }
     for size in chunks(left.len()) {
         let later = left.split_off(size);
         let sql = update_sql(backend, size);
@@ -309,12 +315,6 @@ pub(crate) async fn apply<C: ConnectionTrait>(
             won.insert(row.try_get("", "id")?, row.try_get("", "request_seq")?);
         }
         left = later;
-    }
-    if second {
-        // Two appends of one run: which comes first is decided when each is run alone.
-        return Err(Error::Unavailable {
-            message: "two appends of one run do not go together".into(),
-        });
     }
     let winners = || appends.iter().filter(|a| won.contains_key(&a.run));
     insert_all(

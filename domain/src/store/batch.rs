@@ -178,10 +178,10 @@ impl Bench {
                 for job in jobs {
                     match &self.side {
                         Some(side) => {
-                            self.aside(side, move |bench| async move {
-                                bench.alone(job, unknown).await
-                            })
-                            .await;
+                            self.aside(
+                                side,
+                                move |bench| async move { bench.alone(job, unknown).await },
+                            )
                         }
                         None => self.alone(job, unknown).await,
                     }
@@ -194,8 +194,7 @@ impl Bench {
                         self.aside(
                             side,
                             move |bench| async move { bench.again(job, failed).await },
-                        )
-                        .await;
+                        );
                     }
                     None => self.again(job, failed).await,
                 }
@@ -204,21 +203,22 @@ impl Bench {
     }
 
     /// Does it in a task of its own, once there is a connection for it.
-    async fn aside<F>(&self, side: &Side, work: impl FnOnce(Self) -> F + Send + 'static)
+    fn aside<F>(&self, side: &Side, work: impl FnOnce(Self) -> F + Send + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let Ok(place) = side.room.clone().acquire_owned().await else {
-            return;
-        };
         let bench = Self {
             conn: side.conn.clone(),
             side: None,
             ..self.clone()
         };
+        let room = side.room.clone();
+        // It waits for its place there: the lane goes on. There are no more of them than callers.
         tokio::spawn(async move {
-            work(bench).await;
-            drop(place);
+            if let Ok(place) = room.acquire_owned().await {
+                work(bench).await;
+                drop(place);
+            }
         });
     }
 
@@ -341,9 +341,9 @@ impl Bench {
             .collect();
         // Counters are locked last, and one at a time.
         commands.sort_by_key(|(command, _)| match command.needs().counter {
-            None => 0,
-            Some(Counter::Request(_)) => 1,
-            Some(Counter::Run) => 2,
+            None => (0, None),
+            Some(Counter::Request(workspace)) => (1, Some(workspace)),
+            Some(Counter::Run) => (2, None),
         });
         for (command, verdict) in commands {
             let needs = command.needs();

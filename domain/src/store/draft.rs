@@ -76,6 +76,28 @@ fn changed(request: &request::Model) -> Vec<Value> {
 }
 
 impl Draft {
+    /// Whether there is nothing to write.
+    pub(super) fn is_empty(&self) -> bool {
+        let Self {
+            requests,
+            changed,
+            notes,
+            assignments,
+            dispatches,
+            started,
+            entries,
+            appends,
+        } = self;
+        requests.is_empty()
+            && changed.is_empty()
+            && notes.is_empty()
+            && assignments.is_empty()
+            && dispatches.is_empty()
+            && started.is_empty()
+            && entries.is_empty()
+            && appends.is_empty()
+    }
+
     /// Whether it holds anything of this request.
     pub(super) fn touches(&self, id: RequestId) -> bool {
         self.changed.contains_key(&id) || self.requests.iter().any(|request| request.id == id)

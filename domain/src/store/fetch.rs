@@ -21,6 +21,8 @@ pub struct Needs {
     pub request: Option<RequestId>,
     /// A counter that it takes numbers from: such commands run after the others of their batch.
     pub counter: Option<Counter>,
+    /// Whether it needs a transaction of its own: it locks what others do not know of, and a counter after that.
+    pub alone: bool,
 }
 
 /// A workspace's counter.
@@ -113,7 +115,7 @@ impl Fetched {
         self.requests.remove(&id);
     }
 
-    /// What a command has written is not as it was fetched.
+    /// What a command wrote of coworkers is not seen in its draft, so all are read again.
     pub(super) fn forget_coworkers(&mut self) {
         self.coworkers.clear();
     }

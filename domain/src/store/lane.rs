@@ -33,7 +33,7 @@ impl Lanes {
         })
     }
 
-    /// PostgreSQL: `commands` has a side where what can't go on there is run, see [`Bench::with_side`].
+    /// PostgreSQL: `commands` has a side where what can't go on there is run, see [`Bench::side`].
     pub(super) fn many(appends: Vec<Bench>, commands: Bench) -> Self {
         Self {
             commands: spawn(commands),
@@ -87,8 +87,11 @@ async fn work(bench: Bench, mut queue: mpsc::Receiver<Job>) {
     let mut jobs = Vec::with_capacity(BATCH);
     while queue.recv_many(&mut jobs, BATCH).await > 0 {
         let (batch, rest) = apart(std::mem::take(&mut jobs));
-        bench.run(batch).await;
-        // Two appends to one run in one batch: the set-wise update can hold only the first.
+        if !batch.is_empty() {
+            bench.run(batch).await;
+        }
+        // Two appends to one run in one batch: the set-wise update can hold only the first. And commands that
+        // need a transaction of their own.
         for job in rest {
             bench.run(vec![job]).await;
         }
@@ -99,6 +102,6 @@ fn apart(jobs: Vec<Job>) -> (Vec<Job>, Vec<Job>) {
     let mut seen: std::collections::HashSet<RunId> = std::collections::HashSet::new();
     jobs.into_iter().partition(|job| match job {
         Job::Append(append, _) => seen.insert(append.run),
-        Job::Command(_) => true,
+        Job::Command(command) => !command.needs().alone,
     })
 }

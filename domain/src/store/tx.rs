@@ -180,8 +180,24 @@ impl Tx {
         if self.alone {
             return Ok(());
         }
+        let touched = {
+            let batch = self.batch.lock().await;
+            requests.into_iter().any(|id| batch.touches(id))
+        };
+        if touched {
+            self.settle_all().await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes all that the commands before this one have left, before this one looks for rows of any request.
+    ///
+    /// # Errors
+    /// As [`Tx::settle`].
+    pub(crate) async fn settle_all(&self) -> Result<()> {
         let mut batch = self.batch.lock().await;
-        if !requests.into_iter().any(|id| batch.touches(id)) {
+        if self.alone || batch.is_empty() {
             return Ok(());
         }
         let apart = || Error::Unavailable {
@@ -190,8 +206,12 @@ impl Tx {
         if self.savepoint.get().is_some() {
             return Err(apart());
         }
-        let (_, lost) = std::mem::take(&mut *batch).write(&self.conn, &[]).await?;
-        if lost { Err(apart()) } else { Ok(()) }
+        // What is wrong with the rows of others is not this command's fault.
+        let written = std::mem::take(&mut *batch).write(&self.conn, &[]).await;
+        match written.map_err(|_| apart())? {
+            (_, true) => Err(apart()),
+            (_, false) => Ok(()),
+        }
     }
 
     /// A coworker as the batch fetched it: locked against being unpublished until the commit.

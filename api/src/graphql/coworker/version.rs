@@ -72,7 +72,10 @@ impl CoworkerVersion {
     #[graphql(complexity = "1 + 20 * child_complexity / 10")]
     async fn skills(&self, ctx: &Context<'_>) -> Result<Vec<SkillVersion>> {
         let pinned = domain::skill::query::pinned(ctx.store().read(), self.0.id).await?;
-        Ok(pinned.into_iter().map(SkillVersion).collect())
+        Ok(pinned
+            .into_iter()
+            .map(|(_, skill)| SkillVersion(skill))
+            .collect())
     }
 
     /// The number of the version whose configuration it brought back; null: it was a draft.

@@ -6,8 +6,8 @@ use std::time::Duration;
 use domain::access::Actor;
 use domain::run::query as runs;
 use domain::store::Store;
-use entity::{RunId, run};
-use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
+use entity::{Millis, RunId, run};
+use sea_orm::{ColumnTrait, Condition, QueryFilter, QuerySelect};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
@@ -20,6 +20,8 @@ use crate::graphql::filter::condition;
 const PACE: Duration = Duration::from_millis(250);
 /// Changes of several runs within this time are read together.
 const GATHER: Duration = Duration::from_millis(20);
+/// What was heard may have been committed that long before, milliseconds.
+const MARGIN: i64 = 5_000;
 /// Runs that are read in one statement.
 const CHUNK: usize = 500;
 
@@ -33,6 +35,8 @@ pub(super) struct Board {
     shown: HashSet<RunId>,
     /// Runs that have changed, and when they may be looked at.
     changed: HashMap<RunId, Instant>,
+    /// Up to when it has heard all.
+    heard_until: Millis,
     /// When those were looked at that may not be looked at again yet.
     looked: HashMap<RunId, Instant>,
 }
@@ -42,6 +46,7 @@ impl Board {
     pub(super) fn new(store: Store, actor: Actor, filter: Option<RunFilter>) -> Self {
         Self {
             heard: store.bus().here().board(),
+            heard_until: store.now(),
             store,
             actor,
             filter,
@@ -79,7 +84,12 @@ impl Board {
                 },
             };
             match heard {
-                Some(Ok(run)) => self.has_changed(run),
+                Some(Ok(run)) => {
+                    self.has_changed(run);
+                    if self.heard.is_empty() {
+                        self.heard_until = self.store.now();
+                    }
+                }
                 Some(Err(RecvError::Lagged(_))) => self.fell_behind().await?,
                 Some(Err(RecvError::Closed)) => return Ok(None),
                 None => {
@@ -99,10 +109,15 @@ impl Board {
         self.changed.entry(run).or_insert(at);
     }
 
-    /// It did not hear everything: whatever it may have missed has changed.
+    /// It did not hear everything: whatever is active, is shown or has ended since may have changed.
     async fn fell_behind(&mut self) -> domain::Result<()> {
+        let since = self.heard_until.plus(-MARGIN);
         let active = runs::visible(&self.actor)
-            .filter(runs::is_active())
+            .filter(
+                Condition::any()
+                    .add(runs::is_active())
+                    .add(run::Column::EndedAt.gte(since)),
+            )
             .select_only()
             .column(run::Column::Id);
         let active = active.into_tuple::<RunId>().all(self.store.read()).await?;

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use super::{Finding, Rule, Severity, Subject, World, shortened};
 use crate::coworker::Config;
-use crate::tool::{BUILT_IN, specs};
+use crate::tool::{BUILT_IN, specs, triage_specs};
 
 pub(super) fn lint(subject: &Subject<'_>, world: &World, findings: &mut Vec<Finding>) {
     let config = subject.config;
-    let tools = Tools::of(config);
+    let tools = Tools::of(subject);
     let goal = &config.goal;
     let indexed = |part: &'static str, texts: &[String]| -> Vec<(String, String)> {
         let texts = texts.iter().enumerate();
@@ -66,8 +66,12 @@ struct Tools<'a> {
 }
 
 impl<'a> Tools<'a> {
-    fn of(config: &'a Config) -> Self {
-        let own = config.own_tools();
+    fn of(subject: &Subject<'a>) -> Self {
+        let config = subject.config;
+        let mut own = config.own_tools();
+        if subject.is_triage {
+            own.extend(triage_specs().iter().map(|spec| spec.name.clone()));
+        }
         let servers = own
             .iter()
             .filter_map(|tool| Some(tool.split_once('.')?.0.to_owned()));
@@ -189,7 +193,11 @@ fn belongs(c: char) -> bool {
 }
 
 fn is_built_in(token: &str, marked: bool) -> bool {
-    (marked || token.contains('_')) && specs().iter().any(|spec| spec.name == token)
+    (marked || token.contains('_'))
+        && specs()
+            .iter()
+            .chain(triage_specs())
+            .any(|spec| spec.name == token)
 }
 
 fn is_tool(token: &str, servers: &HashSet<String>) -> bool {
