@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tests::{Coworker, TestApp, TestDb, both_dbs, on_both};
+use tests::{Backend, Coworker, TestApp, TestDb, both_dbs, on_both};
 
 use crate::ruin::{Site, request};
 
@@ -22,6 +22,23 @@ const ONCE_SILENT: &str = "{ when: { call: 1 }, fault: hang }, { response: done 
 /// Never answers the first time, as a model.
 const HANGS_ONCE: &str = "turns:\n  - calls: [{ tool: finish, arguments: { outcome: REPLIED, reason: r, summary: s } }]\n\
                           \x20   fault: { class: hang, times: 1 }\n";
+
+/// A stop that is asked for at one node ends the run that another one executes, in the middle of a call of its model.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stop_reaches_the_node_that_executes_the_run() {
+    let site = Site::start(TestDb::new(Backend::Postgres).await);
+    site.triage("turns: [{ text: Never said., delay: 10m }]")
+        .await;
+    request(&site.client, "k").await;
+    site.until(1, "model.requested").await;
+    let door = site.another(&["--role", "api"]);
+    let client = tests::Client::new(door.address(), site.client.key());
+    let run = client.gql("{ run(number: 1) { id } }", json!({})).await["run"]["id"].take();
+    client.mutate("runStop", json!({ "id": run }), "").await;
+    site.until_ended(1).await;
+    let run = site.audit().await.remove(0);
+    assert_eq!(run.run.failure_code, Some(entity::FailureCode::Stopped));
+}
 
 on_both! {
     async fn a_call_that_may_be_repeated_is_repeated_under_its_key(backend: Backend) {
@@ -119,6 +136,16 @@ on_both! {
         let run = site.audit().await.remove(0);
         assert_eq!(run.data("attempt.started")[0]["reason"], "handed_back");
         assert_eq!((run.run.outcome, run.run.failure_code), (Some(entity::Outcome::Replied), None));
+    }
+
+    async fn a_server_that_is_asked_to_stop_lets_short_runs_end(backend: Backend) {
+        let mut site = Site::start(TestDb::new(backend).await);
+        site.triage("turns:\n  - delay: 100ms\n    calls: [{ tool: finish, arguments: { outcome: REPLIED, reason: r, summary: s } }]\n").await;
+        request(&site.client, "k").await;
+        site.until(1, "model.requested").await;
+        site.server.terminate();
+        assert!(site.server.wait().success(), "{}", site.server.stderr());
+        assert_eq!(site.number("SELECT COUNT(*) FROM run WHERE status = 'COMPLETED' AND attempt = 1").await, 1);
     }
 
     async fn whatever_the_moment_of_its_death_every_run_ends_once(backend: Backend) {

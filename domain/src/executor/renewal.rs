@@ -7,7 +7,8 @@ use entity::RunId;
 use tokio_util::sync::CancellationToken;
 
 use super::{Shared, millis};
-use crate::run::lease::Renew;
+use crate::bus::Signal;
+use crate::run::lease::{Renew, Renewed};
 
 /// How often the end of the last run is looked for at shutdown.
 const LAST_LOOKS: Duration = Duration::from_millis(100);
@@ -40,8 +41,12 @@ pub(super) async fn renewing(shared: Arc<Shared>, stop: CancellationToken) {
             lease_ms: millis(shared.options.lease),
         };
         match shared.store.write(renew).await {
-            Ok((kept, now)) => {
+            Ok(Renewed { kept, called, now }) => {
                 shared.store.clock().correct(now);
+                let here = shared.store.bus().here();
+                called
+                    .into_iter()
+                    .for_each(|run| here.deliver(Signal::Interrupt(run)));
                 let held = shared.held.lock();
                 for run in runs.iter().filter(|run| !kept.contains(run)) {
                     // It ended a moment ago, or another worker has it: appends are fenced either way.

@@ -3,9 +3,9 @@
 //! All of it is decided by the database's clock. A lease's epoch grows with every change of hands, and
 //! an append under an older one never commits.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use entity::{CoworkerVersionId, Millis, RunId, coworker_version, run};
+use entity::{CoworkerVersionId, Millis, RequestId, RunId, coworker_version, request, run};
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter,
@@ -172,8 +172,7 @@ impl TakeOver {
     }
 }
 
-/// Renews the leases of the runs that a worker executes; gives those that it still holds, with the
-/// database's time.
+/// Renews the leases of the runs that a worker executes.
 #[derive(Clone, Debug)]
 pub struct Renew {
     /// The worker.
@@ -184,12 +183,24 @@ pub struct Renew {
     pub lease_ms: i64,
 }
 
-impl Command for Renew {
-    type Output = (Vec<RunId>, Millis);
+/// What became of the leases.
+#[derive(Clone, Debug)]
+pub struct Renewed {
+    /// The runs that the worker still holds.
+    pub kept: Vec<RunId>,
+    /// Those of them that shall look at their log now: somebody stopped them, or assigned their request anew, perhaps
+    /// through another process, whose ring was not heard here.
+    pub called: Vec<RunId>,
+    /// The database's time.
+    pub now: Millis,
+}
 
-    async fn run(&self, tx: &Tx) -> Result<Self::Output> {
+impl Command for Renew {
+    type Output = Renewed;
+
+    async fn run(&self, tx: &Tx) -> Result<Renewed> {
         let now = tx.now().await?;
-        let done = run::Entity::update_many()
+        let rows = run::Entity::update_many()
             .col_expr(
                 run::Column::LeaseUntil,
                 sea_orm::sea_query::Expr::value(now.plus(self.lease_ms).0),
@@ -199,7 +210,28 @@ impl Command for Renew {
             .filter(is_running())
             .exec_with_returning(tx.writing().await?)
             .await?;
-        Ok((done.into_iter().map(|row| row.id).collect(), now))
+        let requests: HashSet<RequestId> = rows.iter().map(|row| row.request_id).collect();
+        let epochs: HashMap<RequestId, i64> = request::Entity::find()
+            .select_only()
+            .columns([request::Column::Id, request::Column::AssignmentEpoch])
+            .filter(request::Column::Id.is_in(requests))
+            .into_tuple()
+            .all(tx.conn())
+            .await?
+            .into_iter()
+            .collect();
+        let superseded = |row: &run::Model| {
+            let (own, now) = (row.assignment_epoch, epochs.get(&row.request_id));
+            own.is_some_and(|own| now.is_some_and(|now| *now != own))
+        };
+        let called = rows
+            .iter()
+            .filter(|row| row.stop_requested_at.is_some() || superseded(row));
+        Ok(Renewed {
+            called: called.map(|row| row.id).collect(),
+            kept: rows.iter().map(|row| row.id).collect(),
+            now,
+        })
     }
 
     fn repeatable(&self) -> bool {
