@@ -18,6 +18,7 @@ mod contract;
 mod crash;
 mod drift;
 mod escalate;
+mod files;
 mod held;
 mod hook;
 mod intake;
