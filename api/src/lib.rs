@@ -4,6 +4,7 @@
 pub mod auth;
 pub mod config;
 pub mod demo;
+pub mod files;
 pub mod graphql;
 pub mod hooks;
 pub mod http;

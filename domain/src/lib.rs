@@ -20,5 +20,6 @@ pub mod skill;
 pub mod store;
 pub mod tool;
 pub mod workspace;
+pub mod yaml;
 
 pub use error::{Error, Result};

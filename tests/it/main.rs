@@ -19,6 +19,7 @@ mod crash;
 mod demo;
 mod drift;
 mod escalate;
+mod files;
 mod held;
 mod hook;
 mod intake;

@@ -17,6 +17,8 @@ pub async fn install(app: &Client) {
         include_str!("../../api/src/demo/coworkers/access-manager.yaml"),
     ] {
         let mut input: Value = serde_saphyr::from_str(&hurried(text)).expect("YAML");
+        // Which kind of file it is, the mutation knows.
+        let _ = input.as_object_mut().expect("a mapping").remove("kind");
         let limits = &mut input["limits"];
         if let Some(ms) = limits["maxDurationMs"].as_i64() {
             limits["maxDuration"] = json!(format!("PT{}S", ms / 1000));

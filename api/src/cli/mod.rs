@@ -4,6 +4,7 @@
 //! sentence, `error: …`, and the exit code 1; what clap refuses has the code 2. Nothing is left half-done.
 
 mod demo;
+mod files;
 mod key;
 mod run;
 mod serve;
@@ -48,6 +49,13 @@ enum Command {
     Serve(serve::Args),
     /// Bring a database's schema up to date, and say what was done
     Migrate(MigrateArgs),
+    /// Make a workspace what YAML files say: coworkers, skills, prices
+    ///
+    /// Shows what would change, asks, and then changes all of it or nothing. What no file names stays as it
+    /// is. A second time there is nothing to change.
+    Apply(files::ApplyArgs),
+    /// Write a workspace's coworkers, skills and prices as YAML files
+    Export(files::ExportArgs),
     /// Print the GraphQL schema, as SDL
     Schema,
     /// Make API keys
@@ -90,6 +98,8 @@ fn start(command: Command) -> anyhow::Result<()> {
             Command::Demo(args) => demo::run(args).await,
             Command::Serve(args) => serve::run(args).await,
             Command::Migrate(args) => migrate(args).await,
+            Command::Apply(args) => files::apply(args).await,
+            Command::Export(args) => files::export(args).await,
             Command::Schema => print(&api::graphql::sdl()),
             Command::Key(command) => key::run(command).await,
             Command::Run(command) => run::run(command).await,

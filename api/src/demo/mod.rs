@@ -16,18 +16,18 @@ pub mod table;
 pub mod teller;
 pub mod text;
 
-use anyhow::Context as _;
 use domain::access::Actor;
-use domain::coworker::config::{Goal, Identity, Limits};
-use domain::coworker::tools::ToolServer;
-use domain::coworker::{Config, CreateCoworker, Force, PublishCoworker};
+use domain::coworker::Force;
 use domain::key::{CreateKey, Holder};
-use domain::model::ModelConfig;
-use domain::price::SetPrice;
 use domain::request::CreateRequest;
 use domain::store::Store;
-use entity::{Millis, ModelPriceId, Priority, Role, coworker, model_price, request};
-use serde::Deserialize;
+use entity::{Priority, Role, coworker, request};
+
+use crate::files;
+use crate::files::apply::Apply;
+use crate::files::plan::plan;
+use crate::files::read::{Problems, Source};
+use crate::files::state::State;
 
 /// The name of who has the problem.
 pub const REQUESTER: &str = "Maya Chen";
@@ -36,68 +36,36 @@ const TITLE: &str = "Network is very slow since this morning";
 const DESCRIPTION: &str = "Since about nine everything that runs in our cloud crawls: the ERP needs half a minute per \
                            page. I am in the Lisbon office, on Wi-Fi. Restarting did not help.";
 
-/// The coworkers' files, in the order of their appearance; the last one is not needed in the story.
-const FILES: [&str; 4] = [
-    include_str!("coworkers/triage.yaml"),
-    include_str!("coworkers/hardware-specialist.yaml"),
-    include_str!("coworkers/aws-engineer.yaml"),
-    include_str!("coworkers/access-manager.yaml"),
+/// The handles of the coworkers in the order of their appearance; the last one is not needed in the story.
+const CAST: [&str; 4] = [
+    "triage",
+    "hardware-specialist",
+    "aws-engineer",
+    "access-manager",
 ];
 
-/// A dollar, in nano-USD.
-const DOLLAR: i64 = 1_000_000_000;
+/// The files, such as `stint apply` reads. The scripted model costs nothing; with a price one sees what a
+/// real model would do to the bill.
+const FILES: [(&str, &str); 5] = [
+    ("triage.yaml", include_str!("coworkers/triage.yaml")),
+    (
+        "hardware-specialist.yaml",
+        include_str!("coworkers/hardware-specialist.yaml"),
+    ),
+    (
+        "aws-engineer.yaml",
+        include_str!("coworkers/aws-engineer.yaml"),
+    ),
+    (
+        "access-manager.yaml",
+        include_str!("coworkers/access-manager.yaml"),
+    ),
+    ("prices.yaml", include_str!("prices.yaml")),
+];
 
-/// A coworker's file: its name and its configuration.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct File {
-    name: String,
-    handle: String,
-    is_triage: bool,
-    identity: Identity,
-    soul: String,
-    goal: Goal,
-    #[serde(default)]
-    tools: Vec<ToolServer>,
-    model: ModelConfig,
-    limits: Limits,
-}
-
-impl File {
-    fn read(text: &str) -> anyhow::Result<Self> {
-        serde_saphyr::from_str(text).context("a coworker of the demo can't be read")
-    }
-
-    fn command(self, actor: &Actor) -> CreateCoworker {
-        let Self {
-            name,
-            handle,
-            is_triage,
-            identity,
-            soul,
-            goal,
-            tools,
-            model,
-            limits,
-        } = self;
-        let config = Config {
-            identity,
-            soul,
-            goal,
-            skills: Vec::new(),
-            tools,
-            model,
-            limits,
-        };
-        CreateCoworker {
-            actor: actor.clone(),
-            handle,
-            name,
-            is_triage,
-            config,
-            idempotency_key: None,
-        }
-    }
+fn sources() -> Result<Vec<Source>, Problems> {
+    let texts = FILES.map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()));
+    files::read::parse(texts.into())
 }
 
 /// Who plays in the story.
@@ -115,21 +83,18 @@ pub struct Cast {
 /// # Errors
 /// What a command refused with, or what the database said.
 pub async fn install(store: &Store, actor: &Actor) -> anyhow::Result<Cast> {
-    store.write(price(actor)).await?;
-    // All are made before the first is published: they route to each other.
-    let mut made = Vec::with_capacity(FILES.len());
-    for file in FILES {
-        made.push(store.write(File::read(file)?.command(actor)).await?.id);
-    }
-    let mut coworkers = Vec::with_capacity(FILES.len());
-    for coworker in made {
-        let publish = PublishCoworker {
-            actor: actor.clone(),
-            coworker,
-            force: Force::default(),
-            idempotency_key: None,
-        };
-        coworkers.push(store.write(publish).await?.done()?);
+    let sources = sources()?;
+    let plan = plan(&sources, &State::load(store.read(), actor).await?)?;
+    let apply = Apply {
+        actor: actor.clone(),
+        sources: sources.into(),
+        plan: plan.into(),
+        force: Force::default(),
+    };
+    store.write(apply).await?;
+    let mut coworkers = Vec::with_capacity(CAST.len());
+    for handle in CAST {
+        coworkers.push(domain::coworker::query::by_handle(store.read(), actor, handle).await?);
     }
     let key = CreateKey {
         actor: actor.clone(),
@@ -144,28 +109,6 @@ pub async fn install(store: &Store, actor: &Actor) -> anyhow::Result<Cast> {
         coworkers,
         requester: domain::key::actor(&key),
     })
-}
-
-/// The scripted model costs nothing; with a price one sees what a real model would do to the bill.
-fn price(actor: &Actor) -> SetPrice {
-    let price = model_price::Model {
-        id: ModelPriceId(uuid::Uuid::nil()),
-        workspace_id: actor.workspace,
-        model: domain::model::scripted::PROVIDER.to_owned(),
-        effective_from: Millis(0),
-        input: 3 * DOLLAR,
-        cache_read: 3 * DOLLAR / 10,
-        cache_write_short: 375 * DOLLAR / 100,
-        cache_write_long: 6 * DOLLAR,
-        output: 15 * DOLLAR,
-        source: "illustrative price of the demo".to_owned(),
-        created_at: Millis(0),
-    };
-    SetPrice {
-        actor: actor.clone(),
-        price,
-        idempotency_key: None,
-    }
 }
 
 /// Makes the request that starts the story, as the employee.
@@ -190,50 +133,49 @@ mod tests {
     use domain::coworker::lint::{Peer, Subject, World, lint};
 
     use super::*;
+    use crate::files::form::{Coworker, Object};
+
+    /// The coworkers of the files; reading them checks them.
+    fn coworkers() -> Vec<Coworker> {
+        let sources = sources().unwrap_or_else(|problems| panic!("{problems}"));
+        let coworkers = sources
+            .into_iter()
+            .filter_map(|source| match source.object {
+                Object::Coworker(coworker) => Some(*coworker),
+                Object::Skill(_) | Object::Prices(_) => None,
+            });
+        coworkers.collect()
+    }
 
     #[test]
     fn the_coworkers_of_the_demo_are_sound() {
-        let actor = Actor::stint(entity::WorkspaceId(uuid::Uuid::nil()));
-        let made = FILES.map(|file| File::read(file).expect("a coworker").command(&actor));
-        for create in &made {
-            if let Err(error) = create.config.check() {
-                panic!("{}: {error}", create.handle);
-            }
-        }
-        assert_eq!(made.iter().filter(|create| create.is_triage).count(), 1);
-        let handles: Vec<&str> = made.iter().map(|create| create.handle.as_str()).collect();
-        assert_eq!(
-            handles,
-            [
-                "triage",
-                "hardware-specialist",
-                "aws-engineer",
-                "access-manager"
-            ]
-        );
+        let made = coworkers();
+        let handles: Vec<&str> = made.iter().map(|one| one.handle.as_str()).collect();
+        assert_eq!(handles, CAST);
+        let triage: Vec<bool> = made.iter().map(|one| one.is_triage).collect();
+        assert_eq!(triage, [true, false, false, false]);
     }
 
     #[test]
     fn the_lint_finds_nothing_in_the_coworkers_of_the_demo() {
-        let actor = Actor::stint(entity::WorkspaceId(uuid::Uuid::nil()));
-        let made = FILES.map(|file| File::read(file).expect("a coworker").command(&actor));
-        for create in &made {
-            let others = made.iter().filter(|other| other.handle != create.handle);
-            let peer = |other: &CreateCoworker| Peer {
+        let made = coworkers();
+        for one in &made {
+            let others = made.iter().filter(|other| other.handle != one.handle);
+            let peer = |other: &Coworker| Peer {
                 handle: other.handle.clone(),
                 is_triage: other.is_triage,
-                identity: Some(other.config.identity.clone()),
+                identity: Some(other.identity.clone()),
             };
             let world = World {
                 peers: others.map(peer).collect(),
                 ..World::default()
             };
             let subject = Subject {
-                handle: &create.handle,
-                is_triage: create.is_triage,
-                config: &create.config,
+                handle: &one.handle,
+                is_triage: one.is_triage,
+                config: &one.config(),
             };
-            assert_eq!(lint(&subject, &world), [], "{}", create.handle);
+            assert_eq!(lint(&subject, &world), [], "{}", one.handle);
         }
     }
 }

@@ -31,7 +31,7 @@ impl ScalarType for DateTime {
     }
 }
 
-fn instant(text: &str) -> Option<Millis> {
+pub(crate) fn instant(text: &str) -> Option<Millis> {
     ChronoDateTime::parse_from_rfc3339(text)
         .ok()
         .map(|at| Millis(at.timestamp_millis()))
@@ -219,7 +219,7 @@ impl ScalarType for Decimal {
     }
 }
 
-fn parse_decimal(text: &str) -> Option<i64> {
+pub(crate) fn parse_decimal(text: &str) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),

@@ -1,6 +1,7 @@
 //! What a coworker is made of; a published version pins it.
 
 use entity::RequestStatus;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::tools::{self, ToolServer};
@@ -33,7 +34,7 @@ pub struct Config {
 }
 
 /// Who a coworker is and what it is for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Identity {
     /// One line: its profession.
@@ -47,7 +48,7 @@ pub struct Identity {
 }
 
 /// What a coworker shall achieve.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Goal {
     /// The purpose in a few sentences.
@@ -67,7 +68,7 @@ pub struct Goal {
 }
 
 /// Where to route what is not the coworker's own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct OutOfScope {
     /// The kind of request.
@@ -77,19 +78,30 @@ pub struct OutOfScope {
 }
 
 /// An end-of-run rule.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EndOfRun {
     /// The situation, in the words by which a run names the rule that it met.
     pub when: String,
     /// The status that the request gets then; none: it keeps its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "statuses")]
     pub set_status: Option<RequestStatus>,
+}
+
+/// A status, or none; rows know nothing of schemas.
+fn statuses(_: &mut SchemaGenerator) -> Schema {
+    let all: Vec<_> = RequestStatus::ALL
+        .iter()
+        .map(|s| Some(s.as_str()))
+        .chain([None])
+        .collect();
+    json_schema!({ "enum": all })
 }
 
 /// The limits of one run. A tenth of each (at least 1,000 output tokens and 30 s, at most half) is
 /// kept back for the closing turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Limits {
     /// Model turns.

@@ -7,6 +7,7 @@ use similar::{Algorithm, DiffOp, TextDiff, capture_diff_slices};
 
 use super::config::Config;
 use crate::error::{Error, Result};
+use crate::yaml;
 
 /// The most changes that are listed.
 const MOST: usize = 200;
@@ -79,8 +80,8 @@ pub fn diff(before: Option<Side<'_>>, after: Side<'_>) -> Result<Diff> {
     let mut diff = Diff::default();
     diff.walk("", Some(&old), Some(&new));
     let (old, new) = (
-        before.map_or(Ok(String::new()), |_| yaml(&old))?,
-        yaml(&new)?,
+        before.map_or(Ok(String::new()), |_| yaml::print(&old))?,
+        yaml::print(&new)?,
     );
     let lines = TextDiff::configure()
         .timeout(PATIENCE)
@@ -173,16 +174,6 @@ fn keyed(path: &str, key: &str) -> String {
     } else {
         format!("{path}.{key}")
     }
-}
-
-/// The value as YAML, texts of several lines as blocks: a playbook differs line by line.
-fn yaml(value: &Value) -> Result<String> {
-    let options = serde_saphyr::ser_options! {
-        prefer_block_scalars: true,
-        min_fold_chars: usize::MAX,
-        folded_wrap_chars: usize::MAX,
-    };
-    serde_saphyr::to_string_with_options(value, options).map_err(Error::internal)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
@@ -15,7 +16,7 @@ const MOST_SERVERS: usize = 50;
 const MOST_ACTIONS: usize = 100;
 
 /// What a coworker may do on one server of tools.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ToolServer {
     /// What stands before the dot of its tools' names; `stint` for the built-in ones, which have no dot.
@@ -27,7 +28,7 @@ pub struct ToolServer {
 }
 
 /// Whether a coworker may call one action.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ToolAction {
     /// What stands after the dot: `telemetry` of `device.telemetry`.
@@ -41,7 +42,7 @@ pub struct ToolAction {
 }
 
 /// Whether a person must approve a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Approval {
     /// Never.

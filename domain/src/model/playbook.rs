@@ -66,13 +66,12 @@ mod value;
 use std::fmt;
 use std::sync::Arc;
 
-use serde_saphyr::MessageFormatter;
-
 pub(super) use self::condition::{Condition, Moment};
 pub(super) use self::fault::FaultKind;
 use self::form::Form;
 pub(super) use self::form::{ScriptedTool, Turn};
 use crate::tool::ToolSpec;
+use crate::yaml;
 
 /// The most bytes of a playbook.
 pub const MAX_BYTES: usize = 256 * 1024;
@@ -171,57 +170,10 @@ impl PlaybookError {
 fn sentence(error: &serde_saphyr::Error) -> String {
     use serde_saphyr::Error;
     match error.without_snippet() {
-        Error::SerdeUnknownField {
-            field, expected, ..
-        } => format!(
-            "unknown key `{field}`, expected one of `{}`",
-            expected.join("`, `")
-        ),
-        Error::SerdeUnknownVariant {
-            variant, expected, ..
-        } => format!(
-            "unknown word `{variant}`, expected one of `{}`",
-            expected.join("`, `")
-        ),
-        Error::SerdeMissingField { field, .. } => format!("`{field}` is missing; add it"),
-        Error::SerdeInvalidType {
-            unexpected,
-            expected,
-            ..
-        } => format!("expected {expected}, found {unexpected}"),
-        Error::DuplicateMappingKey { key, .. } => format!(
-            "the key {:?} stands twice; keep one",
-            key.as_deref().unwrap_or("")
-        ),
-        Error::Unexpected {
-            expected: "sequence start",
-            ..
-        } => "expected a list; begin each item with `- `".into(),
-        Error::Unexpected {
-            expected: "mapping start",
-            ..
-        } => "expected a mapping; write `key: value`".into(),
-        Error::Unexpected {
-            expected: "string scalar",
-            ..
-        } => "expected a text".into(),
-        Error::NullIntoString { .. } => {
-            "a text is missing; write it, or \"\" for an empty one".into()
-        }
-        Error::InvalidBooleanStrict { .. } | Error::InvalidScalar { ty: "bool", .. } => {
-            "expected true or false".into()
-        }
-        Error::InvalidScalar {
-            ty: "i64" | "usize" | "u64",
-            ..
-        } => "expected a whole number".into(),
         Error::Eof { .. } => "it is empty; it needs `turns`, a list with at least one turn".into(),
         Error::MultipleDocuments { .. } => {
             "a playbook is one document; remove the line `---`".into()
         }
-        Error::Budget { .. } => "it has too many values, anchors or levels; simplify it".into(),
-        other => serde_saphyr::DefaultMessageFormatter
-            .format_message(other)
-            .into_owned(),
+        _ => yaml::sentence(error),
     }
 }

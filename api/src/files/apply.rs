@@ -1,0 +1,290 @@
+//! Doing what a plan says: all of it in one transaction, or nothing.
+
+use std::sync::Arc;
+
+use domain::access::Actor;
+use domain::coworker::lint::{Finding, Severity};
+use domain::coworker::write::Change;
+use domain::coworker::{
+    Config, CreateCoworker, Force, PublishCoworker, Published, UnpublishCoworker, UpdateCoworker,
+    query as coworkers,
+};
+use domain::error::{Error, Result};
+use domain::price::SetPrice;
+use domain::skill::{CreateSkill, UpdateSkill};
+use domain::store::{Command, Store, Tx};
+use entity::{CoworkerId, Millis, ModelPriceId, model_price};
+
+use super::form::{Dollars, Price};
+use super::plan::{CoworkerStep, Plan, PriceStep, SkillStep, Then, Write, plan};
+use super::read::{Problem, Problems, Source, field};
+use super::state::State;
+
+/// The code by which a trial says that it went well.
+const TRIED: &str = "TRIED";
+
+/// Makes a workspace what files say. Every change goes through the command that people use, so that its
+/// checks, the lint and the permissions hold.
+#[derive(Clone, Debug)]
+pub struct Apply {
+    /// Who asks.
+    pub actor: Actor,
+    /// The files.
+    pub sources: Arc<[Source]>,
+    /// What is to be done, as it was shown.
+    pub plan: Arc<Plan>,
+    /// Whether errors of the lint are overridden.
+    pub force: Force,
+}
+
+impl Apply {
+    /// Does everything and takes it back, so that whatever would refuse it is known beforehand.
+    ///
+    /// # Errors
+    /// What would refuse it, with the places in the files.
+    pub async fn try_out(&self, store: &Store) -> Result<()> {
+        match store.write(Trial(self.clone())).await {
+            Err(Error::Conflict { code: TRIED, .. }) | Ok(()) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Does it and refuses itself at the end.
+struct Trial(Apply);
+
+impl Command for Trial {
+    type Output = ();
+
+    async fn run(&self, tx: &Tx) -> Result<()> {
+        self.0.run(tx).await?;
+        Err(Error::conflict(TRIED, "it was only tried out"))
+    }
+}
+
+impl Command for Apply {
+    /// What the lint thinks of what was published nevertheless.
+    type Output = Vec<Problem>;
+
+    async fn run(&self, tx: &Tx) -> Result<Vec<Problem>> {
+        let state = State::load(tx.conn(), &self.actor).await?;
+        let now = plan(&self.sources, &state).map_err(refused)?;
+        if now != *self.plan {
+            let message = "the workspace was changed since the changes were shown, and nothing was done; run it again";
+            return Err(Error::conflict("CHANGED", message));
+        }
+        for step in &self.plan.skills {
+            let done = self.skill(tx, step).await;
+            done.map_err(|error| self.placed(step.source, error, |field| field.to_owned()))?;
+        }
+        for step in &self.plan.prices {
+            let path = |field: &str| format!("prices[{}].{field}", step.index);
+            let done = self.price(tx, step).await;
+            done.map_err(|error| self.placed(step.source, error, path))?;
+        }
+        // All are written before the first is published: they route to each other.
+        let mut written = Vec::with_capacity(self.plan.coworkers.len());
+        for step in &self.plan.coworkers {
+            let id = self.write(tx, step).await;
+            written.push(
+                id.map_err(|error| self.placed(step.source, error, |field| field.to_owned()))?,
+            );
+        }
+        let (mut problems, mut published) = (Vec::new(), Vec::new());
+        for (step, id) in self.plan.coworkers.iter().zip(written) {
+            match step.then {
+                Then::Nothing => {}
+                Then::Unpublish => {
+                    let actor = self.actor.clone();
+                    UnpublishCoworker {
+                        actor,
+                        coworker: id,
+                    }
+                    .run(tx)
+                    .await?;
+                }
+                Then::Publish => match self.publish(tx, id).await? {
+                    Published::Done(row, _) => published.push((step.source, row)),
+                    Published::Refused(findings) => {
+                        let errors = findings
+                            .iter()
+                            .filter(|finding| finding.severity == Severity::Error);
+                        problems
+                            .extend(errors.filter_map(|finding| self.found(step.source, finding)));
+                    }
+                },
+            }
+        }
+        if !problems.is_empty() {
+            return Err(Error::conflict("LINT", Problems(problems).to_string()));
+        }
+        // Looked at only now: while they were published, some routed to others that were not yet.
+        let mut doubts = Vec::new();
+        for (source, row) in published {
+            let findings = coworkers::findings(tx.conn(), &self.actor, &row).await?;
+            doubts.extend(
+                findings
+                    .iter()
+                    .filter_map(|finding| self.found(source, finding)),
+            );
+        }
+        Ok(doubts)
+    }
+}
+
+impl Apply {
+    async fn skill(&self, tx: &Tx, step: &SkillStep) -> Result<()> {
+        let (actor, skill) = (self.actor.clone(), step.skill.clone());
+        match step.before {
+            None => {
+                let create = CreateSkill {
+                    actor,
+                    handle: skill.handle,
+                    name: skill.name,
+                    text: skill.text,
+                    idempotency_key: None,
+                };
+                create.run(tx).await?;
+            }
+            Some((id, _)) => {
+                let update = UpdateSkill {
+                    actor,
+                    skill: id,
+                    name: Some(skill.name),
+                    text: Some(skill.text),
+                    idempotency_key: None,
+                };
+                update.run(tx).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn price(&self, tx: &Tx, step: &PriceStep) -> Result<()> {
+        let Price {
+            model,
+            effective_from,
+            input,
+            cache_read,
+            cache_write_short,
+            cache_write_long,
+            output,
+            source,
+        } = step.price.clone();
+        let or_input = |rate: Option<Dollars>| rate.unwrap_or(input).0;
+        let price = model_price::Model {
+            id: ModelPriceId(uuid::Uuid::nil()),
+            workspace_id: self.actor.workspace,
+            model,
+            effective_from: effective_from.0,
+            input: input.0,
+            cache_read: or_input(cache_read),
+            cache_write_short: or_input(cache_write_short),
+            cache_write_long: or_input(cache_write_long),
+            output: output.0,
+            source,
+            created_at: Millis(0),
+        };
+        let set = SetPrice {
+            actor: self.actor.clone(),
+            price,
+            idempotency_key: None,
+        };
+        set.run(tx).await.map(drop)
+    }
+
+    async fn write(&self, tx: &Tx, step: &CoworkerStep) -> Result<CoworkerId> {
+        let (actor, wanted) = (self.actor.clone(), &step.coworker);
+        let Some((id, _)) = step.before else {
+            let create = CreateCoworker {
+                actor,
+                handle: wanted.handle.clone(),
+                name: wanted.name.clone(),
+                is_triage: wanted.is_triage,
+                config: wanted.config(),
+                idempotency_key: None,
+            };
+            return Ok(create.run(tx).await?.id);
+        };
+        let change = match step.write {
+            Write::Nothing => return Ok(id),
+            Write::Name => Change::default(),
+            Write::All => whole(wanted.config()),
+        };
+        let update = UpdateCoworker {
+            actor,
+            coworker: id,
+            name: Some(wanted.name.clone()),
+            is_triage: Some(wanted.is_triage),
+            change,
+        };
+        update.run(tx).await?;
+        Ok(id)
+    }
+
+    async fn publish(&self, tx: &Tx, coworker: CoworkerId) -> Result<Published> {
+        let publish = PublishCoworker {
+            actor: self.actor.clone(),
+            coworker,
+            force: self.force.clone(),
+            idempotency_key: None,
+        };
+        publish.run(tx).await
+    }
+
+    /// A finding with its place in the file.
+    fn found(&self, source: usize, finding: &Finding) -> Option<Problem> {
+        let source = self.sources.get(source)?;
+        let message = format!("{}: {} {}", finding.place, finding.message, finding.remedy);
+        Some(source.problem(&finding.place, message))
+    }
+
+    /// An error with the place in the file of what it is about.
+    fn placed(&self, source: usize, error: Error, path: impl Fn(&str) -> String) -> Error {
+        let Some(source) = self.sources.get(source) else {
+            return error;
+        };
+        let place = path(field(&error));
+        match error {
+            Error::Invalid {
+                field,
+                code,
+                message,
+            } => Error::invalid(field, code, source.problem(&place, message).to_string()),
+            Error::Conflict { code, message } => {
+                Error::conflict(code, source.problem(&place, message).to_string())
+            }
+            Error::NotFound { .. }
+            | Error::Forbidden { .. }
+            | Error::Unavailable { .. }
+            | Error::CommitUnknown
+            | Error::Internal { .. } => error,
+        }
+    }
+}
+
+/// A change that replaces the whole draft.
+fn whole(config: Config) -> Change {
+    let Config {
+        identity,
+        soul,
+        goal,
+        skills,
+        tools,
+        model,
+        limits,
+    } = config;
+    Change {
+        identity: Some(identity),
+        soul: Some(soul),
+        goal: Some(goal),
+        model: Some(model),
+        skills: Some(skills),
+        tools: Some(tools),
+        limits: Some(limits),
+    }
+}
+
+fn refused(problems: Problems) -> Error {
+    Error::conflict("FILES", problems.to_string())
+}

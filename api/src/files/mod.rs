@@ -1,0 +1,22 @@
+//! Coworkers as files: coworkers, skills and prices as YAML, one object a file.
+//!
+//! - [`form`] is the format; [`form::schema`] is its JSON Schema, published as `stint.schema.json`.
+//! - [`read`] reads a folder and says what is wrong with file, line and column; [`place`] finds the place of
+//!   what the product itself refuses.
+//! - [`state`] is what the database holds, [`plan`] what is to be done about it (pure), [`print`] shows it.
+//! - [`apply`] does it, in one transaction; [`export`] writes the files of what is there.
+//!
+//! Deliberately absent: deleting. What no file names stays as it is. Servers of tools have no files, because
+//! they are no objects yet; which of their actions a coworker may use is part of its own file.
+
+pub mod apply;
+pub mod export;
+pub mod form;
+pub mod place;
+pub mod plan;
+pub mod print;
+pub mod read;
+pub mod state;
+
+/// The published JSON Schema of the files; a test holds it to the code.
+pub const SCHEMA: &str = include_str!("stint.schema.json");
