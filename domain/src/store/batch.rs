@@ -1,21 +1,19 @@
 //! A batch: jobs that share a transaction, and what happens when one of them, or the commit, fails.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use futures_util::FutureExt;
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
 };
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::Semaphore;
 
 use super::append::{Append, Applied, stands};
 use super::draft::Draft;
-use super::fetch::{Counter, Fetched, Needs};
-use super::tx::{After, Command, Tx};
+use super::fetch::{Counter, Fetched};
+use super::job::{Job, Verdict};
+use super::tx::{After, Tx};
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::error::{Error, Fault, Result};
@@ -23,108 +21,6 @@ use crate::run::log::fenced_off;
 
 /// How often a job is run again after a failure that is known not to have been committed.
 const TRIES: u32 = 6;
-
-/// One job of a lane.
-pub(super) enum Job {
-    Append(Box<Append>, oneshot::Sender<Result<Applied>>),
-    Command(Box<dyn Erased>),
-}
-
-/// A command whose type is forgotten, with the place for its output.
-#[async_trait]
-pub(super) trait Erased: Send + Sync {
-    async fn run(&mut self, tx: &Tx) -> Result<()>;
-    fn needs(&self) -> Needs;
-    fn repeatable(&self) -> bool;
-    fn reply(self: Box<Self>, failed: Option<Error>);
-}
-
-pub(super) struct Pending<C: Command> {
-    command: Arc<C>,
-    output: Option<C::Output>,
-    reply: oneshot::Sender<Result<C::Output>>,
-}
-
-impl<C: Command> Pending<C> {
-    pub(super) fn new(command: C, reply: oneshot::Sender<Result<C::Output>>) -> Self {
-        Self {
-            command: Arc::new(command),
-            output: None,
-            reply,
-        }
-    }
-}
-
-#[async_trait]
-impl<C: Command> Erased for Pending<C> {
-    async fn run(&mut self, tx: &Tx) -> Result<()> {
-        self.output = None;
-        let command = self.command.clone();
-        let run = AssertUnwindSafe(command.run(tx)).catch_unwind();
-        self.output = Some(run.await.unwrap_or_else(|panic| Err(panicked(&*panic)))?);
-        Ok(())
-    }
-
-    fn needs(&self) -> Needs {
-        self.command.needs()
-    }
-
-    fn repeatable(&self) -> bool {
-        self.command.repeatable()
-    }
-
-    fn reply(self: Box<Self>, failed: Option<Error>) {
-        let answer = match (failed, self.output) {
-            (Some(err), _) => Err(err),
-            (None, Some(output)) => Ok(output),
-            (None, None) => Err(Error::internal("a command ended without output")),
-        };
-        // A caller who has gone away needs no answer.
-        self.reply.send(answer).ok();
-    }
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Error {
-    let what = panic.downcast_ref::<&str>().map(ToString::to_string);
-    let what = what
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_default();
-    tracing::error!(what, "a command panicked; its transaction was rolled back");
-    Error::internal(format!("a command panicked: {what}"))
-}
-
-/// What a job has come to before the commit.
-enum Verdict {
-    Applied(Applied),
-    Done,
-    Refused(Error),
-}
-
-impl Job {
-    fn needs(&self) -> Option<Needs> {
-        match self {
-            Self::Append(..) => None,
-            Self::Command(command) => Some(command.needs()),
-        }
-    }
-
-    fn answer(self, verdict: Result<Verdict>) {
-        match (self, verdict) {
-            (Self::Append(_, reply), verdict) => {
-                let answer = match verdict {
-                    Ok(Verdict::Applied(applied)) => Ok(applied),
-                    Ok(Verdict::Refused(err)) | Err(err) => Err(err),
-                    Ok(Verdict::Done) => Err(Error::internal("an append ended as a command")),
-                };
-                reply.send(answer).ok();
-            }
-            (Self::Command(job), verdict) => job.reply(match verdict {
-                Ok(Verdict::Refused(err)) | Err(err) => Some(err),
-                Ok(Verdict::Applied(_) | Verdict::Done) => None,
-            }),
-        }
-    }
-}
 
 /// Where and with what batches are run.
 #[derive(Clone)]

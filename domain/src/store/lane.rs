@@ -4,7 +4,8 @@ use entity::RunId;
 use tokio::sync::{mpsc, oneshot};
 
 use super::append::{Append, Applied};
-use super::batch::{Bench, Erased, Job};
+use super::batch::Bench;
+use super::job::{Erased, Job};
 use super::{Store, stopped};
 use crate::error::{Error, Result};
 

@@ -15,10 +15,12 @@ pub mod append;
 mod batch;
 mod draft;
 mod fetch;
+mod job;
 mod lane;
 mod open;
 mod partition;
 mod rows;
+mod schema;
 mod tx;
 
 use std::sync::Arc;
@@ -103,7 +105,7 @@ impl Store {
         let (reply, answer) = oneshot::channel();
         self.inner
             .lanes
-            .command(Box::new(batch::Pending::new(command, reply)))
+            .command(Box::new(job::Pending::new(command, reply)))
             .await?;
         answer.await.unwrap_or_else(|_| Err(stopped()))
     }
