@@ -49,6 +49,7 @@ fn absent(prefix: &str) -> String {
 }
 
 both_dbs! {
+    /// R01, R09–R11: whoever asks is an actor, and says what kind of source it is.
     async fn a_request_says_where_it_came_from(app: TestApp) {
         for (kind, source) in [("PERSON", "EMPLOYEE"), ("WORKFLOW", "WORKFLOW"), ("SYSTEM", "SYSTEM")] {
             let client = app.with_new_key(json!({ "name": format!("A {kind}"), "role": "AGENT", "kind": kind })).await;

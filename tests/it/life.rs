@@ -36,6 +36,20 @@ async fn found(app: &TestApp, prefix: &str, first: i64) -> Vec<String> {
 }
 
 both_dbs! {
+    async fn people_change_labels_and_priority(app: TestApp) {
+        let request = app.request("Where is it?").await["id"].take();
+        let fields = "request { labels priority title }";
+        let change = json!({ "id": request, "labels": ["vpn", "office"], "priority": "URGENT" });
+        let seen = app.mutate("requestUpdate", change, fields).await["request"].take();
+        assert_eq!(seen, json!({ "labels": ["vpn", "office"], "priority": "URGENT", "title": "Where is it?" }));
+        let seen = app.mutate("requestUpdate", json!({ "id": request, "labels": [] }), fields).await["request"].take();
+        assert_eq!((&seen["labels"], &seen["priority"]), (&json!([]), &json!("URGENT")));
+        let refused = app.refused("requestUpdate", json!({ "id": request, "labels": [""] })).await;
+        assert_eq!(refused[0]["field"], "labels");
+        let ana = app.as_role(Role::Analyst).await;
+        assert_eq!(ana.refused("requestUpdate", json!({ "id": request, "priority": "LOW" })).await[0]["code"], "FORBIDDEN");
+    }
+
     /// The same table for people, coworkers and whoever else sets a status; `allowedStatuses` says it beforehand.
     async fn statuses_follow_one_table(app: TestApp) {
         const ALL: [&str; 5] = ["OPEN", "IN_PROGRESS", "PENDING", "RESOLVED", "CLOSED"];

@@ -104,6 +104,24 @@ both_dbs! {
         assert_eq!(app.gql_code("{ run(id: \"req_00000000000000000000000000000000\") { id } }", json!({})).await, "BAD_USER_INPUT");
     }
 
+    /// R31–R36: all runs of one coworker, and each by its number.
+    async fn a_coworkers_runs_lead_to_each_run_and_to_its_request(app: TestApp) {
+        let made = Coworker::new("hardware").playbook(RUNBOOK).publish(&app).await;
+        let other = Coworker::new("other").playbook(RUNBOOK).publish(&app).await;
+        for assignee in [&made, &other, &made] {
+            app.mutate("requestCreate", json!({ "title": "Slow network", "assigneeId": assignee.id }), "request { id }").await;
+            app.drain().await;
+        }
+        let seen = app.gql("{ coworker(handle: \"hardware\") { runs { totalCount nodes { number } } } }", json!({})).await;
+        assert_eq!(seen["coworker"]["runs"], json!({ "totalCount": 2, "nodes": [{ "number": 3 }, { "number": 1 }] }));
+        let query = "{ run(number: 3) { identifier status startedAt request { identifier title } coworker { handle } steps { totalCount } events { totalCount } } }";
+        let run = app.gql(query, json!({})).await["run"].take();
+        assert_eq!((&run["identifier"], &run["status"], &run["coworker"]["handle"]), (&json!("Run-3"), &json!("COMPLETED"), &json!("hardware")));
+        assert_eq!(run["request"], json!({ "identifier": "REQ-3", "title": "Slow network" }));
+        assert!(run["startedAt"].as_str().is_some_and(|at| at.ends_with('Z')), "{run}");
+        assert!(run["events"]["totalCount"].as_i64() > run["steps"]["totalCount"].as_i64());
+    }
+
     async fn a_requester_sees_their_own_requests_and_nothing_private(app: TestApp) {
         let made = Coworker::new("hardware").playbook(RUNBOOK).triage().publish(&app).await;
         app.request("Somebody else's").await;

@@ -71,6 +71,7 @@ fn nano(amount: &Value) -> i64 {
 }
 
 both_dbs! {
+    /// R02, R17–R23: one request, and nobody starts anything after it.
     async fn a_slow_network_takes_four_runs_of_three_coworkers(app: TestApp) {
         let request = play(&app, &app).await;
         let runs = look::runs(&app).await;
@@ -176,6 +177,7 @@ both_dbs! {
         }
     }
 
+    /// R39–R41.
     async fn each_coworker_writes_its_own_summary_before_its_end(app: TestApp) {
         play(&app, &app).await;
         for run in look::runs(&app).await {
@@ -209,6 +211,7 @@ both_dbs! {
         assert_eq!(prefix(asked), prefix(look::data(&second, "model.requested")[0]));
     }
 
+    /// R38: summary, steps, events.
     async fn the_three_views_of_a_run_agree(app: TestApp) {
         play(&app, &app).await;
         let query = "query ($id: ID!) { run(id: $id) {
@@ -264,6 +267,7 @@ both_dbs! {
         assert_eq!(seen["metrics"]["totals"], metrics);
     }
 
+    /// R47.
     async fn a_tool_call_opens_to_exactly_what_was_sent_and_received(app: TestApp) {
         play(&app, &app).await;
         let query = "query ($id: ID!) { run(id: $id) { steps(first: 60, filter: { kind: { eq: TOOL_CALL } }) { nodes {
@@ -329,6 +333,7 @@ both_dbs! {
         look::sound(&app).await;
     }
 
+    /// R04, R54.
     async fn the_raw_log_is_the_same_over_http(app: TestApp) {
         play(&app, &app).await;
         let raw = app.gql("{ run(number: 3) { raw } }", json!({})).await["run"]["raw"].take();

@@ -7,7 +7,8 @@ use domain::access::Actor;
 use domain::run::query as runs;
 use domain::store::Store;
 use entity::{Millis, RunId, run};
-use sea_orm::{ColumnTrait, Condition, QueryFilter, QuerySelect};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, Condition, FromQueryResult, QueryFilter, QuerySelect};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep_until};
@@ -145,19 +146,17 @@ impl Board {
     }
 
     async fn compare(&mut self, ids: &[RunId], changes: &mut Vec<RunChange>) -> domain::Result<()> {
-        let these = runs::visible(&self.actor).filter(run::Column::Id.is_in(ids.iter().copied()));
-        let matching: HashSet<RunId> = these
-            .clone()
-            .filter(condition(self.filter.as_ref(), self.store.now())?)
-            .select_only()
-            .column(run::Column::Id)
-            .into_tuple()
+        // One statement: a run that changes between two of them would match by the one and not by the other.
+        let condition = condition(self.filter.as_ref(), self.store.now())?;
+        let matches: Expr = Expr::case(condition, 1).finally(0).into();
+        let seen = runs::visible(&self.actor)
+            .filter(run::Column::Id.is_in(ids.iter().copied()))
+            .column_as(matches, "matches")
+            .into_model::<Seen>()
             .all(self.store.read())
-            .await?
-            .into_iter()
-            .collect();
-        for row in these.all(self.store.read()).await? {
-            let matches = matching.contains(&row.id);
+            .await?;
+        for Seen { row, matches } in seen {
+            let matches = matches == 1;
             let matched = self.shown.remove(&row.id);
             if matches && row.status.is_active() {
                 self.shown.insert(row.id);
@@ -171,4 +170,12 @@ impl Board {
         }
         Ok(())
     }
+}
+
+/// A run, and whether it matches.
+#[derive(FromQueryResult)]
+struct Seen {
+    #[sea_orm(nested)]
+    row: run::Model,
+    matches: i32,
 }
