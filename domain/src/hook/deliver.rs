@@ -181,7 +181,7 @@ impl Deliver {
     ) -> Result<Option<request::Model>> {
         match crate::request::query::get(tx.conn(), actor, id).await {
             Ok(request) => Ok(Some(request)),
-            // Made by a command of this batch, and not written yet: the copy's answer names it all the same.
+            // Not there to be seen: the copy's answer names no request.
             Err(Error::NotFound { .. }) => Ok(None),
             Err(other) => Err(other),
         }

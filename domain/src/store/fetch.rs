@@ -1,6 +1,8 @@
 //! What the commands of a batch will lock and take, got for all of them in one statement each.
 //!
-//! This is also what keeps the order of locks within a batch: coworkers, requests, and counters last.
+//! This is also what keeps the order of locks for what is known beforehand: coworkers, requests, and counters
+//! last. What a command finds only while it runs (whom a note mentions, what a claim takes) it locks by itself;
+//! two nodes that lock each other out that way are tried again.
 
 use std::collections::{BTreeSet, HashMap};
 

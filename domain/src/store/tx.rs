@@ -224,7 +224,7 @@ impl Tx {
         self.fetched.lock().await.request(id)
     }
 
-    /// Takes the number of a new request. The command does not refuse any more after that.
+    /// Takes the number of a new request: late, for the counter is locked until the commit.
     ///
     /// # Errors
     /// What the database said.
