@@ -1,36 +1,8 @@
 //! Requests, coworkers, dispatches, runs, the log and its projections.
 
-use sea_orm_migration::prelude::*;
+use crate::sql::migration;
 
-use crate::sql;
-
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-#[expect(
-    elided_lifetimes_in_paths,
-    reason = "the trait elides them, and a method must match it"
-)]
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    // SQLite's migrations are not transactional unless asked.
-    fn use_transaction(&self) -> Option<bool> {
-        Some(true)
-    }
-
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        sql::run(manager, TENANCY).await?;
-        sql::run(manager, DESK).await?;
-        sql::run(manager, RUNS).await?;
-        sql::run(manager, APPEND_ONLY).await
-    }
-
-    async fn down(&self, _: &SchemaManager) -> Result<(), DbErr> {
-        Err(DbErr::Migration(
-            "the first migration can't be undone: restore a backup, or start a new database".into(),
-        ))
-    }
-}
+migration! { up: [TENANCY, DESK, RUNS, APPEND_ONLY], down: None }
 
 const TENANCY: &str = r#"
 CREATE TABLE workspace (

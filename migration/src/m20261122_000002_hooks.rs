@@ -1,35 +1,9 @@
 //! Webhook endpoints, their secrets, and what was delivered to them.
 
-use sea_orm_migration::prelude::*;
+use crate::sql::migration;
 
-use crate::sql;
+migration! { up: [HOOKS], down: None }
 
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-#[expect(
-    elided_lifetimes_in_paths,
-    reason = "the trait elides them, and a method must match it"
-)]
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    // SQLite's migrations are not transactional unless asked.
-    fn use_transaction(&self) -> Option<bool> {
-        Some(true)
-    }
-
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        sql::run(manager, HOOKS).await
-    }
-
-    async fn down(&self, _: &SchemaManager) -> Result<(), DbErr> {
-        Err(DbErr::Migration(
-            "requests name their webhook endpoint as requester: restore a backup instead".into(),
-        ))
-    }
-}
-
-// A delivery's request is written after it, at the end of the batch, so that it is not referred to.
 const HOOKS: &str = r#"
 CREATE TABLE webhook_endpoint (
     id UUID PRIMARY KEY NOT NULL,

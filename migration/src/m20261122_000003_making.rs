@@ -1,34 +1,8 @@
 //! The library of skills, what versions pin of it, and how each version came to be published.
 
-use sea_orm_migration::prelude::*;
+use crate::sql::migration;
 
-use crate::sql;
-
-#[derive(DeriveMigrationName)]
-pub(crate) struct Migration;
-
-#[expect(
-    elided_lifetimes_in_paths,
-    reason = "the trait elides them, and a method must match it"
-)]
-#[async_trait::async_trait]
-impl MigrationTrait for Migration {
-    fn use_transaction(&self) -> Option<bool> {
-        Some(true)
-    }
-
-    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
-        sql::run(manager, SKILLS).await?;
-        sql::run(manager, VERSIONS).await?;
-        sql::run(manager, IMMUTABLE).await
-    }
-
-    async fn down(&self, _: &SchemaManager) -> Result<(), DbErr> {
-        Err(DbErr::Migration(
-            "versions that pin skills can't be taken back: restore a backup".into(),
-        ))
-    }
-}
+migration! { up: [SKILLS, VERSIONS, IMMUTABLE], down: None }
 
 const SKILLS: &str = r#"
 CREATE TABLE skill (

@@ -37,3 +37,52 @@ pub(crate) async fn run(manager: &SchemaManager<'_>, ddl: &str) -> Result<(), Db
     }
     Ok(())
 }
+
+/// The `Migration` of a module: the DDL that makes it, in one or more texts, and the DDL that undoes it.
+macro_rules! migration {
+    (up: [$($up:expr),+ $(,)?], down: $down:expr $(,)?) => {
+        #[derive(sea_orm_migration::prelude::DeriveMigrationName)]
+        pub(crate) struct Migration;
+
+        #[expect(
+            elided_lifetimes_in_paths,
+            reason = "the trait elides them, and a method must match it"
+        )]
+        #[sea_orm_migration::async_trait::async_trait]
+        impl sea_orm_migration::MigrationTrait for Migration {
+            // SQLite's migrations are not transactional unless asked.
+            fn use_transaction(&self) -> Option<bool> {
+                Some(true)
+            }
+
+            async fn up(
+                &self,
+                manager: &sea_orm_migration::SchemaManager,
+            ) -> Result<(), sea_orm_migration::DbErr> {
+                $($crate::sql::run(manager, $up).await?;)+
+                Ok(())
+            }
+
+            async fn down(
+                &self,
+                manager: &sea_orm_migration::SchemaManager,
+            ) -> Result<(), sea_orm_migration::DbErr> {
+                $crate::sql::undo(manager, $down).await
+            }
+        }
+    };
+}
+pub(crate) use migration;
+
+/// Undoes a migration by `ddl`; none: it can't be undone.
+///
+/// # Errors
+/// As [`run`], and a sentence where there is nothing to undo it with.
+pub(crate) async fn undo(manager: &SchemaManager<'_>, ddl: Option<&str>) -> Result<(), DbErr> {
+    match ddl {
+        Some(ddl) => run(manager, ddl).await,
+        None => Err(DbErr::Migration(
+            "the first migration can't be undone: restore a backup, or start a new database".into(),
+        )),
+    }
+}
