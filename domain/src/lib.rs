@@ -11,6 +11,7 @@ pub mod idempotency;
 pub mod key;
 pub mod metric;
 pub mod model;
+pub mod money;
 pub mod page;
 pub mod price;
 pub mod request;

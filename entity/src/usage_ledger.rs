@@ -21,6 +21,8 @@ pub struct Model {
     pub coworker_id: CoworkerId,
     /// The model, `provider:name`.
     pub model: String,
+    /// The provider's service tier, as prices name it.
+    pub service_tier: String,
     /// When the call ended.
     pub at: Millis,
     /// Whether the provider reported the usage; false: the figures are unknown.

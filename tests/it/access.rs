@@ -348,7 +348,7 @@ both_dbs! {
         // Mentions stay at home, and so do lists, metrics and boards.
         stranger.mutate("noteCreate", json!({ "requestId": theirs["request"]["id"], "body": "@worker" }), "").await;
         app.drain().await;
-        let query = "{ runs { totalCount } coworkers { totalCount } skills { totalCount } requests { totalCount } modelPrices { id } apiKeys { totalCount } webhookEndpoints { totalCount }
+        let query = "{ runs { totalCount } coworkers { totalCount } skills { totalCount } requests { totalCount } modelPrices(startsWith: \"scripted\") { id } apiKeys { totalCount } webhookEndpoints { totalCount }
             metrics(range: { start: \"-P7D\", end: \"2030-01-01T00:00:00Z\" }) { totals { runs modelCalls } } }";
         let seen = stranger.gql(query, json!({})).await;
         assert_eq!(seen, json!({

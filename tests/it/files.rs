@@ -133,7 +133,7 @@ async fn everything(client: &Client) -> Value {
     let query = "{ coworkers(first: 100) { nodes { handle name isTriage state version { number } versions { totalCount }
                      draft { soul skills goal { purpose } } tools { server actions { name enabled } } } }
                    skills(first: 100) { nodes { handle name version { number text } } }
-                   modelPrices { model effectiveFrom input cacheRead output source } }";
+                   modelPrices(startsWith: \"scripted\") { model effectiveFrom input cacheRead output source } }";
     client.gql(query, json!({})).await
 }
 

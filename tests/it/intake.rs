@@ -153,7 +153,7 @@ both_dbs! {
         assert_eq!(app.mutate("modelPriceSet", price.clone(), "modelPrice { id output }").await, first);
         for rate in ["cacheRead", "cacheWriteShort", "cacheWriteLong", "input", "output"] {
             let mut other = price.clone();
-            other[rate] = json!("7");
+            other[rate] = json!("0.7");
             refused(&app, "modelPriceSet", other, None, "IDEMPOTENCY_MISMATCH").await;
         }
     }

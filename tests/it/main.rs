@@ -32,6 +32,7 @@ mod make;
 mod note;
 mod once;
 mod pagerduty;
+mod price;
 mod queue;
 mod read;
 mod reply;

@@ -96,7 +96,7 @@ pub(super) async fn apply(args: ApplyArgs) -> anyhow::Result<()> {
 }
 
 /// Asks on the terminal.
-fn confirmed(summary: &str) -> anyhow::Result<bool> {
+pub(super) fn confirmed(summary: &str) -> anyhow::Result<bool> {
     if !std::io::stdin().is_terminal() {
         bail!(
             "there is no terminal to ask on, and nothing was changed: add --yes to apply it, or --dry-run to only look"
@@ -131,7 +131,10 @@ pub(super) async fn export(args: ExportArgs) -> anyhow::Result<()> {
 }
 
 /// Opens a database that is there; commands beside a server share it with it.
-async fn open(common: &CommonFlags, workspace: Option<&str>) -> anyhow::Result<(Store, Actor)> {
+pub(super) async fn open(
+    common: &CommonFlags,
+    workspace: Option<&str>,
+) -> anyhow::Result<(Store, Actor)> {
     let common = config::common(common)?;
     super::log(&common, "warn")?;
     if let Some(file) = embedded_file(&common.database_url)

@@ -6,6 +6,7 @@
 mod demo;
 mod files;
 mod key;
+mod prices;
 mod run;
 mod serve;
 mod style;
@@ -61,9 +62,22 @@ enum Command {
     /// Make API keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Import what models cost
+    #[command(subcommand)]
+    Prices(prices::Command),
     /// Export and check the logs of runs
     #[command(subcommand)]
     Run(run::Command),
+}
+
+/// How a command prints what it found.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Format {
+    /// A table for people
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
 }
 
 #[derive(clap::Args)]
@@ -102,6 +116,7 @@ fn start(command: Command) -> anyhow::Result<()> {
             Command::Export(args) => files::export(args).await,
             Command::Schema => print(&api::graphql::sdl()),
             Command::Key(command) => key::run(command).await,
+            Command::Prices(command) => prices::run(command).await,
             Command::Run(command) => run::run(command).await,
         }
     })

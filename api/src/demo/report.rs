@@ -2,6 +2,7 @@
 
 use anyhow::{bail, ensure};
 use domain::access::Actor;
+use domain::money::print_decimal;
 use domain::store::Store;
 use entity::{Millis, Outcome, RequestId, RequestStatus, coworker, request, run};
 use sea_orm::{ColumnTrait, QueryFilter, QueryOrder};
@@ -9,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::text::{between, words};
 use super::{Cast, REQUESTER};
-use crate::graphql::scalar::print_decimal;
 
 /// The story as it is told: who runs, and how each run ends.
 const TOLD: [(&str, Outcome); 4] = [

@@ -13,9 +13,8 @@ use domain::error::{Error, Result};
 use domain::price::SetPrice;
 use domain::skill::{CreateSkill, UpdateSkill};
 use domain::store::{Command, Store, Tx};
-use entity::{CoworkerId, Millis, ModelPriceId, model_price};
+use entity::CoworkerId;
 
-use super::form::{Dollars, Price};
 use super::plan::{CoworkerStep, Plan, PriceStep, SkillStep, Then, Write, plan};
 use super::read::{Problem, Problems, Source, field};
 use super::state::State;
@@ -161,33 +160,9 @@ impl Apply {
     }
 
     async fn price(&self, tx: &Tx, step: &PriceStep) -> Result<()> {
-        let Price {
-            model,
-            effective_from,
-            input,
-            cache_read,
-            cache_write_short,
-            cache_write_long,
-            output,
-            source,
-        } = step.price.clone();
-        let or_input = |rate: Option<Dollars>| rate.unwrap_or(input).0;
-        let price = model_price::Model {
-            id: ModelPriceId(uuid::Uuid::nil()),
-            workspace_id: self.actor.workspace,
-            model,
-            effective_from: effective_from.0,
-            input: input.0,
-            cache_read: or_input(cache_read),
-            cache_write_short: or_input(cache_write_short),
-            cache_write_long: or_input(cache_write_long),
-            output: output.0,
-            source,
-            created_at: Millis(0),
-        };
         let set = SetPrice {
             actor: self.actor.clone(),
-            price,
+            price: step.price.clone().into(),
             idempotency_key: None,
         };
         set.run(tx).await.map(drop)

@@ -7,11 +7,12 @@ use domain::coworker::Config;
 use domain::coworker::config::{Goal, Identity, Limits};
 use domain::coworker::tools::ToolServer;
 use domain::model::ModelConfig;
+use domain::money::{parse_decimal, print_decimal};
 use entity::Millis;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
-use crate::graphql::scalar::{instant, parse_decimal, print_decimal, print_instant};
+use crate::graphql::scalar::{instant, print_instant};
 
 /// A file of Stint: a coworker, a skill, or prices of models, by its `kind`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
@@ -92,26 +93,64 @@ pub struct Prices {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Price {
-    /// The model, as runs and metrics name it: scripted.
+    /// The model, as runs and metrics name it: provider:name, or scripted.
     pub model: String,
+    /// Other names under which the same model is served, up to 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// The provider's service tier; standard if it is not given.
+    #[serde(default = "standard", skip_serializing_if = "is_standard")]
+    pub service_tier: String,
     /// From when on it holds: 2026-01-01T00:00:00Z.
     pub effective_from: Moment,
     /// Uncached input tokens.
     pub input: Dollars,
-    /// Input tokens read from the cache; like input if it is not given.
+    /// Input tokens read from the cache; calls that use them are unpriced if it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_read: Option<Dollars>,
-    /// Input tokens written to the short-lived cache; like input if it is not given.
+    /// Input tokens written to the short-lived cache; calls that use them are unpriced if it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_short: Option<Dollars>,
-    /// Input tokens written to the long-lived cache; like input if it is not given.
+    /// Input tokens written to the long-lived cache; calls that use them are unpriced if it is not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache_write_long: Option<Dollars>,
-    /// Output tokens.
+    /// Output tokens, reasoning included.
     pub output: Dollars,
+    /// Rates for the whole of calls with long prompts, by growing length, up to 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<PriceTier>,
     /// Where the figures come from, up to 200 characters.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub source: String,
+}
+
+/// What calls with long prompts cost, in USD per million tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PriceTier {
+    /// For prompts of more tokens than this, cached ones included.
+    pub prompt_over: i64,
+    /// Uncached input tokens.
+    pub input: Dollars,
+    /// Input tokens read from the cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<Dollars>,
+    /// Input tokens written to the short-lived cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_short: Option<Dollars>,
+    /// Input tokens written to the long-lived cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_long: Option<Dollars>,
+    /// Output tokens, reasoning included.
+    pub output: Dollars,
+}
+
+fn standard() -> String {
+    domain::price::STANDARD.to_owned()
+}
+
+fn is_standard(service_tier: &str) -> bool {
+    service_tier == domain::price::STANDARD
 }
 
 /// The kind of a coworker's file.
@@ -197,19 +236,6 @@ impl Coworker {
             tools,
             model,
             limits,
-        }
-    }
-}
-
-impl Price {
-    /// The same with nothing left open, so that two can be compared.
-    pub fn whole(&self) -> Self {
-        let input = Some(self.input);
-        Self {
-            cache_read: self.cache_read.or(input),
-            cache_write_short: self.cache_write_short.or(input),
-            cache_write_long: self.cache_write_long.or(input),
-            ..self.clone()
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod export;
 pub mod form;
 pub mod place;
 pub mod plan;
+mod price;
 pub mod print;
 pub mod read;
 pub mod state;

@@ -3,7 +3,7 @@
 use domain::coworker::Config;
 use entity::{CoworkerId, SkillId};
 
-use super::form::{Coworker, Moment, Object, Price, Skill};
+use super::form::{Coworker, Object, Price, Skill};
 use super::read::{Problem, Problems, Source};
 use super::state::{self, State};
 
@@ -103,7 +103,7 @@ pub fn plan(sources: &[Source], state: &State) -> Result<Plan, Problems> {
                     let step = PriceStep {
                         source: at,
                         index,
-                        price: price.whole(),
+                        price: price.clone(),
                     };
                     problems.extend(plan.price(source, step, state));
                 }
@@ -151,7 +151,7 @@ impl Plan {
     }
 
     fn price(&mut self, source: &Source, step: PriceStep, state: &State) -> Option<Problem> {
-        let key: (String, Moment) = (step.price.model.clone(), step.price.effective_from);
+        let key = step.price.key();
         match state.prices.get(&key) {
             None => self.prices.push(step),
             Some(set) if *set == step.price => self.same += 1,

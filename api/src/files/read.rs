@@ -282,12 +282,12 @@ pub(super) fn field(error: &domain::Error) -> &'static str {
 
 /// What two files say, or one file twice.
 fn twice(sources: &[Source]) -> Vec<Problem> {
-    let mut seen: HashMap<(&str, &str, Millis), &str> = HashMap::new();
+    let mut seen: HashMap<(&str, String, Millis), &str> = HashMap::new();
     let mut problems = Vec::new();
     let mut triage: Option<&str> = None;
     for source in sources {
-        let mut once = |kind, name, at, path: &str, what: String| {
-            if let Some(first) = seen.insert((kind, name, at), &source.name) {
+        let mut once = |kind, name: &str, at, path: &str, what: String| {
+            if let Some(first) = seen.insert((kind, name.to_owned(), at), &source.name) {
                 problems.push(
                     source.problem(path, format!("{what} stands in {first} already; keep one")),
                 );
@@ -313,7 +313,8 @@ fn twice(sources: &[Source]) -> Vec<Problem> {
                 for (i, price) in file.prices.iter().enumerate() {
                     let what = format!("a price of {} from that moment on", price.model);
                     let path = format!("prices[{i}].effectiveFrom");
-                    once("price", &price.model, price.effective_from.0, &path, what);
+                    let name = format!("{} {}", price.model, price.service_tier);
+                    once("price", &name, price.effective_from.0, &path, what);
                 }
             }
         }

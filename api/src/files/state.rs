@@ -12,12 +12,15 @@ use entity::{
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::form::{Dollars, Moment, Price};
+use super::form::{Moment, Price, PriceTier};
 
 /// The most coworkers, and the most skills, that are looked at.
 const MOST: u64 = 1_000;
 /// The most prices that are looked at.
 const MOST_PRICES: u64 = 10_000;
+
+/// A price's model, service tier and moment.
+pub type PriceKey = (String, String, Moment);
 
 /// What a workspace holds of what files can say.
 #[derive(Clone, Debug, Default)]
@@ -26,8 +29,8 @@ pub struct State {
     pub coworkers: BTreeMap<String, Coworker>,
     /// Skills, by handle.
     pub skills: BTreeMap<String, Skill>,
-    /// Prices, by model and moment.
-    pub prices: BTreeMap<(String, Moment), Price>,
+    /// Prices.
+    pub prices: BTreeMap<PriceKey, Price>,
 }
 
 /// A coworker as it is.
@@ -180,40 +183,29 @@ async fn load_skills<C: ConnectionTrait>(db: &C, actor: &Actor) -> Result<BTreeM
 async fn load_prices<C: ConnectionTrait>(
     db: &C,
     actor: &Actor,
-) -> Result<BTreeMap<(String, Moment), Price>> {
+) -> Result<BTreeMap<PriceKey, Price>> {
     let rows = model_price::Entity::find()
         .filter(model_price::Column::WorkspaceId.eq(actor.workspace))
         .order_by_asc(model_price::Column::Model)
         .order_by_asc(model_price::Column::EffectiveFrom)
+        .order_by_asc(model_price::Column::PromptOver)
         .limit(MOST_PRICES + 1);
     let rows = bounded(rows.all(db).await?, MOST_PRICES, "prices")?;
-    let kept = rows.into_iter().map(|row| {
-        let model_price::Model {
-            id: _,
-            workspace_id: _,
-            model,
-            effective_from,
-            input,
-            cache_read,
-            cache_write_short,
-            cache_write_long,
-            output,
-            source,
-            created_at: _,
-        } = row;
-        let price = Price {
-            model,
-            effective_from: Moment(effective_from),
-            input: Dollars(input),
-            cache_read: Some(Dollars(cache_read)),
-            cache_write_short: Some(Dollars(cache_write_short)),
-            cache_write_long: Some(Dollars(cache_write_long)),
-            output: Dollars(output),
-            source,
-        };
-        ((price.model.clone(), price.effective_from), price)
-    });
-    Ok(kept.collect())
+    let mut prices: BTreeMap<PriceKey, Price> = BTreeMap::new();
+    for row in rows {
+        let key = (
+            row.model.clone(),
+            row.service_tier.clone(),
+            Moment(row.effective_from),
+        );
+        match prices.get_mut(&key) {
+            Some(price) => price.tiers.push(PriceTier::of(&row)),
+            None => {
+                prices.insert(key, Price::of(&row));
+            }
+        }
+    }
+    Ok(prices)
 }
 
 fn bounded<T>(rows: Vec<T>, most: u64, what: &str) -> Result<Vec<T>> {

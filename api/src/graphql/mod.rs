@@ -49,6 +49,7 @@ pub struct Mutation(
     skill::SkillMutation,
     run::RunMutation,
     admin::AdminMutation,
+    admin::PriceMutation,
     hook::HookMutation,
 );
 

@@ -3,6 +3,7 @@
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use chrono::{DateTime as ChronoDateTime, SecondsFormat};
 use domain::error::Error;
+use domain::money::{parse_decimal, print_decimal};
 use entity::Millis;
 
 /// The largest whole number that every JSON reader keeps exactly.
@@ -217,42 +218,6 @@ impl ScalarType for Decimal {
     fn to_value(&self) -> Value {
         Value::String(print_decimal(self.0))
     }
-}
-
-pub(crate) fn parse_decimal(text: &str) -> Option<i64> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, text.strip_prefix('+').unwrap_or(text)),
-    };
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let numeric = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() && fraction.is_empty()
-        || !numeric(whole)
-        || !numeric(fraction)
-        || fraction.len() > 9
-    {
-        return None;
-    }
-    let whole = if whole.is_empty() {
-        0
-    } else {
-        whole.parse::<i64>().ok()?
-    };
-    let fraction = format!("{fraction:0<9}").parse::<i64>().ok()?;
-    let nano = whole.checked_mul(1_000_000_000)?.checked_add(fraction)?;
-    Some(if negative { -nano } else { nano })
-}
-
-/// A number of nano-units, without needless zeros.
-pub fn print_decimal(nano: i64) -> String {
-    let total = nano.unsigned_abs();
-    let sign = if nano < 0 { "-" } else { "" };
-    let (whole, fraction) = (total / 1_000_000_000, total % 1_000_000_000);
-    if fraction == 0 {
-        return format!("{sign}{whole}");
-    }
-    let fraction = format!("{fraction:09}");
-    format!("{sign}{whole}.{}", fraction.trim_end_matches('0'))
 }
 
 /// A whole number that outgrows 32 bits.

@@ -9,7 +9,7 @@ use super::driver::{Driver, Held};
 use super::{elapsed, limits, prompt};
 use crate::error::{Error, Result};
 use crate::model::{ModelCall, ModelError, ModelErrorClass, ModelReply, Prompt};
-use crate::price;
+use crate::price::{self, Card, Rates, STANDARD};
 use crate::run::event::{ModelCompleted, ModelFailed, ModelRequested, PartRef, TurnStarted};
 use crate::run::state::Next;
 
@@ -96,6 +96,7 @@ impl Driver {
             finish,
             usage,
             first_token_ms,
+            service_tier,
         } = reply;
         let turn = self.state().turn;
         for (i, call) in calls.iter_mut().enumerate() {
@@ -111,7 +112,9 @@ impl Driver {
             );
         }
         let now = self.now();
-        let price = self.price(now).await?;
+        let tier = price::service_tier(service_tier.as_deref());
+        let card = self.price(tier, now).await?;
+        let price = card.as_ref().and_then(|card| card.row(usage.total_input()));
         self.fact(ModelCompleted {
             model: self.log.run().model.clone(),
             text,
@@ -119,18 +122,21 @@ impl Driver {
             calls,
             finish_reason: finish,
             usage,
-            price: price.as_ref().map(|price| price.id),
-            cost_nano: price.as_ref().map(|price| price::cost(&usage, price)),
+            price: price.map(|price| price.id),
+            cost_nano: price.and_then(|price| Rates::from(price).cost(&usage)),
+            service_tier: (tier != STANDARD).then(|| tier.to_owned()),
             latency_ms: elapsed(asked_at, now),
             first_token_ms,
         })
     }
 
     pub(super) async fn model_failed(&mut self, attempt: i32, err: &ModelError) -> Result<()> {
-        let price = match err.usage {
-            Some(_) => self.price(self.now()).await?,
+        let card = match err.usage {
+            Some(_) => self.price(STANDARD, self.now()).await?,
             None => None,
         };
+        let price = card.as_ref().zip(err.usage);
+        let price = price.and_then(|(card, usage)| Some((card.row(usage.total_input())?, usage)));
         self.fact(ModelFailed {
             model: self.log.run().model.clone(),
             attempt,
@@ -138,21 +144,18 @@ impl Driver {
             message: err.message.clone(),
             retryable: err.class.retryable(),
             usage: err.usage,
-            price: price.as_ref().map(|price| price.id),
-            cost_nano: price
-                .as_ref()
-                .zip(err.usage)
-                .map(|(price, usage)| price::cost(&usage, price)),
+            price: price.map(|(price, _)| price.id),
+            cost_nano: price.and_then(|(price, usage)| Rates::from(price).cost(&usage)),
         })?;
         self.retry_after = err.retry_after.unwrap_or(Duration::ZERO);
         Ok(())
     }
 
-    async fn price(&self, at: Millis) -> Result<Option<entity::model_price::Model>> {
-        let run = self.log.run();
-        self.shared
-            .prices
-            .at(&self.shared.store, run.workspace_id, &run.model, at)
+    async fn price(&self, service_tier: &str, at: Millis) -> Result<Option<Card>> {
+        let (run, store) = (self.log.run(), &self.shared.store);
+        let prices = &self.shared.prices;
+        prices
+            .at(store, run.workspace_id, &run.model, service_tier, at)
             .await
     }
 

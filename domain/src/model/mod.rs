@@ -233,6 +233,8 @@ pub struct ModelReply {
     pub usage: Usage,
     /// Milliseconds until its first token, if known.
     pub first_token_ms: Option<i64>,
+    /// The provider's word for the service tier that it answered in, if it said one.
+    pub service_tier: Option<String>,
 }
 
 /// Why a model stopped writing.

@@ -264,6 +264,9 @@ pub struct ModelCompleted {
     pub latency_ms: i64,
     /// Milliseconds to the first token, if known.
     pub first_token_ms: Option<i64>,
+    /// The service tier that it was priced by; none: the standard one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_tier: Option<String>,
 }
 
 /// See [`Event::ModelFailed`].

@@ -16,6 +16,7 @@ use super::step::Steps;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::model::Usage;
+use crate::price;
 use crate::store::{Append, Applied, Projection, Store, Tx};
 
 /// An event that stands in the log, with the step that it touched.
@@ -238,9 +239,12 @@ impl Log {
         row: &run_event::Model,
         event: &Event,
     ) -> Option<usage_ledger::Model> {
-        let (model, usage, price_id, cost_nano) = match event {
-            Event::ModelCompleted(e) => (&e.model, Some(e.usage), e.price, e.cost_nano),
-            Event::ModelFailed(e) => (&e.model, e.usage, e.price, e.cost_nano),
+        let (model, usage, price_id, cost_nano, tier) = match event {
+            Event::ModelCompleted(e) => {
+                let tier = e.service_tier.as_ref();
+                (&e.model, Some(e.usage), e.price, e.cost_nano, tier)
+            }
+            Event::ModelFailed(e) => (&e.model, e.usage, e.price, e.cost_nano, None),
             _ => return None,
         };
         let Usage {
@@ -257,6 +261,7 @@ impl Log {
             workspace_id: self.run.workspace_id,
             coworker_id: self.run.coworker_id,
             model: model.clone(),
+            service_tier: price::service_tier(tier.map(String::as_str)).into(),
             at: row.at,
             known: usage.is_some(),
             input_tokens: input,

@@ -86,6 +86,7 @@ fn thought(thinking: &str, text: &str) -> Event {
         cost_nano: None,
         latency_ms: 1_100,
         first_token_ms: None,
+        service_tier: None,
     }
     .into()
 }

@@ -35,9 +35,7 @@ fn applied(sources: &[Source]) -> State {
                 state.skills.insert(skill.handle.clone(), kept);
             }
             Object::Prices(file) => {
-                let priced = file.prices.iter().map(Price::whole);
-                let keyed =
-                    priced.map(|price| ((price.model.clone(), price.effective_from), price));
+                let keyed = file.prices.iter().map(|price| (price.key(), price.clone()));
                 state.prices.extend(keyed);
             }
             Object::Coworker(coworker) => {

@@ -1,12 +1,15 @@
 //! Administration: the caller, the workspace, API keys, prices.
 
 mod mutation;
+mod price;
 mod query;
 
 use async_graphql::{Context, ID, Object};
+use domain::price::aliases;
 use entity::{api_key, model_price, workspace};
 
 pub use mutation::AdminMutation;
+pub use price::PriceMutation;
 pub use query::{AdminQuery, Viewer};
 
 use super::actor::{self, Actor, System, Workflow};
@@ -14,7 +17,7 @@ use super::error::Result;
 use super::kind::Role;
 use super::node;
 use super::page::connection;
-use super::scalar::{DateTime, Decimal};
+use super::scalar::{DateTime, Decimal, Int64};
 
 /// A tenant.
 pub struct Workspace(pub workspace::Model);
@@ -121,7 +124,8 @@ impl ApiKey {
 /// What a model costs from a moment on.
 pub struct ModelPrice(pub model_price::Model);
 
-/// What a model costs from a moment on. Rows are added, never changed.
+/// What a model costs from a moment on. Prices are added, never changed. Stint ships with the list prices of well-known models; a price
+/// of the workspace's own comes before them, from its own moment on.
 #[Object]
 impl ModelPrice {
     /// The global id.
@@ -129,9 +133,24 @@ impl ModelPrice {
         node::global(self.0.id)
     }
 
-    /// The model, as prices and metrics name it: `scripted`.
+    /// The model, as runs and metrics name it: `provider:name`, or `scripted`.
     async fn model(&self) -> &str {
         &self.0.model
+    }
+
+    /// Other names under which the same model is served, such as a deployment's.
+    async fn aliases(&self) -> Vec<String> {
+        aliases(&self.0)
+    }
+
+    /// The provider's service tier: `standard`, or what the provider calls another one, such as `priority` or `flex`.
+    async fn service_tier(&self) -> &str {
+        &self.0.service_tier
+    }
+
+    /// The row prices calls whose prompt has more tokens than this, cached ones included: the whole call. 0: all that no other row of the same moment is about.
+    async fn prompt_over(&self) -> Int64 {
+        Int64(self.0.prompt_over)
     }
 
     /// From when on it holds.
@@ -144,22 +163,22 @@ impl ModelPrice {
         Decimal(self.0.input)
     }
 
-    /// USD per million input tokens read from a cache.
-    async fn cache_read(&self) -> Decimal {
-        Decimal(self.0.cache_read)
+    /// USD per million input tokens read from a cache; null: not offered, or not known. A call that uses a kind without a rate is unpriced.
+    async fn cache_read(&self) -> Option<Decimal> {
+        self.0.cache_read.map(Decimal)
     }
 
-    /// USD per million input tokens written to a short-lived cache.
-    async fn cache_write_short(&self) -> Decimal {
-        Decimal(self.0.cache_write_short)
+    /// USD per million input tokens written to a short-lived cache; null as above.
+    async fn cache_write_short(&self) -> Option<Decimal> {
+        self.0.cache_write_short.map(Decimal)
     }
 
-    /// USD per million input tokens written to a long-lived cache.
-    async fn cache_write_long(&self) -> Decimal {
-        Decimal(self.0.cache_write_long)
+    /// USD per million input tokens written to a long-lived cache; null as above.
+    async fn cache_write_long(&self) -> Option<Decimal> {
+        self.0.cache_write_long.map(Decimal)
     }
 
-    /// USD per million output tokens.
+    /// USD per million output tokens, reasoning included.
     async fn output(&self) -> Decimal {
         Decimal(self.0.output)
     }

@@ -1,18 +1,17 @@
-//! Changing API keys and prices.
+//! Changing the workspace and API keys.
 
 use async_graphql::{Context, ID, InputObject, MaybeUndefined, Object, SimpleObject};
 use domain::key::{CreateKey, Expiry, Holder, RevokeKey};
-use domain::price::SetPrice;
 use domain::workspace::UpdateWorkspace;
-use entity::{Millis, ModelPriceId, PersonId, model_price};
+use entity::PersonId;
 
-use super::{ApiKey, ModelPrice, Workspace};
+use super::{ApiKey, Workspace};
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{Result, UserError, settle};
 use crate::graphql::kind::{ActorKind, Role};
 use crate::graphql::node;
 use crate::graphql::request::assignee_in;
-use crate::graphql::scalar::{DateTime, DateTimeOrDuration, Decimal, storable};
+use crate::graphql::scalar::{DateTimeOrDuration, storable};
 
 /// What API key to make.
 #[derive(InputObject, Clone, Debug)]
@@ -67,43 +66,6 @@ pub struct ApiKeyRevokePayload {
     pub client_mutation_id: Option<String>,
 }
 
-/// What a model shall cost from a moment on.
-#[derive(InputObject, Clone, Debug)]
-pub struct ModelPriceSetInput {
-    /// The model, as prices and metrics name it: `scripted`.
-    pub model: String,
-    /// From when on it holds; now without it.
-    pub effective_from: Option<DateTime>,
-    /// USD per million uncached input tokens.
-    pub input: Decimal,
-    /// USD per million input tokens read from a cache; without it as `input`.
-    pub cache_read: Option<Decimal>,
-    /// USD per million input tokens written to a short-lived cache; without it as `input`.
-    pub cache_write_short: Option<Decimal>,
-    /// USD per million input tokens written to a long-lived cache; without it as `input`.
-    pub cache_write_long: Option<Decimal>,
-    /// USD per million output tokens.
-    pub output: Decimal,
-    /// Where the figures come from, at most 200 characters.
-    #[graphql(default)]
-    pub source: String,
-    /// The same key with the same input returns the row already made, for 24 hours; with other input it is refused.
-    pub idempotency_key: Option<String>,
-    /// Comes back in the payload, untouched.
-    pub client_mutation_id: Option<String>,
-}
-
-/// What became of `modelPriceSet`.
-#[derive(SimpleObject)]
-pub struct ModelPriceSetPayload {
-    /// The price row; null if it was refused.
-    pub model_price: Option<ModelPrice>,
-    /// Why it was refused; empty if it was not.
-    pub user_errors: Vec<UserError>,
-    /// As it was sent.
-    pub client_mutation_id: Option<String>,
-}
-
 /// What to change of the workspace's settings.
 #[derive(InputObject, Clone, Debug)]
 pub struct WorkspaceUpdateInput {
@@ -126,7 +88,7 @@ pub struct WorkspaceUpdatePayload {
     pub client_mutation_id: Option<String>,
 }
 
-/// Changing API keys and prices.
+/// Changing the workspace and API keys.
 #[derive(Default)]
 pub struct AdminMutation;
 
@@ -232,59 +194,6 @@ impl AdminMutation {
         let (row, user_errors) = settle(answer.await)?;
         Ok(ApiKeyRevokePayload {
             api_key: row.map(ApiKey),
-            user_errors,
-            client_mutation_id,
-        })
-    }
-
-    /// Adds a price row for a model. Calls already made keep the price that was in force when they were made.
-    async fn model_price_set(
-        &self,
-        ctx: &Context<'_>,
-        #[graphql(desc = "The price.")] input: ModelPriceSetInput,
-    ) -> Result<ModelPriceSetPayload> {
-        let ModelPriceSetInput {
-            model,
-            effective_from,
-            input,
-            cache_read,
-            cache_write_short,
-            cache_write_long,
-            output,
-            source,
-            idempotency_key,
-            client_mutation_id,
-        } = input;
-        let answer = async {
-            let effective_from = effective_from
-                .map(|at| storable(at.0, "effectiveFrom"))
-                .transpose()?;
-            let actor = ctx.actor().clone();
-            // The command fills in what is left open here: the id, the time of making, and from when on it holds.
-            let price = model_price::Model {
-                id: ModelPriceId(uuid::Uuid::nil()),
-                workspace_id: actor.workspace,
-                model,
-                effective_from: effective_from.unwrap_or(Millis(0)),
-                input: input.0,
-                cache_read: cache_read.unwrap_or(input).0,
-                cache_write_short: cache_write_short.unwrap_or(input).0,
-                cache_write_long: cache_write_long.unwrap_or(input).0,
-                output: output.0,
-                source,
-                created_at: Millis(0),
-            };
-            ctx.store()
-                .write(SetPrice {
-                    actor,
-                    price,
-                    idempotency_key,
-                })
-                .await
-        };
-        let (row, user_errors) = settle(answer.await)?;
-        Ok(ModelPriceSetPayload {
-            model_price: row.map(ModelPrice),
             user_errors,
             client_mutation_id,
         })

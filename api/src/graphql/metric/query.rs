@@ -16,6 +16,9 @@ use crate::graphql::filter::{
 };
 use crate::graphql::scalar::DateTime;
 
+/// The most price rows of an answer.
+const MOST: usize = 1_000;
+
 /// Which runs metrics count. Fields given together must all hold.
 #[derive(InputObject, Clone, Debug)]
 pub struct MetricsFilter {
@@ -63,15 +66,30 @@ impl MetricQuery {
         Some(span.await)
     }
 
-    /// The price rows of the workspace's models that are in force at a moment, by model. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
+    /// The prices in force at a moment, the workspace's own and those that Stint ships: by model, service tier and length of prompt. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
     #[graphql(complexity = "1 + 20 * child_complexity")]
     async fn model_prices(
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The moment; now without it.")] at: Option<DateTime>,
+        #[graphql(desc = "Only models whose name begins like this: `anthropic:`.")]
+        starts_with: Option<String>,
+        #[graphql(desc = "The most rows, from 1 to 1000.", default = 500)] first: i32,
     ) -> Option<Result<Vec<ModelPrice>>> {
         let at = at.map_or_else(|| ctx.store().now(), |at| at.0);
-        let rows = cost::prices(ctx.store().read(), ctx.actor(), at).await;
+        let prefix = starts_with.unwrap_or_default();
+        let rows = async {
+            let most = usize::try_from(first)
+                .ok()
+                .filter(|most| (1..=MOST).contains(most));
+            let most = most.ok_or_else(|| {
+                let message = format!("first is {first}; it must be from 1 to {MOST}");
+                domain::Error::invalid("first", "PAGE_TOO_LARGE", message)
+            })?;
+            let rows = cost::prices(ctx.store().read(), ctx.actor(), at, &prefix).await?;
+            Ok::<_, domain::Error>(rows.into_iter().take(most).collect::<Vec<_>>())
+        };
+        let rows = rows.await;
         Some(
             rows.map(|rows| rows.into_iter().map(ModelPrice).collect())
                 .map_err(Error::from),

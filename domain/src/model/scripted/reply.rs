@@ -79,6 +79,7 @@ fn answer(
         finish,
         usage,
         first_token_ms: None,
+        service_tier: None,
     }
 }
 
@@ -151,6 +152,7 @@ fn bounded(reply: ModelReply, max_output_tokens: i64) -> ModelReply {
         finish: _,
         usage,
         first_token_ms,
+        service_tier,
     } = reply;
     let room = usize::try_from(max_output_tokens.saturating_mul(4)).unwrap_or(usize::MAX);
     let thinking = cut(thinking, room);
@@ -167,6 +169,7 @@ fn bounded(reply: ModelReply, max_output_tokens: i64) -> ModelReply {
         finish: FinishReason::Length,
         usage,
         first_token_ms,
+        service_tier,
     }
 }
 

@@ -1,0 +1,169 @@
+//! What calls cost by the shipped prices, each worked out by hand in its comment.
+
+use chrono::DateTime;
+use entity::Millis;
+
+use super::{Card, Rates, STANDARD, Table, price_of};
+use crate::model::Usage;
+
+fn card(model: &str, at: &str) -> Card {
+    let at = DateTime::parse_from_rfc3339(&format!("{at}T12:00:00Z")).expect("a moment");
+    let at = Millis(at.timestamp_millis());
+    price_of(&Table::default(), model, STANDARD, at).expect("a price")
+}
+
+/// Nano-USD; none: unpriced.
+fn cost(model: &str, at: &str, usage: Usage) -> Option<i64> {
+    let card = card(model, at);
+    Rates::from(card.row(usage.total_input())?).cost(&usage)
+}
+
+fn usage(input: i64, cache_read: i64, short: i64, long: i64, output: i64) -> Usage {
+    Usage {
+        input,
+        cache_read,
+        cache_write_short: short,
+        cache_write_long: long,
+        output,
+        reasoning: output / 2,
+    }
+}
+
+#[test]
+fn anthropic_with_both_cache_writes() {
+    // claude-sonnet-5, USD per million: input 2, output 10, read 0.20, 5-minute write 2.50, 1-hour write 4.
+    // 1,234 × 2,000 nano      =  2,468,000
+    // 45,000 × 200            =  9,000,000
+    // 2,000 × 2,500           =  5,000,000
+    // 500 × 4,000             =  2,000,000
+    // 789 × 10,000            =  7,890,000 (reasoning is output, and counts once)
+    let call = usage(1_234, 45_000, 2_000, 500, 789);
+    assert_eq!(
+        cost("anthropic:claude-sonnet-5", "2026-05-01", call),
+        Some(26_358_000)
+    );
+    // A dated state of the model has the model's price.
+    assert_eq!(
+        cost("anthropic:claude-sonnet-5-20260115", "2026-05-01", call),
+        Some(26_358_000)
+    );
+}
+
+#[test]
+fn a_price_that_changes_counts_from_its_day_on() {
+    // claude-sonnet-5-5: reading from the cache costs 0.20 until 2026-10-06, 0.10 from 2026-10-07 on.
+    let call = usage(0, 1_000_000, 0, 0, 0);
+    assert_eq!(
+        cost("anthropic:claude-sonnet-5-5", "2026-10-06", call),
+        Some(200_000_000)
+    );
+    assert_eq!(
+        cost("anthropic:claude-sonnet-5-5", "2026-10-07", call),
+        Some(100_000_000)
+    );
+}
+
+#[test]
+fn a_long_prompt_reprices_the_whole_call() {
+    // claude-haiku-5-5: up to 100,000 tokens of prompt 0.10 and 0.50, past them 0.50 and 2.50.
+    // 100,000 × 100 + 1,000 × 500   = 10,500,000
+    // 100,001 × 500 + 1,000 × 2,500 = 52,500,500
+    let at = "2026-11-01";
+    assert_eq!(
+        cost(
+            "anthropic:claude-haiku-5-5",
+            at,
+            usage(100_000, 0, 0, 0, 1_000)
+        ),
+        Some(10_500_000)
+    );
+    assert_eq!(
+        cost(
+            "anthropic:claude-haiku-5-5",
+            at,
+            usage(100_001, 0, 0, 0, 1_000)
+        ),
+        Some(52_500_500)
+    );
+    // gpt-5.5 past 272,000: 10, cached 1, output 45. The cached tokens count for the length.
+    // 200,000 × 10,000 + 100,000 × 1,000 + 2,000 × 45,000 = 2,190,000,000
+    assert_eq!(
+        cost("openai:gpt-5.5", at, usage(200_000, 100_000, 0, 0, 2_000)),
+        Some(2_190_000_000)
+    );
+    // gemini-2.5-pro: exactly 200,000 is not past it.
+    // 200,000 × 1,250 = 250,000,000; 200,001 × 2,500 = 500,002,500
+    assert_eq!(
+        cost("google:gemini-2.5-pro", at, usage(200_000, 0, 0, 0, 0)),
+        Some(250_000_000)
+    );
+    assert_eq!(
+        cost("google:gemini-2.5-pro", at, usage(200_001, 0, 0, 0, 0)),
+        Some(500_002_500)
+    );
+}
+
+#[test]
+fn fractions_of_a_nano_dollar_are_rounded_line_by_line() {
+    // deepseek-v4-flash: input 0.14, output 0.28, read 0.0028.
+    // 3 × 140 = 420; 7 × 2.8 = 19.6 → 20; 1 × 280 = 280
+    assert_eq!(
+        cost(
+            "deepseek:deepseek-v4-flash",
+            "2026-06-01",
+            usage(3, 7, 0, 0, 1)
+        ),
+        Some(720)
+    );
+    // deepseek-v4-pro: read 0.003625 → 1 × 3.625 → 4.
+    assert_eq!(
+        cost(
+            "deepseek:deepseek-v4-pro",
+            "2026-06-01",
+            usage(0, 1, 0, 0, 0)
+        ),
+        Some(4)
+    );
+}
+
+#[test]
+fn what_is_not_offered_is_unpriced() {
+    // claude-haiku-5-5 has no known price for the 1-hour cache.
+    assert_eq!(
+        cost(
+            "anthropic:claude-haiku-5-5",
+            "2026-11-01",
+            usage(1, 0, 0, 1, 1)
+        ),
+        None
+    );
+    let at = Millis(1_795_000_000_000);
+    assert_eq!(
+        price_of(&Table::default(), "openai:gpt-99", STANDARD, at),
+        None
+    );
+    assert_eq!(
+        price_of(&Table::default(), "openai:gpt-5.5", "priority", at),
+        None
+    );
+    // Before the table begins.
+    assert_eq!(
+        price_of(&Table::default(), "openai:gpt-5.5", STANDARD, Millis(1)),
+        None
+    );
+}
+
+#[test]
+fn the_ceiling_is_the_dearest_way_that_a_call_can_go() {
+    // gpt-5.5 with up to 272,001 tokens in and 1,000 out: past the length, all of it uncached.
+    // 272,001 × 10,000 + 1,000 × 45,000 = 2,765,010,000
+    let gpt = card("openai:gpt-5.5", "2026-11-01");
+    assert_eq!(gpt.ceiling(272_001, 1_000), 2_765_010_000);
+    // Up to 272,000 the length can't be passed: 272,000 × 5,000 + 1,000 × 30,000.
+    assert_eq!(gpt.ceiling(272_000, 1_000), 1_390_000_000);
+    // claude-sonnet-5: the dearest input is that which is written to the 1-hour cache.
+    assert_eq!(
+        card("anthropic:claude-sonnet-5", "2026-11-01").ceiling(1_000, 1_000),
+        4_000_000 + 10_000_000
+    );
+}
