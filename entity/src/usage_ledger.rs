@@ -43,6 +43,9 @@ pub struct Model {
     pub price_id: Option<ModelPriceId>,
     /// Cost in nano-USD; null: unpriced or unknown.
     pub cost_nano: Option<i64>,
+    /// Input tokens by component of the prompt, a JSON object that adds up to all of them; empty: unknown.
+    #[sea_orm(column_type = "Text")]
+    pub components: String,
     /// Whether a rollup already holds it.
     pub rolled_up: bool,
 }

@@ -29,9 +29,11 @@ INSERT INTO model_price SELECT id, workspace_id, model, '[]', 'standard', 0, eff
 DROP TABLE model_price_before;
 CREATE UNIQUE INDEX model_price_effective ON model_price (workspace_id, model, service_tier, effective_from, prompt_over);
 ALTER TABLE usage_ledger ADD COLUMN service_tier TEXT NOT NULL DEFAULT 'standard';
+ALTER TABLE usage_ledger ADD COLUMN components TEXT NOT NULL DEFAULT '{}';
 "#;
 
 const UNDO: &str = r#"
+ALTER TABLE usage_ledger DROP COLUMN components;
 ALTER TABLE usage_ledger DROP COLUMN service_tier;
 DELETE FROM model_price WHERE service_tier <> 'standard' OR prompt_over <> 0;
 DROP INDEX model_price_effective;

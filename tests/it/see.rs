@@ -44,7 +44,7 @@ both_dbs! {
 
         let data = app.gql("query ($id: ID!, $now: DateTimeOrDuration!) { request(id: $id) { \
             identifier status assignee { __typename id displayName kind } waiting { id } \
-            usage { inputTokens outputTokens cachedTokens reasoningTokens cacheWriteTokens } cost { amount priced lines { kind tokens unitPrice amount } } \
+            usage { inputTokens outputTokens cachedTokens reasoningTokens cacheWriteTokens byComponent { kind name tokens } } cost { amount priced lines { kind tokens unitPrice amount } } \
             notes { totalCount nodes { body visibility author { displayName } run { number } } } \
             assignments { nodes { epoch assignee { displayName } assignedBy { kind } } } \
             timeline { nodes { __typename ... on TimelineEntry { sequence actor { displayName } run { number } } \
@@ -70,6 +70,15 @@ both_dbs! {
         assert_eq!(run["identifier"], "Run-1");
         assert_eq!((&run["status"], &run["outcome"]), (&json!("COMPLETED"), &json!("RESOLVED")), "{run:#}");
         assert_eq!(run["usage"]["inputTokens"], 3600);
+        // R55–R56: the parts add up to all that was read.
+        let parts = crate::look::list(request["usage"]["byComponent"].clone());
+        let sum: i64 = parts.iter().filter_map(|part| part["tokens"].as_i64()).sum();
+        assert_eq!(sum, 3600, "{parts:#?}");
+        let kinds: Vec<_> = parts.iter().filter_map(|part| part["kind"].as_str()).collect();
+        for kind in ["IDENTITY", "GOAL", "INSTRUCTIONS", "TOOL_DEFINITION", "REQUEST", "HISTORY", "TOOL_RESULTS"] {
+            assert!(kinds.contains(&kind), "no {kind} in {parts:#?}");
+        }
+        assert!(parts.iter().any(|part| part["name"] == "post_note"), "{parts:#?}");
         // 600 × 3 + 3000 × 0.3 + 150 × 15 USD per million.
         assert_eq!(request["cost"]["amount"], "0.00495");
         assert_eq!(run["cost"]["amount"], "0.00495", "{:#} {:#}", request["cost"], data["metrics"]);

@@ -314,6 +314,32 @@ pub enum TokenKind {
     Output,
 }
 
+/// What part of a prompt tokens belong to. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::model::tokens::ComponentKind")]
+pub enum UsageComponentKind {
+    /// The coworker's role, its scope and what is out of it.
+    Identity,
+    /// The coworker's soul.
+    Soul,
+    /// The coworker's goal: purpose, flow, non-goals, where to route, how runs end.
+    Goal,
+    /// What Stint tells every coworker.
+    Instructions,
+    /// A skill, by name.
+    Skill,
+    /// The definition of a tool, by name.
+    ToolDefinition,
+    /// The request, and the outcomes of earlier runs on it.
+    Request,
+    /// The request's notes.
+    Notes,
+    /// What the model said and asked for earlier in the run.
+    History,
+    /// What tools answered earlier in the run.
+    ToolResults,
+}
+
 /// What an API key may do. May grow.
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
 #[graphql(remote = "entity::Role")]

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::end::EndRun;
 use super::prompt::Prefix;
 use super::turn::failure;
+use super::weigh::Scales;
 use super::{Shared, Toolbox};
 use crate::access::Actor;
 use crate::clock::fresh_id;
@@ -46,6 +47,8 @@ pub(super) struct Driver {
     /// What the newest prompt began with.
     pub(super) prefix: Option<Arc<Prefix>>,
     pub(super) context: Option<Context>,
+    /// What its prompts weighed so far.
+    pub(super) scales: Scales,
     /// How long the provider asked to wait before the next try.
     pub(super) retry_after: Duration,
 }
@@ -80,6 +83,7 @@ impl Driver {
             faulty: false,
             prefix: None,
             context: None,
+            scales: Scales::default(),
             retry_after: Duration::ZERO,
         }
     }

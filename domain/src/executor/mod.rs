@@ -12,6 +12,7 @@ mod prompt;
 mod renewal;
 mod toolbox;
 mod turn;
+mod weigh;
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -8,6 +8,7 @@ use super::context::Context;
 use super::driver::{Driver, Held};
 use super::{elapsed, limits, prompt};
 use crate::error::{Error, Result};
+use crate::model::tokens::Components;
 use crate::model::{ModelCall, ModelError, ModelErrorClass, ModelReply, Prompt};
 use crate::price::{self, Card, Rates, STANDARD};
 use crate::run::event::{ModelCompleted, ModelFailed, ModelRequested, PartRef, TurnStarted};
@@ -33,9 +34,17 @@ impl Driver {
         let prompt = self.prompt().await?;
         let max_output_tokens = limits::max_output(self.state(), &limits, closing);
         let tools = self.tools.specs();
+        let estimate = match &self.prefix {
+            Some(prefix) => {
+                let (config, scales) = (&self.config, &mut self.scales);
+                scales.weigh(config, &tools, prefix, &prompt).await?
+            }
+            None => Components::default(),
+        };
         let requested = ModelRequested {
             model: self.log.run().model.clone(),
             attempt,
+            estimate,
             prompt: self.part_refs(),
             tools: tools.iter().map(|tool| tool.name.clone()).collect(),
             max_output_tokens,

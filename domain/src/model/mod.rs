@@ -5,6 +5,7 @@
 
 pub mod playbook;
 pub mod scripted;
+pub mod tokens;
 
 use std::time::Duration;
 

@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::coworker::config::Limits;
+use crate::model::tokens::Components;
 use crate::model::{FinishReason, ModelErrorClass, PartKind, ToolCall, Usage};
 use crate::tool::{Effect, ToolErrorClass};
 
@@ -230,6 +231,9 @@ pub struct ModelRequested {
     pub max_output_tokens: i64,
     /// Whether it is the closing turn that the reserve pays for.
     pub closing: bool,
+    /// About how many tokens each part of the prompt has; the shares of what the provider will report.
+    #[serde(default, skip_serializing_if = "Components::is_empty")]
+    pub estimate: Components,
 }
 
 /// A part of a prompt; its text is in `prompt_part` under this digest.

@@ -11,11 +11,12 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 
 use super::envelope::{self, Place};
 use super::event::Event;
-use super::state::State;
+use super::state::{Open, State};
 use super::step::Steps;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::model::Usage;
+use crate::model::tokens::Components;
 use crate::price;
 use crate::store::{Append, Applied, Projection, Store, Tx};
 
@@ -234,11 +235,25 @@ impl Log {
         });
     }
 
-    pub(super) fn ledger_row(
-        &self,
-        row: &run_event::Model,
-        event: &Event,
-    ) -> Option<usage_ledger::Model> {
+    /// The ledger as the log's rows say it, from the first on.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] for a line that can't be read.
+    pub(super) fn ledger(
+        run: run::Model,
+        rows: &[run_event::Model],
+    ) -> Result<Vec<usage_ledger::Model>> {
+        let (mut log, mut ledger) = (Self::empty(run, None), Vec::new());
+        for row in rows {
+            let event = envelope::event(row).map_err(Error::internal)?;
+            ledger.extend(log.ledger_row(row, &event));
+            log.fold(row, &event);
+        }
+        Ok(ledger)
+    }
+
+    /// The ledger's row of an event that is not folded in yet.
+    fn ledger_row(&self, row: &run_event::Model, event: &Event) -> Option<usage_ledger::Model> {
         let (model, usage, price_id, cost_nano, tier) = match event {
             Event::ModelCompleted(e) => {
                 let tier = e.service_tier.as_ref();
@@ -255,6 +270,10 @@ impl Log {
             output,
             reasoning,
         } = usage.unwrap_or_default();
+        let components = match (&self.state.open, usage) {
+            (Some(Open::Model(asked)), Some(usage)) => asked.estimate.scaled(usage.total_input()),
+            _ => Components::default(),
+        };
         Some(usage_ledger::Model {
             run_id: row.run_id,
             seq: row.seq,
@@ -272,6 +291,8 @@ impl Log {
             reasoning_tokens: reasoning,
             price_id,
             cost_nano,
+            // A map of texts and numbers always has a JSON form.
+            components: serde_json::to_string(&components).unwrap_or_default(),
             rolled_up: false,
         })
     }

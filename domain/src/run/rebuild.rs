@@ -61,7 +61,7 @@ pub async fn differences<C: ConnectionTrait>(conn: &C, id: RunId) -> Result<Vec<
             log.steps().rows()
         ));
     }
-    let rebuilt = ledger_of(&log, &events)?;
+    let rebuilt = Log::ledger(row.clone(), &events)?;
     // Whether a rollup has folded a row is the compactor's business, not the log's.
     let ledger: Vec<_> = ledger
         .into_iter()
@@ -76,15 +76,6 @@ pub async fn differences<C: ConnectionTrait>(conn: &C, id: RunId) -> Result<Vec<
         ));
     }
     Ok(found)
-}
-
-fn ledger_of(log: &Log, events: &[run_event::Model]) -> Result<Vec<usage_ledger::Model>> {
-    let mut rows = Vec::new();
-    for row in events {
-        let event = envelope::event(row).map_err(Error::internal)?;
-        rows.extend(log.ledger_row(row, &event));
-    }
-    Ok(rows)
 }
 
 fn stored(row: &run::Model) -> Projection {

@@ -1,5 +1,6 @@
 use anstream::adapter::strip_str;
 use domain::coworker::config::Limits;
+use domain::model::tokens::Components;
 use domain::model::{FinishReason, Usage};
 use domain::run::event::{
     CoworkerRef, ModelRequested, NotePosted, Refusal, RequestRef, StatusChanged, SummaryWritten,
@@ -70,6 +71,7 @@ fn asked() -> Event {
         tools: Vec::new(),
         max_output_tokens: 1,
         closing: false,
+        estimate: Components::default(),
     }
     .into()
 }

@@ -1,6 +1,7 @@
 //! What runs used, what it cost, and how the workforce did.
 
 mod query;
+mod usage;
 
 use async_graphql::{Context, InputObject, Object, SimpleObject};
 use domain::metric::cost::{self, CostLine as Line};
@@ -9,50 +10,12 @@ use entity::{Millis, run};
 use tokio::sync::OnceCell;
 
 pub use query::{MetricQuery, MetricsFilter};
+pub use usage::{Usage, UsageComponent};
 
 use super::context::ContextExt as _;
 use super::error::Result;
 use super::kind::{Pricing, TokenKind};
 use super::scalar::{DateTime, DateTimeOrDuration, Decimal, Duration, Int64, int, storable};
-
-/// Tokens that models read and wrote.
-#[derive(SimpleObject)]
-pub struct Usage {
-    /// All that the models read, what came from a cache included.
-    pub input_tokens: Int64,
-    /// All that the models wrote, reasoning included.
-    pub output_tokens: Int64,
-    /// The part of `inputTokens` that was served from a provider's cache.
-    pub cached_tokens: Int64,
-    /// The part of `outputTokens` that was reasoning.
-    pub reasoning_tokens: Int64,
-    /// The part of `inputTokens` that was written to a provider's cache.
-    pub cache_write_tokens: Int64,
-}
-
-impl From<&run::Model> for Usage {
-    fn from(run: &run::Model) -> Self {
-        Self {
-            input_tokens: Int64(run.input_tokens),
-            output_tokens: Int64(run.output_tokens),
-            cached_tokens: Int64(run.cached_tokens),
-            reasoning_tokens: Int64(run.reasoning_tokens),
-            cache_write_tokens: Int64(run.cache_write_tokens),
-        }
-    }
-}
-
-impl From<&Totals> for Usage {
-    fn from(totals: &Totals) -> Self {
-        Self {
-            input_tokens: Int64(totals.input_tokens),
-            output_tokens: Int64(totals.output_tokens),
-            cached_tokens: Int64(totals.cached_tokens),
-            reasoning_tokens: Int64(totals.reasoning_tokens),
-            cache_write_tokens: Int64(totals.cache_write_tokens),
-        }
-    }
-}
 
 /// What model calls cost. The lines are read only when a field asks for them; so is everything at
 /// current prices.
@@ -345,7 +308,7 @@ impl MetricsTotals {
 
     /// The tokens that they used.
     async fn usage(&self) -> Usage {
-        Usage::from(&self.totals)
+        Usage::of_totals(self.scope.clone(), &self.totals)
     }
 
     /// What they cost.

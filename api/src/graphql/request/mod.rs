@@ -278,7 +278,8 @@ impl Request {
 
     /// What all of its runs used. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
     async fn usage(&self, ctx: &Context<'_>) -> Option<Result<Usage>> {
-        Some(self.totals(ctx).await.map(|totals| Usage::from(&totals)))
+        let usage = |totals| Usage::of_totals(Scope::Request(self.0.id), &totals);
+        Some(self.totals(ctx).await.map(usage))
     }
 
     /// What all of its runs cost. Null, with the error FORBIDDEN, for callers with the role REQUESTER.

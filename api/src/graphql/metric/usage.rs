@@ -1,0 +1,89 @@
+//! What runs used.
+
+use async_graphql::{ComplexObject, Context, SimpleObject};
+use domain::metric::component::by_component;
+use domain::metric::query::{Scope, Totals};
+use entity::run;
+
+use crate::graphql::context::ContextExt as _;
+use crate::graphql::error::{Error, Result};
+use crate::graphql::kind::UsageComponentKind;
+use crate::graphql::scalar::Int64;
+
+/// Tokens that models read and wrote.
+#[derive(SimpleObject)]
+#[graphql(complex)]
+pub struct Usage {
+    /// All that the models read, what came from a cache included.
+    pub input_tokens: Int64,
+    /// All that the models wrote, reasoning included.
+    pub output_tokens: Int64,
+    /// The part of `inputTokens` that was served from a provider's cache.
+    pub cached_tokens: Int64,
+    /// The part of `outputTokens` that was reasoning.
+    pub reasoning_tokens: Int64,
+    /// The part of `inputTokens` that was written to a provider's cache.
+    pub cache_write_tokens: Int64,
+    #[graphql(skip)]
+    scope: Scope,
+}
+
+/// Input tokens of one part of the prompts.
+#[derive(SimpleObject)]
+pub struct UsageComponent {
+    /// What part of the prompts.
+    pub kind: UsageComponentKind,
+    /// Which skill or which tool; null for other parts.
+    pub name: Option<String>,
+    /// How many, over all model calls.
+    pub tokens: Int64,
+}
+
+#[ComplexObject]
+impl Usage {
+    /// The input tokens by part of the prompts, most first. The parts are weighed with a tokenizer and scaled call by call, so that they
+    /// add up to `inputTokens`. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
+    #[graphql(complexity = "20 + 10 * child_complexity")]
+    async fn by_component(&self, ctx: &Context<'_>) -> Option<Result<Vec<UsageComponent>>> {
+        let found = by_component(ctx.store().read(), ctx.actor(), &self.scope).await;
+        Some(found.map_err(Error::from).map(|components| {
+            let parts = components
+                .iter()
+                .map(|(kind, name, tokens)| UsageComponent {
+                    kind: kind.into(),
+                    name: name.map(str::to_owned),
+                    tokens: Int64(tokens),
+                });
+            let mut parts: Vec<_> = parts.collect();
+            parts.sort_by_key(|part| std::cmp::Reverse(part.tokens));
+            parts
+        }))
+    }
+}
+
+impl From<&run::Model> for Usage {
+    fn from(run: &run::Model) -> Self {
+        Self {
+            input_tokens: Int64(run.input_tokens),
+            output_tokens: Int64(run.output_tokens),
+            cached_tokens: Int64(run.cached_tokens),
+            reasoning_tokens: Int64(run.reasoning_tokens),
+            cache_write_tokens: Int64(run.cache_write_tokens),
+            scope: Scope::Run(run.id),
+        }
+    }
+}
+
+impl Usage {
+    /// What a scope's runs used, of which `totals` are known.
+    pub fn of_totals(scope: Scope, totals: &Totals) -> Self {
+        Self {
+            input_tokens: Int64(totals.input_tokens),
+            output_tokens: Int64(totals.output_tokens),
+            cached_tokens: Int64(totals.cached_tokens),
+            reasoning_tokens: Int64(totals.reasoning_tokens),
+            cache_write_tokens: Int64(totals.cache_write_tokens),
+            scope,
+        }
+    }
+}
