@@ -70,7 +70,9 @@ turns:
         );
         for (calls, delay, fault, repeat) in turns {
             let calls = calls.join(", ");
-            text.push_str(&format!("  - {{ text: Hm., calls: [{calls}], delay: {delay}ms"));
+            text.push_str(&format!(
+                "  - {{ text: Hm., calls: [{calls}], delay: {delay}ms"
+            ));
             if let Some(fault) = fault {
                 text.push_str(&format!(", fault: {fault}"));
             }
@@ -86,17 +88,43 @@ turns:
 /// Something that happens to a workspace. Requests and coworkers are named by their place, modulo how many there are.
 #[derive(Clone, Debug)]
 enum Act {
-    Assign { request: usize, to: Option<usize> },
-    Mention { request: usize },
-    Note { request: usize },
-    Status { request: usize, status: &'static str },
-    Create { title: &'static str, to: Option<usize> },
-    Deliver { incident: usize, event: usize },
-    Stop { run: usize },
-    Unpublish { coworker: usize },
+    Assign {
+        request: usize,
+        to: Option<usize>,
+    },
+    Mention {
+        request: usize,
+    },
+    Note {
+        request: usize,
+    },
+    Status {
+        request: usize,
+        status: &'static str,
+    },
+    Create {
+        title: &'static str,
+        to: Option<usize>,
+    },
+    Deliver {
+        incident: usize,
+        event: usize,
+    },
+    Stop {
+        run: usize,
+    },
+    Unpublish {
+        coworker: usize,
+    },
     /// With another soul, or as it is.
-    Publish { coworker: usize, changed: bool },
-    Rollback { coworker: usize, version: i32 },
+    Publish {
+        coworker: usize,
+        changed: bool,
+    },
+    Rollback {
+        coworker: usize,
+        version: i32,
+    },
 }
 
 fn act() -> impl Strategy<Value = Act> {
@@ -159,7 +187,9 @@ impl Place {
         let admin = workspace(app, name).await;
         let limits = json!({ "maxTurns": 6, "maxToolCalls": 12, "maxDuration": "PT20S" });
         let hire = async |handle: &str, playbook: &str, triage: bool| {
-            let coworker = Coworker::new(handle).playbook(playbook).limits(limits.clone());
+            let coworker = Coworker::new(handle)
+                .playbook(playbook)
+                .limits(limits.clone());
             coworker.with("isTriage", triage).publish(&admin).await.id
         };
         let mut coworkers = Vec::new();
@@ -222,17 +252,22 @@ impl Place {
             Act::Create { title, to } => return self.create(title, *to).await,
             Act::Deliver { incident, event } => return self.deliver(*incident, *event).await,
             Act::Stop { run } => {
-                let query = "{ runs(first: 5, filter: { status: { eq: RUNNING } }) { nodes { id } } }";
+                let query =
+                    "{ runs(first: 5, filter: { status: { eq: RUNNING } }) { nodes { id } } }";
                 let mut data = self.admin.gql(query, json!({})).await;
                 let running = look::list(data["runs"]["nodes"].take());
                 if running.is_empty() {
                     return;
                 }
-                ("runStop", json!({ "id": running[run % running.len()]["id"] }))
+                (
+                    "runStop",
+                    json!({ "id": running[run % running.len()]["id"] }),
+                )
             }
-            Act::Unpublish { coworker } => {
-                ("coworkerUnpublish", json!({ "id": self.coworkers[*coworker] }))
-            }
+            Act::Unpublish { coworker } => (
+                "coworkerUnpublish",
+                json!({ "id": self.coworkers[*coworker] }),
+            ),
             Act::Publish { coworker, changed } => {
                 let id = &self.coworkers[*coworker];
                 if *changed {
@@ -275,7 +310,12 @@ impl Place {
             _ => incident(&id, "incident.reopened", &about, "triggered"),
         };
         let answer = self.pagerduty.send(&payload).await;
-        assert!(matches!(answer.status, 200 | 503), "{}: {}", answer.status, answer.body);
+        assert!(
+            matches!(answer.status, 200 | 503),
+            "{}: {}",
+            answer.status,
+            answer.body
+        );
     }
 }
 
@@ -424,7 +464,11 @@ fn nothing_breaks(backend: Backend) {
     }
     tried.unwrap_or_else(|failed| panic!("STINT_TEST_SEED={seed}: {failed}"));
     let least = 2 * cases as usize;
-    assert!(runs.get() > least, "{} runs in {cases} cases show little", runs.get());
+    assert!(
+        runs.get() > least,
+        "{} runs in {cases} cases show little",
+        runs.get()
+    );
 }
 
 mod whatever_models_say_and_people_do_nothing_breaks {

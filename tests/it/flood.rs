@@ -48,7 +48,13 @@ fn sign(secret: &str, body: &str) -> String {
 }
 
 fn triggered(event: &str) -> String {
-    incident(event, "incident.triggered", &format!("P{event}"), "triggered").to_string()
+    incident(
+        event,
+        "incident.triggered",
+        &format!("P{event}"),
+        "triggered",
+    )
+    .to_string()
 }
 
 /// A copy of an event, signed with what is in force: the old secret, then both, then the new one.
@@ -125,7 +131,11 @@ impl Death {
     /// Whether the answer that this node gave is lost.
     fn takes(&self, node: usize, outcome: &str) -> bool {
         let relaxed = Ordering::Relaxed;
-        let takes = outcome == "REQUEST_MADE" && self.due.compare_exchange(node + 1, 0, relaxed, relaxed).is_ok();
+        let takes = outcome == "REQUEST_MADE"
+            && self
+                .due
+                .compare_exchange(node + 1, 0, relaxed, relaxed)
+                .is_ok();
         if takes {
             self.struck.notify_one();
         }
@@ -134,7 +144,12 @@ impl Death {
 }
 
 /// Delivers as a sender does who gives up on nothing but a refusal.
-async fn until_answered(http: &reqwest::Client, (node, url): (usize, &str), delivery: Delivery, death: &Death) -> Told {
+async fn until_answered(
+    http: &reqwest::Client,
+    (node, url): (usize, &str),
+    delivery: Delivery,
+    death: &Death,
+) -> Told {
     let Delivery {
         event,
         body,

@@ -17,6 +17,7 @@ mod boot;
 mod contract;
 mod crash;
 mod demo;
+mod desk;
 mod drift;
 mod escalate;
 mod files;

@@ -64,7 +64,9 @@ impl Lookup {
             async move { receive::find(&store, &addresses).await }
         };
         tasks.spawn(async move {
-            closing.run_until_cancelled_owned(looking(waiting, look)).await;
+            closing
+                .run_until_cancelled_owned(looking(waiting, look))
+                .await;
         });
         Self {
             store,

@@ -24,7 +24,9 @@ pub(super) async fn sweeping(shared: Arc<Shared>, stop: CancellationToken) {
             Ok(Swept { lines, payloads }) => {
                 tracing::info!(lines, payloads, "old webhook deliveries were swept");
             }
-            Err(err) => tracing::warn!(%err, "old webhook deliveries could not be swept; trying again later"),
+            Err(err) => {
+                tracing::warn!(%err, "old webhook deliveries could not be swept; trying again later")
+            }
         }
     }
 }
