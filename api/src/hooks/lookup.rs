@@ -172,7 +172,7 @@ mod tests {
         let ask = async |address: String| {
             let (answer, told) = oneshot::channel();
             let stranger = Stranger { address, answer };
-            strangers.send(stranger).await.ok().expect("it looks");
+            assert!(strangers.send(stranger).await.is_ok(), "it looks");
             told.await.expect("an answer").expect("a look")
         };
         let begun = Instant::now();
