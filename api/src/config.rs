@@ -147,6 +147,15 @@ pub struct ServerFlags {
     /// How often runs of dead workers are looked for [default: 5s]
     #[arg(long, value_name = "TIME", env = "STINT_REAP", help_heading = "Leases")]
     pub reap: Option<String>,
+    /// For how many days deliveries of webhooks are kept, at least 30. What makes an event count once, and what made a request,
+    /// stays [default: 30d]
+    #[arg(
+        long,
+        value_name = "DAYS",
+        env = "STINT_KEEP_DELIVERIES",
+        help_heading = "Retention"
+    )]
+    pub keep_deliveries: Option<String>,
     /// Let playbooks kill the process; for tests of crashes
     #[arg(long, env = "STINT_ALLOW_ABORTS", hide = true)]
     pub allow_aborts: bool,
@@ -168,6 +177,7 @@ struct File {
     lease: Option<String>,
     renew: Option<String>,
     reap: Option<String>,
+    keep_deliveries: Option<String>,
 }
 
 /// What every command that touches a database needs.
@@ -202,6 +212,8 @@ pub struct Settings {
     pub key_life: Duration,
     /// How patient sockets are.
     pub patience: crate::ws::Patience,
+    /// How many deliveries a webhook endpoint takes.
+    pub hook_rate: crate::hooks::Rate,
     /// Where time comes from.
     pub clock: Clock,
 }
@@ -218,6 +230,7 @@ impl Default for Settings {
             worker: Options::default(),
             key_life: crate::auth::LIFE,
             patience: crate::ws::Patience::default(),
+            hook_rate: crate::hooks::Rate::default(),
             clock: Clock::system(),
         }
     }
@@ -254,6 +267,14 @@ pub fn server(common: &CommonFlags, flags: &ServerFlags) -> anyhow::Result<(Comm
         lease: time(&flags.lease, &file.lease, "lease", usual.worker.lease)?,
         renew: time(&flags.renew, &file.renew, "renew", usual.worker.renew)?,
         reap: time(&flags.reap, &file.reap, "reap", usual.worker.reap)?,
+        keep_deliveries: match flags
+            .keep_deliveries
+            .as_ref()
+            .or(file.keep_deliveries.as_ref())
+        {
+            Some(text) => parse_days(text).with_context(|| setting("keep-deliveries", text))?,
+            None => usual.worker.keep_deliveries,
+        },
         aborts: flags.allow_aborts,
         ..usual.worker
     };
@@ -386,6 +407,18 @@ fn parse_time(text: &str) -> anyhow::Result<Duration> {
     {
         Some(time) if (10..=3_600_000).contains(&time) => Ok(Duration::from_millis(time)),
         Some(_) | None => bail!("it is between 10ms and 60m"),
+    }
+}
+
+/// Reads `30d`: senders repeat what they delivered for about as long.
+fn parse_days(text: &str) -> anyhow::Result<Duration> {
+    let days = text
+        .strip_suffix('d')
+        .and_then(|days| days.parse::<u32>().ok());
+    match days {
+        Some(days @ 30..=36_500) => Ok(Duration::from_secs(u64::from(days) * 86_400)),
+        Some(_) => bail!("it is between 30d and 36500d"),
+        None => bail!("it is a number of days, such as 30d"),
     }
 }
 

@@ -1,13 +1,14 @@
-//! `POST /hooks/{endpoint}`: where outside systems deliver their events.
+//! `POST /hooks/{address}`: where outside systems deliver their events.
 //!
 //! No key is asked for: the signature over the bytes as they came is the credential. A 2xx means committed; what a sender may
 //! send again is answered with 429 or 5xx, everything else with another 4xx.
+
+mod lookup;
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_graphql::ID;
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -22,17 +23,36 @@ use domain::store::Store;
 use entity::{WebhookEndpointId, WebhookOutcome, WebhookRefusal, webhook_endpoint};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde::Serialize;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::graphql::node;
 use crate::http::{Media, RequestId, Unreadable, read, refuse};
+use lookup::{Found, Lookup};
 
 /// How long a delivery may take: PagerDuty waits for 5 seconds.
 const PATIENCE: Duration = Duration::from_millis(4_500);
-/// The most deliveries that an endpoint takes in a second, and at once.
-const RATE: (u32, u32) = (500, 5_000);
 /// The most refusals of an endpoint that are logged in a minute: whoever knows the address can make them.
 const LOGGED: u32 = 60;
+
+/// The most deliveries that an endpoint takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rate {
+    /// In a second, in the long run.
+    pub per_second: u32,
+    /// At once.
+    pub burst: u32,
+}
+
+impl Default for Rate {
+    fn default() -> Self {
+        Self {
+            per_second: 500,
+            burst: 5_000,
+        }
+    }
+}
 
 type Limiter = DefaultKeyedRateLimiter<WebhookEndpointId>;
 
@@ -40,24 +60,37 @@ type Limiter = DefaultKeyedRateLimiter<WebhookEndpointId>;
 struct Door {
     store: Store,
     vault: Vault,
+    lookup: Lookup,
+    rate: Rate,
     tasks: TaskTracker,
     /// By endpoint: there are no more keys than endpoints.
     taken: Limiter,
     logged: Limiter,
 }
 
-/// The path of webhooks. Deliveries under way are among `tasks`, which the server waits for before it ends.
-pub fn routes(store: Store, vault: Vault, tasks: TaskTracker) -> Router {
+/// The path of webhooks. Deliveries under way are among `tasks`, which the server waits for before it ends; from `closing` on
+/// no endpoint is found that was not met before.
+pub fn routes(
+    store: Store,
+    vault: Vault,
+    rate: Rate,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+) -> Router {
     let per = |n: u32| NonZeroU32::new(n).unwrap_or(NonZeroU32::MIN);
     let door = Door {
+        lookup: Lookup::start(store.clone(), &tasks, closing),
         store,
         vault,
+        rate,
         tasks,
-        taken: RateLimiter::keyed(Quota::per_second(per(RATE.0)).allow_burst(per(RATE.1))),
+        taken: RateLimiter::keyed(
+            Quota::per_second(per(rate.per_second)).allow_burst(per(rate.burst)),
+        ),
         logged: RateLimiter::keyed(Quota::per_minute(per(LOGGED))),
     };
     Router::new()
-        .route("/hooks/{endpoint}", post(deliver).fallback(only_post))
+        .route("/hooks/{address}", post(deliver).fallback(only_post))
         .with_state(Arc::new(door))
 }
 
@@ -73,22 +106,28 @@ struct Taken {
 async fn deliver(
     State(door): State<Arc<Door>>,
     Extension(RequestId(id)): Extension<RequestId>,
-    Path(endpoint): Path<String>,
+    Path(address): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let endpoint = match find(&door, &endpoint).await {
-        Ok(endpoint) => endpoint,
-        Err(Error::NotFound { .. }) => {
+    let deadline = Instant::now() + PATIENCE;
+    let endpoint = match tokio::time::timeout_at(deadline, door.lookup.find(&address)).await {
+        Ok(Ok(Found::Endpoint(endpoint))) => *endpoint,
+        Ok(Ok(Found::Nobody)) => {
             let text = "There is no webhook endpoint at this address.";
             return refuse(StatusCode::NOT_FOUND, Media::Json, "NOT_FOUND", text, &id);
         }
-        Err(fault) => return failed(&fault, &id),
+        Ok(Ok(Found::Busy)) => {
+            let text = "Too many deliveries to addresses that nobody knows came to this server. Send this one again later.";
+            return refused(&Refused::new(WebhookRefusal::TooMany, text), &id);
+        }
+        Ok(Err(fault)) => return failed(&fault, &id),
+        Err(_) => return late(&id),
     };
     if door.taken.check_key(&endpoint.id).is_err() {
         let text = format!(
             "More than {} deliveries a second came to this endpoint. Send this one again later.",
-            RATE.0
+            door.rate.per_second
         );
         return refused(&Refused::new(WebhookRefusal::TooMany, text), &id);
     }
@@ -97,7 +136,7 @@ async fn deliver(
     let task = door
         .tasks
         .spawn(handle(door.clone(), endpoint, headers, body));
-    match tokio::time::timeout(PATIENCE, task).await {
+    match tokio::time::timeout_at(deadline, task).await {
         Ok(Ok(Answer::Taken(received))) => taken(&received),
         Ok(Ok(Answer::Refused(why))) => refused(&why, &id),
         Ok(Ok(Answer::Unreadable((status, code, text)))) => {
@@ -105,17 +144,14 @@ async fn deliver(
         }
         Ok(Ok(Answer::Failed(fault))) => failed(&fault, &id),
         Ok(Err(failure)) => failed(&Error::internal(failure), &id),
-        Err(_) => {
-            let text = "It took longer than 4.5 seconds. Send it again: it counts once.";
-            refuse(
-                StatusCode::SERVICE_UNAVAILABLE,
-                Media::Json,
-                "TIMEOUT",
-                text,
-                &id,
-            )
-        }
+        Err(_) => late(&id),
     }
+}
+
+fn late(id: &str) -> Response {
+    let text = "It took longer than 4.5 seconds. Send it again: it counts once.";
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    refuse(status, Media::Json, "TIMEOUT", text, id)
 }
 
 enum Answer {
@@ -123,14 +159,6 @@ enum Answer {
     Refused(Refused),
     Unreadable(Unreadable),
     Failed(Error),
-}
-
-async fn find(door: &Door, id: &str) -> domain::Result<webhook_endpoint::Model> {
-    let absent = Error::NotFound {
-        what: "WebhookEndpoint",
-    };
-    let id = node::parse::<WebhookEndpointId>(&ID(id.to_owned())).map_err(|_| absent)?;
-    receive::find(&door.store, id).await
 }
 
 async fn handle(

@@ -109,7 +109,9 @@ impl App {
             let more = raw::routes(store.clone(), gateway.keys.clone()).merge(hooks::routes(
                 store.clone(),
                 vault,
+                settings.hook_rate,
                 tasks.clone(),
+                closing.clone(),
             ));
             http::router(Arc::new(gateway), more)
         } else {

@@ -35,7 +35,7 @@ pub struct Model {
     pub reason: Option<String>,
     /// The request that it made or belongs to.
     pub request_id: Option<RequestId>,
-    /// The body, exactly as it came; null where it was not verified, or is no text.
+    /// The body, exactly as it came; null where it was not verified, is no text, or is older than what is kept.
     #[sea_orm(column_type = "Text", nullable)]
     pub payload: Option<String>,
     /// How many bytes the body had.

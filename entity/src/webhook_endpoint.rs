@@ -9,9 +9,11 @@ use crate::*;
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
 #[sea_orm(table_name = "webhook_endpoint")]
 pub struct Model {
-    /// Its id; part of the address.
+    /// Its id, which whoever sees its requests sees too.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: WebhookEndpointId,
+    /// The last part of the path that its deliveries come to, unique; only those who manage endpoints see it.
+    pub address: String,
     /// The workspace.
     pub workspace_id: WorkspaceId,
     /// What the system is called: the requester's name on its requests.

@@ -9,6 +9,7 @@ mod m20261122_000002_hooks;
 mod m20261122_000003_making;
 mod m20261122_000004_routing;
 mod m20261122_000005_ended;
+mod m20261122_000006_addresses;
 mod m20261122_000009_prices;
 mod sql;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000003_making::Migration),
             Box::new(m20261122_000004_routing::Migration),
             Box::new(m20261122_000005_ended::Migration),
+            Box::new(m20261122_000006_addresses::Migration),
             Box::new(m20261122_000009_prices::Migration),
         ]
     }

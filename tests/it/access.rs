@@ -161,7 +161,7 @@ async fn is_forbidden(client: &Client, mutation: &str, input: &Value) -> bool {
 }
 
 /// A workspace of this name, and its admin.
-async fn workspace(app: &TestApp, name: &str) -> Client {
+pub async fn workspace(app: &TestApp, name: &str) -> Client {
     let make = MakeKey {
         workspace: Some(name.to_owned()),
         name: name.to_owned(),

@@ -147,13 +147,18 @@ pub fn data<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
 /// Asserts of every run that what is stored beside its log can be rebuilt from it, and that it ended once, with a
 /// reason and a summary if it ended.
 pub async fn sound(app: &TestApp) {
+    sound_for(app, app).await;
+}
+
+/// As [`sound`], of the runs of this client's workspace.
+pub async fn sound_for(app: &TestApp, client: &Client) {
     let store = app.store().await;
-    for run in runs(app).await {
+    for run in runs(client).await {
         let differences = rebuild::differences(store.read(), run_id(&run["id"]))
             .await
             .expect("a log that can be read");
         assert_eq!(differences, Vec::<String>::new(), "Run-{}", run["number"]);
-        let events = events(app, &run).await;
+        let events = events(client, &run).await;
         let sequences: Vec<_> = events
             .iter()
             .map(|event| event["sequence"].as_u64().expect("a sequence"))

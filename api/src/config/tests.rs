@@ -58,12 +58,13 @@ fn without_anything_the_defaults_hold() {
         ),
         (15, 5, 5)
     );
+    assert_eq!(settings.worker.keep_deliveries.as_secs(), 30 * 86_400);
 }
 
 #[test]
 fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
     let (_kept, common) = with_file(
-        "listen = \"0.0.0.0:80\"\nslots = 8\nrole = \"worker\"\nlease = \"500ms\"\nrenew = \"100ms\"\n\
+        "listen = \"0.0.0.0:80\"\nslots = 8\nrole = \"worker\"\nlease = \"500ms\"\nrenew = \"100ms\"\nkeep_deliveries = \"90d\"\n\
          database_url = \"postgres://x@y/z\"\nallow_origin = [\"https://a.example\"]\nlog_format = \"json\"\n",
     );
     let flags = ServerFlags {
@@ -86,6 +87,7 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
         ),
         (500, 100)
     );
+    assert_eq!(settings.worker.keep_deliveries.as_secs(), 90 * 86_400);
     assert_eq!(
         (common.database_url.as_str(), common.log_format),
         ("postgres://x@y/z", LogFormat::Json)
@@ -143,6 +145,20 @@ fn what_is_wrong_is_named_with_its_key_and_the_remedy() {
                 ..ServerFlags::default()
             },
             "--allow-origin (STINT_ALLOW_ORIGIN, or allow_origin in the settings file) can't be \"*\": an origin is a scheme and a host without a path, such as https://desk.example.com",
+        ),
+        (
+            ServerFlags {
+                keep_deliveries: some("7d"),
+                ..ServerFlags::default()
+            },
+            "--keep-deliveries (STINT_KEEP_DELIVERIES, or keep_deliveries in the settings file) can't be \"7d\": it is between 30d and 36500d",
+        ),
+        (
+            ServerFlags {
+                keep_deliveries: some("720h"),
+                ..ServerFlags::default()
+            },
+            "--keep-deliveries (STINT_KEEP_DELIVERIES, or keep_deliveries in the settings file) can't be \"720h\": it is a number of days, such as 30d",
         ),
         (
             ServerFlags {

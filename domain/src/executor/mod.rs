@@ -10,6 +10,7 @@ mod intake;
 mod limits;
 mod prompt;
 mod renewal;
+mod sweep;
 mod toolbox;
 mod turn;
 mod weigh;
@@ -54,6 +55,10 @@ pub struct Options {
     pub tool_timeout: Duration,
     /// How long runs may go on at shutdown before they are handed back.
     pub grace: Duration,
+    /// For how long deliveries of webhooks are kept; what makes an event count once is kept for ever.
+    pub keep_deliveries: Duration,
+    /// How often it is looked for what need not be kept any more.
+    pub sweep: Duration,
     /// Whether playbooks may kill the process (`fault: abort`); for tests of crashes.
     pub aborts: bool,
 }
@@ -68,6 +73,8 @@ impl Default for Options {
             poll: Duration::from_secs(1),
             tool_timeout: Duration::from_secs(60),
             grace: Duration::from_secs(5),
+            keep_deliveries: Duration::from_secs(30 * 86_400),
+            sweep: Duration::from_secs(600),
             aborts: false,
         }
     }
@@ -193,6 +200,7 @@ impl Executor {
         bringing.spawn(intake::claiming(shared.clone(), stop.clone()));
         bringing.spawn(intake::reaping(shared.clone(), stop.clone()));
         keeping.spawn(renewal::renewing(shared.clone(), stop.clone()));
+        keeping.spawn(sweep::sweeping(shared.clone(), stop.clone()));
         Ok(Self {
             shared,
             stop,

@@ -15,6 +15,8 @@ use crate::idempotency::once;
 use crate::request::update::check_text;
 use crate::store::{Command, Tx, insert_all};
 
+/// What an address begins with.
+pub(super) const ADDRESS: &str = "in_";
 /// The most endpoints of a workspace.
 const ENDPOINTS: u64 = 1_000;
 /// The longest time for which an old secret may stay in force: a week.
@@ -25,8 +27,10 @@ pub const OVERLAP: i64 = 7 * 86_400_000;
 pub struct CreateEndpoint {
     /// Who asks.
     pub actor: Actor,
-    /// Its id, from [`CreateEndpoint::fresh_id`]: its first secret is sealed for it.
+    /// Its id: its first secret is sealed for it.
     pub id: WebhookEndpointId,
+    /// Its address, from [`CreateEndpoint::fresh_address`].
+    pub address: String,
     /// What the system is called, 1 to 100 characters.
     pub name: String,
     /// What form the deliveries have.
@@ -40,9 +44,14 @@ pub struct CreateEndpoint {
 }
 
 impl CreateEndpoint {
-    /// An id that can't be guessed.
+    /// A fresh id, which is no secret: it is the requester's on every request of the endpoint.
     pub fn fresh_id() -> WebhookEndpointId {
-        WebhookEndpointId(random_id())
+        WebhookEndpointId(fresh_id())
+    }
+
+    /// An address that can't be guessed, nor told from the id.
+    pub fn fresh_address() -> String {
+        format!("{ADDRESS}{}", random_id().simple())
     }
 }
 
@@ -54,6 +63,7 @@ impl Command for CreateEndpoint {
         let Self {
             actor,
             id,
+            address,
             name,
             kind,
             mapping,
@@ -87,6 +97,7 @@ impl Command for CreateEndpoint {
         let now = tx.at();
         let row = webhook_endpoint::Model {
             id: *id,
+            address: address.clone(),
             workspace_id: actor.workspace,
             name: name.trim().to_owned(),
             kind: *kind,
@@ -268,6 +279,7 @@ async fn lock(tx: &Tx, actor: &Actor, id: WebhookEndpointId) -> Result<webhook_e
 async fn save(tx: &Tx, row: webhook_endpoint::Model) -> Result<webhook_endpoint::Model> {
     let webhook_endpoint::Model {
         id,
+        address: _,
         workspace_id: _,
         name,
         kind: _,

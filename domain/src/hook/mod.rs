@@ -11,6 +11,7 @@ pub mod mapping;
 mod pagerduty;
 pub mod query;
 pub mod receive;
+pub mod retain;
 mod secret;
 pub mod verify;
 

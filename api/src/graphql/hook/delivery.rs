@@ -127,7 +127,7 @@ impl WebhookDelivery {
             .map(Json)
     }
 
-    /// The body, byte by byte as it came. Null where the signature was not verified, for duplicates, and for what is no text.
+    /// The body, byte by byte as it came. Null where the signature was not verified, for duplicates, for what is no text, and once it is older than the installation keeps it (`--keep-deliveries`): 30 days or more. The delivery that made a request keeps its body.
     async fn raw(&self) -> Option<&str> {
         self.0.payload.as_deref()
     }

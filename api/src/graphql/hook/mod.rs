@@ -63,9 +63,9 @@ impl WebhookEndpoint {
         self.0.enabled
     }
 
-    /// The path of its address on this server: `/hooks/whe_…`.
+    /// The path of its address on this server: `/hooks/in_…`. It can't be told from the id, and only the role ADMIN sees it.
     async fn path(&self) -> String {
-        format!("/hooks/{}", node::global(self.0.id).0)
+        format!("/hooks/{}", self.0.address)
     }
 
     /// How its payloads are read; null for PagerDuty.
@@ -81,7 +81,7 @@ impl WebhookEndpoint {
         Ok(rows.into_iter().map(WebhookSecret).collect())
     }
 
-    /// What came to it, newest first: every delivery with what became of it. Of refused signatures at most 60 a minute are logged.
+    /// What came to it, newest first: every delivery with what became of it. Of refused signatures at most 60 a minute are logged. Duplicates and refusals leave the log once they are older than the installation keeps them (`--keep-deliveries`): 30 days or more.
     #[graphql(
         complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
     )]

@@ -125,6 +125,7 @@ impl HookMutation {
             let create = CreateEndpoint {
                 actor,
                 id,
+                address: CreateEndpoint::fresh_address(),
                 name,
                 kind,
                 mapping: mapping.map(Into::into),

@@ -1,0 +1,50 @@
+//! How a worker keeps the log of deliveries from growing for ever.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Shared, millis};
+use crate::error::Result;
+use crate::hook::retain::{Sweep, Swept};
+
+/// Sweeps what is older than what is kept, batch by batch, now and then.
+pub(super) async fn sweeping(shared: Arc<Shared>, stop: CancellationToken) {
+    loop {
+        // Not at once: whoever starts has better things to do.
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(shared.options.sweep) => {}
+        }
+        match sweep(&shared, &stop).await {
+            Ok(Swept {
+                lines: 0,
+                payloads: 0,
+            }) => {}
+            Ok(Swept { lines, payloads }) => {
+                tracing::info!(lines, payloads, "old webhook deliveries were swept");
+            }
+            Err(err) => {
+                tracing::warn!(%err, "old webhook deliveries could not be swept; trying again later")
+            }
+        }
+    }
+}
+
+async fn sweep(shared: &Shared, stop: &CancellationToken) -> Result<Swept> {
+    let keep = millis(shared.options.keep_deliveries);
+    let before = shared.store.now().plus(-keep);
+    let mut all = Swept {
+        lines: 0,
+        payloads: 0,
+    };
+    while !stop.is_cancelled() {
+        let swept = shared.store.write(Sweep { before }).await?;
+        all.lines += swept.lines;
+        all.payloads += swept.payloads;
+        if !swept.more() {
+            break;
+        }
+    }
+    Ok(all)
+}

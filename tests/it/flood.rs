@@ -1,0 +1,289 @@
+//! G16: an outside system's events come in five copies to two nodes that are killed again and again, among deliveries that are
+//! not the system's, while its secret is replaced.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use serde_json::{Value, json};
+use tests::binary::Stint;
+use tests::{Backend, TestDb, on_both};
+use tokio::sync::{Notify, watch};
+
+use crate::ruin::Site;
+use crate::sender::{PagerDuty, SECRET, hex, incident, tag};
+
+/// How many events there are, how many copies of each, and how many deliveries that nobody should take.
+const EVENTS: usize = 1_000;
+const COPIES: usize = 5;
+const BAD: usize = 300;
+/// How often a server is killed.
+const KILLS: usize = 12;
+/// How many deliveries are under way at once.
+const AT_ONCE: usize = 24;
+/// The secret that takes the place of [`SECRET`].
+const NEXT: &str = "0123456789abcdefghij";
+
+/// One delivery.
+struct Delivery {
+    event: String,
+    body: String,
+    /// The signature's header, if there is one.
+    signature: Option<String>,
+    good: bool,
+}
+
+/// What a sender was told in the end.
+struct Told {
+    event: String,
+    good: bool,
+    status: u16,
+    outcome: String,
+}
+
+fn sign(secret: &str, body: &str) -> String {
+    format!("v1={}", hex(&tag(secret.as_bytes(), &[body.as_bytes()])))
+}
+
+fn triggered(event: &str) -> String {
+    incident(
+        event,
+        "incident.triggered",
+        &format!("P{event}"),
+        "triggered",
+    )
+    .to_string()
+}
+
+/// A copy of an event, signed with what is in force: the old secret, then both, then the new one.
+fn copy(event: usize, copy: usize, stage: usize) -> Delivery {
+    let event = format!("e{event}");
+    let body = triggered(&event);
+    let signature = match (stage, copy % 3) {
+        (0, _) | (1, 0) => sign(SECRET, &body),
+        (1, 1) | (2, _) => sign(NEXT, &body),
+        _ => format!("{},{}", sign(NEXT, &body), sign(SECRET, &body)),
+    };
+    Delivery {
+        event,
+        body,
+        signature: Some(signature),
+        good: true,
+    }
+}
+
+/// A delivery of somebody else's, or with a secret that is not in force: whoever takes it has one request too many.
+fn bad(n: usize, stage: usize) -> Delivery {
+    let event = format!("bad{n}");
+    let body = triggered(&event);
+    let signature = match n % 6 {
+        0 => None,
+        1 => Some(String::new()),
+        2 => Some(sign("a stranger's own", &body)),
+        3 => Some(sign([SECRET, SECRET, NEXT][stage], &triggered("e0"))),
+        4 => Some(sign([SECRET, SECRET, NEXT][stage], &body).replace("v1=", "v0=")),
+        _ => Some(sign([NEXT, "a stranger's own", SECRET][stage], &body)),
+    };
+    Delivery {
+        event,
+        body,
+        signature,
+        good: false,
+    }
+}
+
+/// What is sent before the secret is replaced, while both are in force, and after. The copies of an event follow one another, some
+/// of them after the next change.
+fn stages() -> [Vec<Delivery>; 3] {
+    let mut stages = [const { Vec::new() }; 3];
+    for event in 0..EVENTS {
+        for n in 0..COPIES {
+            let stage = (event * 3 / EVENTS + n / 4).min(2);
+            stages[stage].push(copy(event, n, stage));
+        }
+    }
+    for (stage, list) in stages.iter_mut().enumerate() {
+        for n in (stage..BAD).step_by(3) {
+            let at = n * list.len() / BAD;
+            list.insert(at, bad(n, stage));
+        }
+    }
+    stages
+}
+
+/// The next death: of which node, once it has committed something new.
+#[derive(Default)]
+struct Death {
+    /// The node's place and one more; 0 while none is to die.
+    due: AtomicUsize,
+    struck: Notify,
+}
+
+impl Death {
+    /// Waits until this node has committed an event for the first time; that answer is lost with it.
+    async fn strike(&self, node: usize) {
+        self.due.store(node + 1, Ordering::Relaxed);
+        self.struck.notified().await;
+    }
+
+    /// Whether the answer that this node gave is lost.
+    fn takes(&self, node: usize, outcome: &str) -> bool {
+        let relaxed = Ordering::Relaxed;
+        let takes = outcome == "REQUEST_MADE"
+            && self
+                .due
+                .compare_exchange(node + 1, 0, relaxed, relaxed)
+                .is_ok();
+        if takes {
+            self.struck.notify_one();
+        }
+        takes
+    }
+}
+
+/// Delivers as a sender does who gives up on nothing but a refusal.
+async fn until_answered(
+    http: &reqwest::Client,
+    (node, url): (usize, &str),
+    delivery: Delivery,
+    death: &Death,
+) -> Told {
+    let Delivery {
+        event,
+        body,
+        signature,
+        good,
+    } = delivery;
+    for _ in 0..2_000 {
+        let request = http.post(url).body(body.clone());
+        let request = match &signature {
+            Some(signature) => request.header("X-PagerDuty-Signature", signature),
+            None => request,
+        };
+        if let Ok(answer) = request.send().await {
+            let status = answer.status().as_u16();
+            match answer.json::<Value>().await {
+                Ok(told) if status < 500 && status != 429 => {
+                    let outcome = told["outcome"].as_str().unwrap_or_default().to_owned();
+                    if !death.takes(node, &outcome) {
+                        return Told {
+                            event,
+                            good,
+                            status,
+                            outcome,
+                        };
+                    }
+                }
+                Ok(_) | Err(_) => {}
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("never answered: {body}");
+}
+
+/// The nodes: one on an embedded database, two on PostgreSQL.
+struct Nodes {
+    site: Site,
+    other: Option<Stint>,
+}
+
+impl Nodes {
+    /// Kills one of them and starts it again where it was.
+    fn crash(&mut self, node: usize) {
+        match &mut self.other {
+            Some(other) if node == 1 => {
+                let address = other.address().to_string();
+                other.kill();
+                *other = self.site.another(&["--listen", &address]);
+                other.address();
+            }
+            Some(_) | None => self.site.crash(),
+        }
+    }
+
+    fn urls(&self, path: &str) -> Vec<String> {
+        let mut urls = vec![self.site.client.url(path)];
+        let other = self.other.as_ref().map(Stint::address);
+        urls.extend(other.map(|address| format!("http://{address}{path}")));
+        urls
+    }
+}
+
+on_both! {
+    /// G16: 1,000 events, 5 copies of each, 300 deliveries that are not the sender's, 12 kills: exactly 1,000 requests.
+    async fn an_event_counts_once_whatever_is_killed(backend: Backend) {
+        let site = Site::start_with(TestDb::new(backend).await, &["--secret-key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="]);
+        let pagerduty = PagerDuty::new(&site.client).await;
+        let other = (backend == Backend::Postgres).then(|| site.another(&[]));
+        let mut nodes = Nodes { site, other };
+        let urls = nodes.urls(&pagerduty.path);
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
+        let (count, mut answered) = watch::channel(0);
+        let death = Arc::new(Death::default());
+        let (mut all, mut kills) = (Vec::new(), 0);
+        for (stage, deliveries) in stages().into_iter().enumerate() {
+            if stage > 0 {
+                // The new secret beside the old one, then without it.
+                let overlap = ["", "P1D", "PT0S"][stage];
+                let input = json!({ "id": pagerduty.id, "secret": NEXT, "overlap": overlap });
+                nodes.site.client.mutate("webhookEndpointSecretRotate", input, "").await;
+            }
+            let (http, to, count, death_of) = (http.clone(), urls.clone(), count.clone(), death.clone());
+            let total = deliveries.len();
+            let sending = tokio::spawn(async move {
+                let each = deliveries.into_iter().enumerate().map(|(n, delivery)| {
+                    let node = n % to.len();
+                    let (http, url, count, death) = (&http, &*to[node], &count, &*death_of);
+                    async move {
+                        let told = until_answered(http, (node, url), delivery, death).await;
+                        count.send_modify(|n| *n += 1);
+                        told
+                    }
+                });
+                stream::iter(each).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await
+            });
+            // The last one while some are still to come: what matters is what happens after it too.
+            for part in 1..=KILLS / 3 {
+                let then = all.len() + total * part / (KILLS / 3 + 1);
+                answered.wait_for(|n| *n >= then).await.unwrap();
+                let node = kills % urls.len();
+                death.strike(node).await;
+                nodes.crash(node);
+                kills += 1;
+            }
+            all.extend(sending.await.unwrap());
+        }
+        assert_eq!((kills, all.len()), (KILLS, EVENTS * COPIES + BAD));
+        let mut made: HashMap<&str, usize> = HashMap::new();
+        for told in &all {
+            match (told.good, told.status, told.outcome.as_str()) {
+                (true, 200, "REQUEST_MADE") => *made.entry(&told.event).or_default() += 1,
+                (true, 200, "DUPLICATE") | (false, 401, _) => {}
+                (good, status, outcome) => panic!("{}: good {good}, {status} {outcome}", told.event),
+            }
+        }
+        assert!(made.values().all(|times| *times == 1), "an answer may be lost, and is never given twice");
+        assert!(made.len() <= EVENTS - KILLS, "each death came between a commit and its answer");
+
+        let site = &nodes.site;
+        assert_eq!(site.number("SELECT COUNT(*) FROM request").await, EVENTS as i64);
+        let events = "SELECT COUNT(DISTINCT event_id) FROM webhook_delivery WHERE outcome = 'REQUEST_MADE' AND request_id IN (SELECT id FROM request)";
+        assert_eq!(site.number(events).await, EVENTS as i64);
+        let accepted = "SELECT COUNT(*) FROM webhook_delivery WHERE event_id LIKE 'bad%' OR (outcome = 'REFUSED') = verified";
+        assert_eq!(site.number(accepted).await, 0);
+        // Also after the last death, on each node.
+        for (n, url) in urls.iter().enumerate() {
+            let outcome = async |event: &str| {
+                let body = triggered(event);
+                let signature = Some(sign(NEXT, &body));
+                let delivery = Delivery { event: event.to_owned(), body, signature, good: true };
+                until_answered(&http, (n, url), delivery, &death).await.outcome
+            };
+            assert_eq!(outcome("e0").await, "DUPLICATE");
+            assert_eq!(outcome(&format!("new{n}")).await, "REQUEST_MADE");
+        }
+    }
+}
