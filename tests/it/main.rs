@@ -11,6 +11,7 @@ mod sender;
 mod access;
 mod assign;
 mod chaos;
+mod collide;
 
 mod append;
 mod boot;
@@ -39,6 +40,7 @@ mod reply;
 mod route;
 mod ruin;
 mod run;
+mod schema;
 mod see;
 mod store;
 mod storm;

@@ -4,10 +4,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::{EventId, FailureCode, Millis, RunStatus, Trigger, request, run};
+use entity::{EventId, FailureCode, Millis, Outcome, RunStatus, Trigger, request, run};
 use sea_orm::EntityTrait;
 use tokio::sync::Notify;
 
+use super::act::routes;
 use super::context::Context;
 use super::end::EndRun;
 use super::prompt::Prefix;
@@ -19,6 +20,7 @@ use crate::clock::fresh_id;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
 use crate::model::ModelErrorClass;
+use crate::request::route::{Routing, decide, gives_up};
 use crate::run::event::{AttemptStarted, Event, Takeover, ToolOutcomeUnknown};
 use crate::run::lease::ATTEMPTS;
 use crate::run::log::{FENCED, Flushed, Log};
@@ -69,7 +71,7 @@ impl Driver {
         config: Config,
         interrupt: Arc<Notify>,
     ) -> Self {
-        let tools = shared.toolbox(&config, log.run().trigger == Trigger::Intake);
+        let tools = shared.toolbox(&config, routes(&log));
         Self {
             lease_epoch: log.run().lease_epoch,
             actor: Actor::in_run(log.run()),
@@ -119,6 +121,8 @@ impl Driver {
         if held == Held::No {
             return Ok(());
         }
+        // Only now its log says how it began.
+        self.tools = self.shared.toolbox(&self.config, routes(&self.log));
         let attempt = self.log.run().attempt;
         self.fact(AttemptStarted { attempt, reason })?;
         if self.log.run().idle_attempts > ATTEMPTS {
@@ -283,13 +287,30 @@ impl Driver {
         found.ok_or(Error::NotFound { what: "Request" })
     }
 
+    /// To whom the ranking gives the request if this run ends like that: Triage may have given it up.
+    pub(super) async fn routing(
+        &self,
+        how: std::result::Result<Outcome, FailureCode>,
+    ) -> Result<Option<Routing>> {
+        if self.log.run().trigger != Trigger::Intake || !gives_up(how) {
+            return Ok(None);
+        }
+        let request = self.request().await?;
+        decide(self.shared.store.read(), &request).await.map(Some)
+    }
+
     async fn end(&mut self, ending: Ending) -> Result<Held> {
+        let routing = match &ending {
+            Ending::Failed(code, _) => self.routing(Err(*code)).await?,
+            Ending::Blocked(_) | Ending::HandedOff | Ending::Superseded => None,
+        };
         match self
             .shared
             .store
             .write(EndRun {
                 log: self.log.clone(),
                 ending,
+                routing,
             })
             .await
         {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use entity::Millis;
 
+use super::act::routes;
 use super::context::Context;
 use super::driver::{Driver, Held};
 use super::{elapsed, limits, prompt};
@@ -196,7 +197,8 @@ impl Driver {
         let Some(context) = &self.context else {
             return Err(Error::internal("the context was not read"));
         };
-        let (key, tools) = (prompt::key(&run), self.tools.specs());
+        let key = prompt::key(&run, routes(&self.log));
+        let tools = self.tools.specs();
         let conn = self.shared.store.read();
         let prefixes = &self.shared.prefixes;
         let prefix = prefixes.get(conn, key, &self.config, &tools).await?;

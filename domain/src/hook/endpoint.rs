@@ -12,8 +12,8 @@ use crate::access::{Action, Actor};
 use crate::clock::{fresh_id, random_id};
 use crate::error::{Error, Result};
 use crate::idempotency::once;
-use crate::request::update::check_text;
 use crate::store::{Command, Tx, insert_all};
+use crate::text::check_text;
 
 /// The most endpoints of a workspace.
 const ENDPOINTS: u64 = 1_000;

@@ -8,14 +8,13 @@ mod deliver;
 pub mod endpoint;
 mod event;
 pub mod mapping;
-mod pagerduty;
+pub(crate) mod pagerduty;
 pub mod query;
 pub mod receive;
 mod secret;
 pub mod verify;
 
 pub use endpoint::{CreateEndpoint, RotateSecret, UpdateEndpoint};
-pub(crate) use event::cut_bytes;
 pub use event::{Event, Filing, Headers, News, Refused};
 pub use mapping::{Mapping, Meaning};
 pub use receive::{Delivery, Received};

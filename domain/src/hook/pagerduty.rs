@@ -17,7 +17,7 @@ const LABEL: usize = 60;
 ///
 /// # Errors
 /// [`Refused`] if it is no PagerDuty event.
-pub(super) fn read(payload: &Value) -> Result<Event, Refused> {
+pub(crate) fn read(payload: &Value) -> Result<Event, Refused> {
     let event = &payload["event"];
     let (Some(id), Some(kind)) = (event["id"].as_str(), event["event_type"].as_str()) else {
         let text = "The body has no event.id and event.event_type; it is no webhook of PagerDuty's version 3.";
@@ -96,6 +96,17 @@ fn filing(id: &str, incident: &Value) -> Filing {
     line("Conference number", word(&bridge["conference_number"]));
     line("Conference", word(&bridge["conference_url"]));
     line("Incident key", word(&incident["incident_key"]));
+    let body = &incident["body"]["details"];
+    let details = match body {
+        Value::Null => String::new(),
+        Value::String(details) => details.trim().to_owned(),
+        // Some integrations send an object of their own.
+        other => other.to_string(),
+    };
+    if !details.is_empty() {
+        text.push_str("\n\n");
+        text.push_str(&details);
+    }
     let service = event::cut(&summary(&incident["service"]), LABEL);
     let labels = ["pagerduty".to_owned(), service].into_iter();
     Filing {
