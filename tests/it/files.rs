@@ -4,8 +4,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::binary::{Finished, Stint, run, run_on_terminal};
-use tests::{Backend, Client, TestDb, on_both};
+use tests::binary::{Finished, Stint, run};
+use tests::{Backend, Client, TestDb, on_both, terminal};
 
 const HELPDESK: &str = "\
 kind: coworker
@@ -273,14 +273,14 @@ on_both! {
         let folder = dir.path().display().to_string();
         let args = ["apply", "-f", &folder, "--database-url", db.url()];
         for typed in ["n\n", "\n", "of course not\n", ""] {
-            let done = run_on_terminal(&args, typed);
+            let done = terminal::run(&args, typed);
             assert!(done.status.success(), "{typed:?}: {done:?}");
             for part in ["Apply? [y/N]", "Nothing was changed."] {
                 assert!(done.stdout.contains(part), "{typed:?}: {part}: {done:?}");
             }
             assert_eq!(everything(&client).await, empty, "{typed:?}");
         }
-        let done = run_on_terminal(&args, "Yes\n");
+        let done = terminal::run(&args, "Yes\n");
         assert!(done.status.success() && done.stdout.contains("Applied:"), "{done:?}");
         assert!(done.stdout.contains('\u{1b}'), "in colour where somebody looks: {done:?}");
         assert_eq!(versions(&client).await, json!({ "helpdesk": 1, "printers": 1 }));

@@ -46,6 +46,12 @@ fn stems(word: &str) -> Vec<String> {
     stems
 }
 
+/// What a text says before its signature, which tells who wrote it and nothing of the matter; a line of two dashes and a
+/// space begins one, as in mails (RFC 3676).
+fn without_signature(text: &str) -> &str {
+    text.split("\n-- \n").next().unwrap_or_default()
+}
+
 /// The stems that a roster knows, by their first letter.
 #[derive(Debug, Default)]
 pub(super) struct Vocabulary {
@@ -86,7 +92,7 @@ impl Vocabulary {
     pub(super) fn read(&self, text: &str) -> Vec<Word> {
         let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
         let mut read = Vec::new();
-        for word in words(text) {
+        for word in words(without_signature(text)) {
             let stems: Vec<String> = stems(word).into_iter().map(|s| self.meant(s)).collect();
             if stems.is_empty() || !seen.insert(stems.clone()) {
                 continue;

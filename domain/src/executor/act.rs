@@ -9,6 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::brief::named;
 use super::end::{ended, fail};
+use super::ranked::{Ranked, routes};
 use crate::access::{Action, Actor};
 use crate::coworker::{Config, handle};
 use crate::error::{Error, Result};
@@ -46,16 +47,7 @@ pub struct Act {
     /// What it asks for.
     pub builtin: Builtin,
     /// What the ranking says of the request, where the call needs it.
-    pub ranked: Option<Ranked>,
-}
-
-/// What the ranking says of a request: worked out before the transaction, in which nobody shall wait for it.
-#[derive(Clone, Debug)]
-pub enum Ranked {
-    /// Whom it fits, as the model reads it.
-    Candidates(String),
-    /// To whom it goes if Triage gives it up.
-    Routing(Routing),
+    pub ranked: Ranked,
 }
 
 impl Command for Act {
@@ -78,9 +70,9 @@ impl Command for Act {
             | Builtin::ListCandidates(_)
             | Builtin::Finish(_) => None,
         };
-        let decided = match ranked {
-            Some(Ranked::Routing(routing)) => routing.hold(tx, actor.workspace).await?,
-            Some(Ranked::Candidates(_)) | None => None,
+        let decided = match ranked.routing() {
+            Some(routing) => routing.hold(tx, actor.workspace).await?,
+            None => None,
         };
         let mut desk = Desk::lock(tx, actor, log.run().request_id).await?;
         fence(log, &desk)?;
@@ -129,12 +121,7 @@ impl Command for Act {
             }
             Builtin::ListCandidates(_) => {
                 actor.authorize(Action::CoworkerRead)?;
-                match ranked {
-                    Some(Ranked::Candidates(text)) => text.clone(),
-                    Some(Ranked::Routing(_)) | None => {
-                        return Err(Error::internal("candidates were not listed"));
-                    }
-                }
+                ranked.candidates()?
             }
             Builtin::Finish(finish) => {
                 ending = Some(finish);
@@ -158,12 +145,8 @@ impl Command for Act {
     }
 
     fn needs(&self) -> Needs {
-        let routing = match &self.ranked {
-            Some(Ranked::Routing(routing)) => routing.coworker(),
-            Some(Ranked::Candidates(_)) | None => None,
-        };
         Needs {
-            coworker: routing,
+            coworker: self.ranked.routing().and_then(Routing::coworker),
             request: Some(self.log.run().request_id),
             ..Needs::default()
         }
@@ -404,18 +387,6 @@ fn fence(log: &Log, desk: &Desk) -> Result<()> {
 /// The key under which a call is sent, the same for every try of it.
 pub fn idempotency_key(log: &Log, call_id: &str) -> String {
     format!("{}:{call_id}", log.run().id)
-}
-
-/// Whether the run decides to whom its request goes: Triage's, for a new request and for one that came back to it.
-pub(super) fn routes(log: &Log) -> bool {
-    let started = log.state().started.as_ref();
-    match log.run().trigger {
-        Trigger::Intake => true,
-        Trigger::Handoff | Trigger::Assigned | Trigger::Reply | Trigger::Routed => {
-            started.is_some_and(|started| started.coworker.is_triage)
-        }
-        Trigger::Mention => false,
-    }
 }
 
 fn checked(field: &'static str, text: &str) -> Result<()> {

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use super::act::{Act, Ranked, Written, idempotency_key};
+use super::act::{Act, Written, idempotency_key};
 use super::driver::{Driver, Held};
 use super::{elapsed, limits};
 use crate::error::{Error, Result};
 use crate::model::ToolCall;
-use crate::request::route::candidates;
 use crate::run::event::{Refusal, ToolCompleted, ToolFailed, ToolRefused, ToolRequested};
 use crate::run::log::{FENCED, Log};
 use crate::run::state::Open;
@@ -128,26 +127,6 @@ impl Driver {
                 | Error::Internal { .. }),
             ) => Err(err),
         }
-    }
-
-    /// What the call needs of the ranking, before the writer is asked.
-    async fn ranked(&self, builtin: &Builtin) -> Result<Option<Ranked>> {
-        Ok(match builtin {
-            Builtin::ListCandidates(_) => {
-                let request = self.request().await?;
-                let listed = candidates(self.shared.store.read(), &request).await?;
-                Some(Ranked::Candidates(listed))
-            }
-            Builtin::Finish(finish) => {
-                let limit = self.state().limit.as_ref();
-                let how = limit.map_or(Ok(finish.outcome), |limit| Err(limit.limit));
-                self.routing(how).await?.map(Ranked::Routing)
-            }
-            Builtin::PostNote(_)
-            | Builtin::SetStatus(_)
-            | Builtin::Reassign(_)
-            | Builtin::AskRequester(_) => None,
-        })
     }
 
     pub(super) fn written(&mut self, (log, written): Written) -> Result<Held> {

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::{EventId, FailureCode, Millis, Outcome, RunStatus, Trigger, request, run};
+use entity::{EventId, FailureCode, Millis, RunStatus, request, run};
 use sea_orm::EntityTrait;
 use tokio::sync::Notify;
 
-use super::act::routes;
 use super::context::Context;
 use super::end::EndRun;
 use super::prompt::Prefix;
+use super::ranked::routes;
 use super::turn::failure;
 use super::weigh::Scales;
 use super::{Shared, Toolbox};
@@ -20,7 +20,6 @@ use crate::clock::fresh_id;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
 use crate::model::ModelErrorClass;
-use crate::request::route::{Routing, decide, gives_up};
 use crate::run::event::{AttemptStarted, Event, Takeover, ToolOutcomeUnknown};
 use crate::run::lease::ATTEMPTS;
 use crate::run::log::{FENCED, Flushed, Log};
@@ -285,18 +284,6 @@ impl Driver {
             .one(self.shared.store.read())
             .await?;
         found.ok_or(Error::NotFound { what: "Request" })
-    }
-
-    /// To whom the ranking gives the request if this run ends like that: Triage may have given it up.
-    pub(super) async fn routing(
-        &self,
-        how: std::result::Result<Outcome, FailureCode>,
-    ) -> Result<Option<Routing>> {
-        if self.log.run().trigger != Trigger::Intake || !gives_up(how) {
-            return Ok(None);
-        }
-        let request = self.request().await?;
-        decide(self.shared.store.read(), &request).await.map(Some)
     }
 
     async fn end(&mut self, ending: Ending) -> Result<Held> {

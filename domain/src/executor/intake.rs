@@ -4,10 +4,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use entity::request;
+use entity::{DispatchId, request};
 use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::driver::Driver;
 use super::{Shared, millis};
@@ -91,7 +92,7 @@ async fn claim_each(shared: &Shared, claim: Claim, err: &Error) -> Result<Vec<Cl
         "work could not be claimed together; it is claimed one by one"
     );
     let mut claimed = Vec::new();
-    let mut after = None;
+    let mut after = DispatchId(Uuid::nil());
     loop {
         let ids = startable(shared.store.read(), after, SINGLY).await?;
         for id in &ids {
@@ -115,10 +116,10 @@ async fn claim_each(shared: &Shared, claim: Claim, err: &Error) -> Result<Vec<Cl
                 }
             }
         }
-        if (ids.len() as u64) < SINGLY {
-            return Ok(claimed);
+        match ids.last() {
+            Some(last) if ids.len() as u64 == SINGLY => after = *last,
+            Some(_) | None => return Ok(claimed),
         }
-        after = ids.last().copied();
     }
 }
 

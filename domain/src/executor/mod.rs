@@ -9,6 +9,7 @@ pub mod end;
 mod intake;
 mod limits;
 mod prompt;
+pub mod ranked;
 mod renewal;
 mod toolbox;
 mod turn;

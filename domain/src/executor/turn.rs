@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use entity::Millis;
 
-use super::act::routes;
 use super::context::Context;
 use super::driver::{Driver, Held};
+use super::ranked::routes;
 use super::{elapsed, limits, prompt};
 use crate::error::{Error, Result};
 use crate::model::tokens::Components;

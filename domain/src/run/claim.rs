@@ -137,17 +137,12 @@ const STARTABLE: &str = "FROM dispatch d WHERE d.state = 'WAITING' \
 /// What the database said.
 pub async fn startable<C: ConnectionTrait>(
     conn: &C,
-    after: Option<DispatchId>,
+    after: DispatchId,
     most: u64,
 ) -> Result<Vec<DispatchId>> {
-    let (newer, values) = match after {
-        Some(id) => ("AND d.id > ?", vec![id.into()]),
-        None => ("", Vec::new()),
-    };
-    let sql = format!("SELECT d.id {STARTABLE} {newer} ORDER BY d.id LIMIT {most}");
-    let rows = conn
-        .query_all_raw(statement(conn.get_database_backend(), &sql, values))
-        .await?;
+    let sql = format!("SELECT d.id {STARTABLE} AND d.id > ? ORDER BY d.id LIMIT {most}");
+    let sql = statement(conn.get_database_backend(), &sql, [after.into()]);
+    let rows = conn.query_all_raw(sql).await?;
     let ids = rows.iter().map(|row| row.try_get("", "id"));
     Ok(ids.collect::<Result<_, DbErr>>()?)
 }

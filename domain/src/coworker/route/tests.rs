@@ -240,6 +240,17 @@ fn a_candidate_says_where_it_would_route() {
 }
 
 #[test]
+fn a_signature_says_nothing_of_the_matter() {
+    let roster = roster(&labelled().coworkers);
+    let ranking = roster.rank(
+        "Hello",
+        "The VPN tunnel drops.\n\n-- \nJo, Security Analyst, malware and phishing",
+    );
+    assert_eq!(ranking.candidates.len(), 1);
+    assert_eq!(ranking.candidates[0].handle, "network");
+}
+
+#[test]
 fn a_text_of_any_size_and_kind_is_read_in_bounds() {
     let roster = roster(&labelled().coworkers);
     let long: String = (0..20_000).map(|i| format!("w{i}rd ")).collect();
