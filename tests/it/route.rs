@@ -242,7 +242,7 @@ turns:
         assert!(matches!(ahead, Ahead::Triage(_)), "{ahead:?}");
         app.mutate("coworkerUnpublish", json!({ "id": id("triage").await }), "").await;
         let made = store.write(create(Some(ahead))).await.unwrap();
-        assert_eq!(Some(&format!("cow_{}", made.assignee_id.unwrap())), network.as_str().map(str::to_owned).as_ref());
+        assert_eq!(Some(&format!("cow_{}", made.assignee_id.unwrap().simple())), network.as_str().map(str::to_owned).as_ref());
         // Someone who does not concern it stops working.
         let ahead = look().await;
         app.mutate("coworkerUnpublish", json!({ "id": finance }), "").await;

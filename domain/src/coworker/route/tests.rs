@@ -173,9 +173,17 @@ fn requests_go_to_whom_they_fit() {
     insta::assert_debug_snapshot!((&tuning, &test));
     // R11: so do the incidents of PagerDuty, in the words that its webhook brings.
     let incidents = incident_figures();
-    insta::assert_debug_snapshot!("incidents", incidents);
-    assert!(test.first_is_right * 100 >= test.fits * 85, "{test:?}");
-    assert!(test.misfits_assigned * 100 <= test.misfits * 10, "{test:?}");
+    insta::assert_debug_snapshot!("incidents", &incidents);
+    for judged in [&test, &incidents] {
+        assert!(
+            judged.first_is_right * 100 >= judged.fits * 85,
+            "{judged:?}"
+        );
+        assert!(
+            judged.misfits_assigned * 100 <= judged.misfits * 10,
+            "{judged:?}"
+        );
+    }
 }
 
 #[test]
