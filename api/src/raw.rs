@@ -82,7 +82,11 @@ pub async fn part_lines(store: &Store, run: &run::Model) -> domain::Result<Strin
     }
     let mut text = String::new();
     for digest in digests {
-        let key = (run.workspace_id, unhex(&digest));
+        // What are no digits is the name of nothing, and so is not found.
+        let key = (
+            run.workspace_id,
+            envelope::unhex(&digest).unwrap_or_default(),
+        );
         let Some(part) = prompt_part::Entity::find_by_id(key)
             .one(store.read())
             .await?
@@ -113,15 +117,6 @@ pub fn refers_to(line: &str) -> serde_json::Result<Vec<String>> {
         }
         _ => Vec::new(),
     })
-}
-
-/// Bytes of hexadecimal digits; what is none counts as nothing, and so is not found.
-fn unhex(text: &str) -> Vec<u8> {
-    let pairs = text
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
-    pairs.map_while(|byte| byte).collect()
 }
 
 struct Shelf {

@@ -34,6 +34,8 @@ pub enum Principal {
     Coworker(CoworkerId, RunId),
     /// Stint itself.
     Stint,
+    /// Whoever operates the installation, at its command line.
+    Operator,
 }
 
 impl Principal {
@@ -42,12 +44,12 @@ impl Principal {
         match self {
             Self::Person(_) => ActorKind::Person,
             Self::Workflow(_) => ActorKind::Workflow,
-            Self::System(_) | Self::Hook(_) | Self::Stint => ActorKind::System,
+            Self::System(_) | Self::Hook(_) | Self::Stint | Self::Operator => ActorKind::System,
             Self::Coworker(..) => ActorKind::Coworker,
         }
     }
 
-    /// What rows store of it; nil for Stint itself.
+    /// What rows store of it; nil for Stint itself, all ones for the operator.
     pub const fn id(self) -> Uuid {
         match self {
             Self::Person(id) => id.0,
@@ -55,6 +57,7 @@ impl Principal {
             Self::Hook(id) => id.0,
             Self::Coworker(id, _) => id.0,
             Self::Stint => Uuid::nil(),
+            Self::Operator => Uuid::max(),
         }
     }
 
@@ -62,9 +65,8 @@ impl Principal {
     pub const fn run(self) -> Option<RunId> {
         match self {
             Self::Coworker(_, run) => Some(run),
-            Self::Person(_) | Self::Workflow(_) | Self::System(_) | Self::Hook(_) | Self::Stint => {
-                None
-            }
+            Self::Person(_) | Self::Workflow(_) | Self::System(_) | Self::Hook(_) => None,
+            Self::Stint | Self::Operator => None,
         }
     }
 

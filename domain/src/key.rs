@@ -20,8 +20,8 @@ use crate::access::{Action, Actor, Principal, Standing};
 use crate::clock::{fresh_id, random_id};
 use crate::error::{Error, Result};
 use crate::idempotency::once;
-use crate::request::update::check_text;
 use crate::store::{Command, Store, Tx, insert_all};
+use crate::text::check_text;
 
 /// Runs on one request that may follow each other without a person.
 const HOP_BUDGET: i32 = 12;

@@ -19,6 +19,7 @@ pub mod run;
 pub mod secret;
 pub mod skill;
 pub mod store;
+pub mod text;
 pub mod tool;
 pub mod workspace;
 pub mod yaml;

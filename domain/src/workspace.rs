@@ -6,7 +6,7 @@ use sea_orm::{ActiveValue, EntityTrait};
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
 use crate::request::assign::AssigneeId;
-use crate::store::{Command, Tx};
+use crate::store::{Command, Needs, Tx};
 
 /// The most runs that may follow each other on one request.
 const MOST_HOPS: i32 = 100;
@@ -63,5 +63,13 @@ impl Command for UpdateWorkspace {
 
     fn repeatable(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Needs {
+        // The row of the settings is the counters' row, which is locked last.
+        Needs {
+            alone: true,
+            ..Needs::default()
+        }
     }
 }

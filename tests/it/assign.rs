@@ -21,16 +21,6 @@ turns:
 /// Thinks for so long that only an interruption can end it in time.
 const PONDERS: &str = "turns: [{ text: Never said., delay: 10m }]";
 
-fn hands_to(handle: &str) -> String {
-    format!(
-        "turns:
-  - calls:
-      - {{ tool: reassign, arguments: {{ to: {handle}, reason: It is theirs. }} }}
-      - {{ tool: finish, arguments: {{ outcome: HANDED_OFF, reason: It is theirs., summary: I handed it on. }} }}
-"
-    )
-}
-
 async fn requested(app: &Client, title: &str, assignee: &str) -> Value {
     let made = app
         .mutate(
@@ -269,8 +259,8 @@ turns:
     }
 
     async fn coworkers_that_pass_a_request_in_circles_end_with_a_person(app: TestApp) {
-        let first = Coworker::new("first").playbook(&hands_to("second")).publish(&app).await;
-        Coworker::new("second").playbook(&hands_to("first")).publish(&app).await;
+        let first = Coworker::new("first").playbook(&look::hands_to("second")).publish(&app).await;
+        Coworker::new("second").playbook(&look::hands_to("first")).publish(&app).await;
         let request = requested(&app, "Whose is it?", &first.id).await;
         app.drain().await;
         look::sound(&app).await;

@@ -5,29 +5,20 @@ use tests::{Client, Coworker, TestApp, both_dbs};
 
 use crate::look;
 
-fn hands_to(handle: &str) -> String {
-    format!("
-turns:
-  - calls:
-      - {{ tool: reassign, arguments: {{ to: {handle}, reason: It is theirs. }} }}
-      - {{ tool: finish, arguments: {{ outcome: HANDED_OFF, reason: It is theirs., summary: I handed it on. }} }}
-")
-}
-
 const REPLIES: &str = "turns: [{ calls: [{ tool: finish, arguments: { outcome: REPLIED, reason: Looked., summary: I looked at it. } }] }]";
 
 /// Three coworkers that pass every request on in a ring, and a request at the first.
 async fn circle(app: &TestApp) -> Value {
     let first = Coworker::new("first")
-        .playbook(&hands_to("second"))
+        .playbook(&look::hands_to("second"))
         .publish(app)
         .await;
     Coworker::new("second")
-        .playbook(&hands_to("third"))
+        .playbook(&look::hands_to("third"))
         .publish(app)
         .await;
     Coworker::new("third")
-        .playbook(&hands_to("first"))
+        .playbook(&look::hands_to("first"))
         .publish(app)
         .await;
     let input = json!({ "title": "Whose is it?", "assigneeId": first.id });
@@ -92,7 +83,7 @@ both_dbs! {
 
     /// Escalating can't be a loop of its own.
     async fn a_coworker_that_passes_an_escalation_on_leaves_it_to_people(app: TestApp) {
-        let last = Coworker::new("last").playbook(&hands_to("first")).publish(&app).await;
+        let last = Coworker::new("last").playbook(&look::hands_to("first")).publish(&app).await;
         settle(&app, 4, Some(&last.id)).await;
         let request = circle(&app).await;
         app.drain().await;

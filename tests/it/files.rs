@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::binary::{Finished, Stint, run};
-use tests::{Backend, Client, TestDb, on_both};
+use tests::{Backend, Client, TestDb, on_both, terminal};
 
 const HELPDESK: &str = "\
 kind: coworker
@@ -265,6 +265,33 @@ on_both! {
         assert!(version["skills"][0]["text"].as_str().unwrap().starts_with("Say good day."), "{version}");
     }
 
+    /// Asked on a terminal: only a yes changes anything.
+    async fn on_a_terminal_it_asks_and_only_a_yes_applies(backend: Backend) {
+        let (db, _server, client) = start(backend).await;
+        let dir = office();
+        let empty = everything(&client).await;
+        let folder = dir.path().display().to_string();
+        let args = ["apply", "-f", &folder, "--database-url", db.url()];
+        for typed in ["n\n", "\n", "of course not\n", ""] {
+            let done = terminal::run(&args, typed);
+            assert!(done.status.success(), "{typed:?}: {done:?}");
+            for part in ["Apply? [y/N]", "Nothing was changed."] {
+                assert!(done.stdout.contains(part), "{typed:?}: {part}: {done:?}");
+            }
+            assert_eq!(everything(&client).await, empty, "{typed:?}");
+        }
+        let done = terminal::run(&args, "Yes\n");
+        assert!(done.status.success() && done.stdout.contains("Applied:"), "{done:?}");
+        assert!(done.stdout.contains('\u{1b}'), "in colour where somebody looks: {done:?}");
+        assert_eq!(versions(&client).await, json!({ "helpdesk": 1, "printers": 1 }));
+        // Who did it is not Stint by itself.
+        let query = "{ coworker(handle: \"helpdesk\") { versions { nodes { publishedBy { id kind displayName } } } } }";
+        let mut by = client.gql(query, json!({})).await["coworker"]["versions"]["nodes"][0]["publishedBy"].take();
+        let found = client.gql("query ($id: ID!) { node(id: $id) { ... on System { displayName } } }", json!({ "id": by["id"].take() })).await;
+        assert_eq!(found["node"]["displayName"], "stint apply");
+        assert_eq!(by, json!({ "id": null, "kind": "SYSTEM", "displayName": "stint apply" }));
+    }
+
     async fn only_what_differs_is_changed(backend: Backend) {
         let (db, _server, client) = start(backend).await;
         let dir = office();
@@ -341,20 +368,4 @@ async fn what_is_not_there_is_said_and_nothing_is_made() {
     assert!(refused(&done).contains("name a folder with -f"), "{done:?}");
     let done = apply(&db, tempfile::tempdir().unwrap().path(), &["--yes"]);
     assert!(refused(&done).contains("holds no .yaml file"), "{done:?}");
-}
-
-#[test]
-fn the_schema_is_printed_and_knows_the_demos_files() {
-    let printed = run(&["export", "--schema"]);
-    assert!(printed.status.success(), "{}", printed.stderr);
-    assert_eq!(
-        printed.stdout,
-        include_str!("../../api/src/files/stint.schema.json")
-    );
-    let schema: Value = serde_json::from_str(&printed.stdout).unwrap();
-    assert_eq!(
-        schema["anyOf"].as_array().map(Vec::len),
-        Some(3),
-        "{schema}"
-    );
 }

@@ -7,9 +7,10 @@ use domain::run::log::Log;
 use domain::run::rebuild;
 use domain::store::Store;
 use entity::RunId;
-use sea_orm::{ConnectionTrait, Statement};
 use tests::{Backend, Coworker, TestApp};
 use uuid::Uuid;
+
+use crate::look;
 
 /// The worker that a test is.
 pub const ME: Uuid = Uuid::from_u128(1);
@@ -48,13 +49,7 @@ pub fn stage(log: &mut Log, turn: i32) {
 
 /// A number that a query gives.
 pub async fn number(store: &Store, sql: &str) -> i64 {
-    let statement = Statement::from_string(store.backend(), sql);
-    let row = store
-        .read()
-        .query_one_raw(statement)
-        .await
-        .expect("an answer");
-    row.expect("a row").try_get_by_index(0).expect("a number")
+    look::answer(store.read(), sql).await
 }
 
 /// How many rows an append could have written, of all runs together.

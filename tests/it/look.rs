@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api::config::Settings;
 use domain::run::rebuild;
 use entity::RunId;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 use tests::{Client, TestApp};
 
@@ -239,17 +239,30 @@ pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
     counts
 }
 
-/// The number `n` that a statement answers.
+/// The number that a statement answers, on the application's own database.
 pub async fn number(app: &TestApp, sql: &str) -> i64 {
-    let store = app.store().await;
-    let row = store
-        .read()
-        .query_one_raw(Statement::from_string(store.backend(), sql))
-        .await;
+    answer(app.store().await.read(), sql).await
+}
+
+/// The number that a statement answers.
+pub async fn answer(conn: &DatabaseConnection, sql: &str) -> i64 {
+    let statement = Statement::from_string(conn.get_database_backend(), sql);
+    let row = conn.query_one_raw(statement).await;
     row.expect("the database answers")
         .expect("a row")
-        .try_get("", "n")
+        .try_get_by_index(0)
         .expect("a number")
+}
+
+/// A playbook of a coworker that hands every request on to another.
+pub fn hands_to(handle: &str) -> String {
+    format!(
+        "turns:
+  - calls:
+      - {{ tool: reassign, arguments: {{ to: {handle}, reason: It is theirs. }} }}
+      - {{ tool: finish, arguments: {{ outcome: HANDED_OFF, reason: It is theirs., summary: I handed it on. }} }}
+"
+    )
 }
 
 /// Changes the database behind the application's back.

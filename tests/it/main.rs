@@ -11,6 +11,7 @@ mod sender;
 mod access;
 mod assign;
 mod chaos;
+mod collide;
 
 mod append;
 mod boot;
@@ -42,6 +43,7 @@ mod retain;
 mod route;
 mod ruin;
 mod run;
+mod schema;
 mod see;
 mod store;
 mod storm;

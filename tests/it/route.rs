@@ -1,6 +1,10 @@
 //! How a request that names nobody finds whom it fits.
 
-use entity::Role;
+use domain::access::Actor;
+use domain::request::CreateRequest;
+use domain::request::route::{self, Ahead};
+use entity::{Priority, Role};
+use sea_orm::EntityTrait as _;
 use serde_json::{Value, json};
 use tests::{Client, Coworker, TestApp, both_dbs};
 
@@ -179,6 +183,77 @@ turns:
         let refused = look::data(&log, "tool.refused");
         assert_eq!((&refused[0]["tool"], &refused[0]["reason"]), (&json!("list_candidates"), &json!("unknown")));
         assert!(!look::data(&log, "model.requested")[0]["tools"].to_string().contains("list_candidates"));
+    }
+
+    /// R12: also for a request that a colleague hands back to it.
+    async fn triage_lists_candidates_for_what_is_handed_back_to_it(app: TestApp) {
+        hire(&app).await;
+        triage(&app, "
+turns:
+  - calls: [{ tool: list_candidates }]
+  - when: { result_of: list_candidates, result_contains: '\"handle\":\"network\"' }
+    calls:
+      - { tool: reassign, arguments: { to: ' @Network ', reason: It is about the VPN. } }
+      - { tool: finish, arguments: { outcome: HANDED_OFF, reason: It is about the VPN., summary: I gave it to the network engineer. } }
+").await;
+        let first = Coworker::new("first").playbook(&look::hands_to("triage")).publish(&app).await;
+        app.mutate("requestCreate", json!({ "title": VPN, "assigneeId": first.id }), "").await;
+        app.drain().await;
+        look::sound(&app).await;
+        let runs = look::runs(&app).await;
+        let seen: Vec<_> = runs.iter().map(|run| (run["coworker"]["handle"].as_str(), run["trigger"].as_str())).collect();
+        assert_eq!(seen, [(Some("first"), Some("ASSIGNED")), (Some("triage"), Some("HANDOFF")), (Some("network"), Some("ROUTED"))]);
+        let log = look::events(&app, &runs[1]).await;
+        assert!(look::data(&log, "model.requested")[0]["tools"].to_string().contains("list_candidates"));
+        assert_eq!(look::data(&log, "run.started")[0]["coworker"]["is_triage"], true);
+    }
+
+    /// Ranking is done before the writer is asked; what has changed until then is decided anew.
+    async fn what_changes_between_the_ranking_and_the_writing_is_not_overlooked(app: TestApp) {
+        hire(&app).await;
+        let store = app.store().await;
+        let workspace = entity::workspace::Entity::find().one(store.read()).await.unwrap().unwrap().id;
+        let id = |handle: &'static str| {
+            let app = app.clone();
+            async move { app.gql("query ($h: String!) { coworker(handle: $h) { id } }", json!({ "h": handle })).await["coworker"]["id"].take() }
+        };
+        let create = |ahead: Option<Ahead>| CreateRequest {
+            actor: Actor::stint(workspace),
+            title: VPN.into(),
+            description: String::new(),
+            priority: Priority::Normal,
+            labels: Vec::new(),
+            assignee: None,
+            idempotency_key: None,
+            ahead,
+        };
+        let look = async || route::ahead(store.read(), workspace, VPN, "").await.unwrap();
+        let (network, finance) = (id("network").await, id("finance").await);
+
+        // The one whom it fits stops working.
+        let ahead = look().await;
+        app.mutate("coworkerUnpublish", json!({ "id": network }), "").await;
+        let made = store.write(create(Some(ahead))).await.unwrap();
+        assert_eq!((made.assignee_id, made.needs_person), (None, true));
+        // Triage stops working.
+        app.mutate("coworkerPublish", json!({ "id": network }), "").await;
+        triage(&app, DECLINES).await;
+        let ahead = look().await;
+        assert!(matches!(ahead, Ahead::Triage(_)), "{ahead:?}");
+        app.mutate("coworkerUnpublish", json!({ "id": id("triage").await }), "").await;
+        let made = store.write(create(Some(ahead))).await.unwrap();
+        assert_eq!(Some(&format!("cow_{}", made.assignee_id.unwrap().simple())), network.as_str().map(str::to_owned).as_ref());
+        // Someone who does not concern it stops working.
+        let ahead = look().await;
+        app.mutate("coworkerUnpublish", json!({ "id": finance }), "").await;
+        let kept = store.write(create(Some(ahead))).await.unwrap();
+        assert_eq!(kept.assignee_id, made.assignee_id);
+        // And nobody looked.
+        let anew = store.write(create(None)).await.unwrap();
+        assert_eq!(anew.assignee_id, made.assignee_id);
+        app.drain().await;
+        drop(store);
+        look::sound(&app).await;
     }
 
     async fn when_triage_declines_the_ranking_decides(app: TestApp) {

@@ -5,13 +5,12 @@ use std::time::Duration;
 use domain::run::rebuild;
 use domain::store::{OpenOptions, Store};
 use entity::{RunId, run, run_event};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
-    Statement,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 use tests::binary::Stint;
 use tests::{Client, Coworker, TestDb};
+
+use crate::look::answer;
 
 /// Settings of a server whose death is noticed soon.
 pub const HASTY: [&str; 6] = ["--lease", "600ms", "--renew", "150ms", "--reap", "100ms"];
@@ -97,7 +96,7 @@ impl Site {
     pub async fn until_number(&self, sql: &str, least: i64) {
         let conn = tests::db::connect(self.db.url()).await.unwrap();
         let looking = async {
-            while number(&conn, sql).await < least {
+            while answer(&conn, sql).await < least {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
@@ -107,7 +106,7 @@ impl Site {
         {
             panic!(
                 "{sql}: {} instead of {least}; stderr: {}",
-                number(&conn, sql).await,
+                answer(&conn, sql).await,
                 self.server.stderr()
             );
         }
@@ -117,7 +116,7 @@ impl Site {
     /// What a query gives now.
     pub async fn number(&self, sql: &str) -> i64 {
         let conn = tests::db::connect(self.db.url()).await.unwrap();
-        let found = number(&conn, sql).await;
+        let found = answer(&conn, sql).await;
         conn.close().await.unwrap();
         found
     }
@@ -171,7 +170,7 @@ impl Site {
         }
         let waiting = "SELECT COUNT(*) FROM dispatch WHERE state = 'WAITING'";
         assert_eq!(
-            number_of(&store, waiting).await,
+            answer(store.read(), waiting).await,
             0,
             "something waits for ever"
         );
@@ -215,27 +214,6 @@ async fn events(store: &Store, run: RunId) -> Vec<run_event::Model> {
         .filter(run_event::Column::RunId.eq(run))
         .order_by_asc(run_event::Column::Seq);
     all.all(store.read()).await.expect("events")
-}
-
-async fn number_of(store: &Store, sql: &str) -> i64 {
-    let row = store
-        .read()
-        .query_one_raw(Statement::from_string(store.backend(), sql))
-        .await;
-    row.expect("an answer")
-        .expect("a row")
-        .try_get_by_index(0)
-        .expect("a number")
-}
-
-async fn number(conn: &DatabaseConnection, sql: &str) -> i64 {
-    let row = conn
-        .query_one_raw(Statement::from_string(conn.get_database_backend(), sql))
-        .await;
-    row.expect("an answer")
-        .expect("a row")
-        .try_get_by_index(0)
-        .expect("a number")
 }
 
 /// Makes a request and returns nothing: whoever is killed has acknowledged it.

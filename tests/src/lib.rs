@@ -15,6 +15,7 @@ pub mod process;
 pub mod proxy;
 pub mod redis;
 pub mod store;
+pub mod terminal;
 
 pub use app::TestApp;
 pub use client::{Client, Item, Received, Socket, Subscription};

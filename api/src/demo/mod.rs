@@ -124,8 +124,9 @@ pub async fn submit(store: &Store, requester: &Actor) -> domain::Result<request:
         labels: Vec::new(),
         assignee: None,
         idempotency_key: None,
+        ahead: None,
     };
-    store.write(create).await
+    create.submit(store).await
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Doing what a plan says: all of it in one transaction, or nothing.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::access::Actor;
@@ -12,7 +13,7 @@ use domain::coworker::{
 use domain::error::{Error, Result};
 use domain::price::SetPrice;
 use domain::skill::{CreateSkill, UpdateSkill};
-use domain::store::{Command, Store, Tx};
+use domain::store::{Command, Needs, Store, Tx};
 use entity::CoworkerId;
 
 use super::plan::{CoworkerStep, Plan, PriceStep, SkillStep, Then, Write, plan};
@@ -59,6 +60,10 @@ impl Command for Trial {
         self.0.run(tx).await?;
         Err(Error::conflict(TRIED, "it was only tried out"))
     }
+
+    fn needs(&self) -> Needs {
+        self.0.needs()
+    }
 }
 
 impl Command for Apply {
@@ -98,6 +103,8 @@ impl Command for Apply {
                     UnpublishCoworker {
                         actor,
                         coworker: id,
+                        // What routes the requests that wait is what this very transaction publishes.
+                        ahead: HashMap::new(),
                     }
                     .run(tx)
                     .await?;
@@ -128,6 +135,14 @@ impl Command for Apply {
             );
         }
         Ok(doubts)
+    }
+
+    fn needs(&self) -> Needs {
+        // As each of the publications in it.
+        Needs {
+            alone: true,
+            ..Needs::default()
+        }
     }
 }
 

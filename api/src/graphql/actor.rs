@@ -87,7 +87,7 @@ impl Workflow {
     }
 }
 
-/// An outside system, or Stint itself.
+/// An outside system, Stint itself, or the operator.
 pub enum System {
     /// By its key.
     Key(api_key::Model),
@@ -95,6 +95,8 @@ pub enum System {
     Hook(webhook_endpoint::Model),
     /// Stint itself.
     Stint,
+    /// Whoever operates the installation, at its command line.
+    Operator,
 }
 
 impl System {
@@ -104,11 +106,13 @@ impl System {
             Self::Key(key) => &key.name,
             Self::Hook(endpoint) => &endpoint.name,
             Self::Stint => "Stint",
+            Self::Operator => "stint apply",
         }
     }
 }
 
-/// An outside system that acts with an API key of its own or through a webhook endpoint, or Stint itself.
+/// An outside system that acts with an API key of its own or through a webhook endpoint, Stint itself, or whoever operates the installation
+/// and applied files with `stint apply`.
 #[Object]
 impl System {
     /// The global id.
@@ -116,11 +120,12 @@ impl System {
         node::global_system(match self {
             Self::Key(key) => key.id.0,
             Self::Hook(endpoint) => endpoint.id.0,
-            Self::Stint => Uuid::nil(),
+            Self::Stint => Principal::Stint.id(),
+            Self::Operator => Principal::Operator.id(),
         })
     }
 
-    /// The name to show: the name of its API key or webhook endpoint, or Stint.
+    /// The name to show: the name of its API key or webhook endpoint, Stint, or stint apply.
     pub(crate) async fn display_name(&self) -> String {
         self.name().to_owned()
     }
@@ -152,6 +157,7 @@ pub async fn find(ctx: &Context<'_>, kind: entity::ActorKind, id: Uuid) -> Resul
                 .map(|key| Workflow(key).into())
         }
         entity::ActorKind::System if id.is_nil() => Some(System::Stint.into()),
+        entity::ActorKind::System if id.is_max() => Some(System::Operator.into()),
         entity::ActorKind::System => match loaders.row(ApiKeyId(id)).await? {
             Some(key) if key.principal_kind == kind => Some(System::Key(key).into()),
             Some(_) => None,

@@ -358,11 +358,14 @@ pub enum Role {
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
 #[graphql(remote = "entity::WebhookKind")]
 pub enum WebhookKind {
-    /// PagerDuty's webhooks, version 3, signed in `X-PagerDuty-Signature`. An incident that is triggered makes a request; later events of the
-    /// same incident change that same request: acknowledged → IN_PROGRESS (from OPEN), unacknowledged → OPEN (where nobody is assigned),
-    /// resolved → RESOLVED, reopened → OPEN (and its coworker is dispatched again; a CLOSED request is followed by a new one), the priority
-    /// (P1 → URGENT, P2 → HIGH, P3 → NORMAL, P4 and P5 → LOW, else by urgency), notes and status updates as public notes. All else is only
-    /// recorded on the request.
+    /// PagerDuty's webhooks, version 3, signed in `X-PagerDuty-Signature`; it takes no mapping, and the secret is the one that PagerDuty shows.
+    /// An incident that is triggered makes a request of the source SYSTEM, with the incident's title, what it says of service, urgency, teams
+    /// and assignees, and its body; it goes to Triage or to whom it fits. Later events of the same incident change that same request, in
+    /// whatever order they come: acknowledged → IN_PROGRESS (from OPEN), unacknowledged → OPEN (from IN_PROGRESS, where nobody is assigned),
+    /// resolved → RESOLVED (unless CLOSED), reopened → OPEN (and its coworker is dispatched again; a CLOSED request is followed by a new one),
+    /// the priority (P1 or SEV1 → URGENT, P2 → HIGH, P3 → NORMAL, P4 and P5 → LOW, else by urgency: high → HIGH, low → LOW), notes and status
+    /// updates as public notes, which answer a coworker that asked. All else is only recorded on the request; what concerns no incident is
+    /// ignored.
     Pagerduty,
     /// Standard Webhooks 1.0: `webhook-id`, `webhook-timestamp` (within 5 minutes) and `webhook-signature`, with a `whsec_` secret. A mapping says how to read the payload.
     Standard,
@@ -406,7 +409,9 @@ pub enum WebhookRefusal {
     TooLarge,
     /// The body is no JSON (HTTP 400).
     NotJson,
-    /// The body is JSON and does not hold what the endpoint's kind or mapping needs (HTTP 422).
+    /// The body is JSON, and no request can be made or changed of it: it is not of the form that the endpoint's kind has, the mapping does not
+    /// find the title or the event's id in it, the endpoint has no mapping yet, or what it says is no text that a request can have. The log's
+    /// `reason` says which. Sending the same again changes nothing (HTTP 422).
     NotUnderstood,
     /// More came at once than the endpoint takes (HTTP 429). These are not in the log.
     TooMany,

@@ -8,6 +8,7 @@ use super::tools::{self, ToolServer};
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
 use crate::model::playbook::Playbook;
+use crate::text::{bounded, required};
 
 /// The whole configuration of a coworker. Kept as JSON; files spell it as YAML with the same keys.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -173,7 +174,7 @@ impl Config {
             ("soul", soul),
             ("goal.purpose", &goal.purpose),
         ] {
-            bounded(field, text)?;
+            bounded(field, text, LONGEST)?;
         }
         at_most("goal.flow", goal.flow.len(), 100)?;
         at_most("goal.nonGoals", goal.non_goals.len(), 100)?;
@@ -202,7 +203,9 @@ impl Config {
             ),
         ];
         for (field, texts) in lists {
-            texts.iter().try_for_each(|text| bounded(field, text))?;
+            texts
+                .iter()
+                .try_for_each(|text| bounded(field, text, LONGEST))?;
         }
         at_most("skills", skills.len(), MOST_SKILLS)?;
         for (i, skill) in skills.iter().enumerate() {
@@ -211,7 +214,7 @@ impl Config {
                 return Err(Error::invalid("skills", "INVALID", message));
             }
             required("skills", skill)?;
-            bounded("skills", skill)?;
+            bounded("skills", skill, LONGEST)?;
         }
         tools::check(tools)?;
         limits.check()?;
@@ -254,29 +257,6 @@ impl Limits {
             1_000_000_000_000_000,
         )
     }
-}
-
-fn required(field: &'static str, text: &str) -> Result<()> {
-    if text.trim().is_empty() {
-        return Err(Error::invalid(
-            field,
-            "REQUIRED",
-            format!("{field} is empty; say it in a few words"),
-        ));
-    }
-    Ok(())
-}
-
-fn bounded(field: &'static str, text: &str) -> Result<()> {
-    if text.len() > LONGEST {
-        let message = format!("{field} has {} bytes; {LONGEST} are allowed", text.len());
-        return Err(Error::invalid(field, "TOO_LONG", message));
-    }
-    if text.contains('\0') {
-        let message = format!("{field} holds a NUL character; remove it");
-        return Err(Error::invalid(field, "INVALID", message));
-    }
-    Ok(())
 }
 
 pub(super) fn at_most(field: &'static str, n: usize, most: usize) -> Result<()> {

@@ -12,10 +12,14 @@ use entity::RequestStatus;
 use serde::{Deserialize, Serialize};
 
 use super::config::{Config, Identity};
+use super::handle;
+use crate::text::cut;
 use crate::tool::specs;
 
 /// The most findings of one configuration; errors come first.
 const MOST: usize = 100;
+/// The most characters of a rule that a finding quotes.
+const QUOTED: usize = 80;
 
 /// Something that the lint found.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -133,7 +137,7 @@ fn routes(subject: &Subject<'_>, world: &World, findings: &mut Vec<Finding>) {
         });
     }
     for (i, rule) in goal.out_of_scope.iter().enumerate() {
-        let handle = rule.route_to.trim().trim_start_matches('@').to_lowercase();
+        let handle = handle(&rule.route_to);
         let peer = world.peers.iter().find(|peer| peer.handle == handle);
         let (severity, found, message, remedy) = match peer {
             Some(Peer {
@@ -184,7 +188,7 @@ fn ends(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                     severity: Severity::Error,
                     rule: Rule::EndOfRunAmbiguous,
                     place: format!("goal.endOfRun[{i}].when"),
-                    message: format!("Two end-of-run rules say \"{}\" and set different statuses; a run can't name the second.", shortened(&rule.when)),
+                    message: format!("Two end-of-run rules say \"{}\" and set different statuses; a run can't name the second.", cut(&rule.when, QUOTED)),
                     remedy: "Tell the two cases apart in their words, or keep one.".into(),
                 });
             }
@@ -229,15 +233,6 @@ fn ends(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
             });
         }
     }
-}
-
-/// What is quoted in a sentence is bounded.
-fn shortened(text: &str) -> String {
-    let mut short: String = text.chars().take(80).collect();
-    if short.len() < text.len() {
-        short.push('…');
-    }
-    short
 }
 
 /// A sound configuration with a tool, for tests of this module and its neighbours.

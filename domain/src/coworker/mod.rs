@@ -2,14 +2,20 @@
 
 pub mod config;
 pub mod diff;
+mod handle;
 pub mod history;
 pub mod lint;
 pub mod publish;
 pub mod query;
 pub mod route;
 pub mod tools;
+pub mod unpublish;
+mod words;
 pub mod write;
 
 pub use config::Config;
-pub use publish::{Force, PublishCoworker, Published, RollbackCoworker, UnpublishCoworker};
+pub(crate) use handle::check_handle;
+pub use handle::handle;
+pub use publish::{Force, PublishCoworker, Published, RollbackCoworker};
+pub use unpublish::UnpublishCoworker;
 pub use write::{CreateCoworker, UpdateCoworker};

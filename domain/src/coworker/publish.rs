@@ -1,11 +1,11 @@
-//! From draft to version, and out of work again.
+//! From draft to version.
 
 use entity::{
-    CoworkerId, CoworkerState, CoworkerVersionId, DropReason, coworker, coworker_version,
-    coworker_version_skill, dispatch, request, skill_version,
+    CoworkerId, CoworkerState, CoworkerVersionId, coworker, coworker_version,
+    coworker_version_skill, skill_version, workspace,
 };
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{EntityTrait, QuerySelect};
 
 use super::config::Config;
 use super::history::numbered;
@@ -16,13 +16,9 @@ use crate::access::{Action, Actor};
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::{Once, once};
-use crate::request::assign::drop_dispatch;
-use crate::request::desk::Desk;
-use crate::request::query::is_waiting;
-use crate::request::route::without_triage;
-use crate::request::update::check_text;
 use crate::skill::query::{newest, pinned};
-use crate::store::{Command, Tx, insert_all};
+use crate::store::{Command, Needs, Tx, insert_all};
+use crate::text::check_text;
 
 /// Publishing in spite of findings that are errors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,6 +99,10 @@ impl Command for PublishCoworker {
         // Each forced publication makes a version, so that it is kept who forced it and why.
         !self.force.force || self.idempotency_key.is_some()
     }
+
+    fn needs(&self) -> Needs {
+        one_at_a_time()
+    }
 }
 
 /// Brings an earlier version back: publishes its configuration, with the skills as it pinned them, as a
@@ -176,6 +176,18 @@ impl Command for RollbackCoworker {
     fn repeatable(&self) -> bool {
         self.idempotency_key.is_some()
     }
+
+    fn needs(&self) -> Needs {
+        one_at_a_time()
+    }
+}
+
+/// It locks the workspace's row after its coworker's: see [`Next::publish`].
+fn one_at_a_time() -> Needs {
+    Needs {
+        alone: true,
+        ..Needs::default()
+    }
 }
 
 /// What shall be in force.
@@ -200,6 +212,10 @@ impl Next {
         if !changed && row.state == CoworkerState::Published {
             return Ok(Published::Done(Box::new(row), Vec::new()));
         }
+        // Of two that collide and are published at the same instant, one must see the other: whoever publishes in
+        // this workspace waits here for who came before, and reads the others only then.
+        let lock = workspace::Entity::find_by_id(row.workspace_id).lock(LockType::NoKeyUpdate);
+        lock.one(tx.conn()).await?;
         let mut world = world(tx.conn(), &row, &[]).await?;
         let named = |(place, skill): &(usize, skill_version::Model)| {
             Some((self.config.skills.get(*place)?.clone(), skill.body.clone()))
@@ -307,67 +323,4 @@ impl Force {
             (false, None) => Ok(()),
         }
     }
-}
-
-/// Takes a coworker out of work: runs under way finish, waiting dispatches are dropped.
-#[derive(Clone, Debug)]
-pub struct UnpublishCoworker {
-    /// Who asks.
-    pub actor: Actor,
-    /// The coworker.
-    pub coworker: CoworkerId,
-}
-
-impl Command for UnpublishCoworker {
-    type Output = coworker::Model;
-
-    async fn run(&self, tx: &Tx) -> Result<coworker::Model> {
-        let Self { actor, coworker } = self;
-        actor.authorize(Action::CoworkerPublish)?;
-        let mut row = lock(tx, actor, *coworker).await?;
-        match row.state {
-            CoworkerState::Draft => {
-                return Err(Error::conflict(
-                    "NOT_PUBLISHED",
-                    "the coworker was never published; there is nothing to take out of work",
-                ));
-            }
-            CoworkerState::Unpublished => return Ok(row),
-            CoworkerState::Published => {}
-        }
-        row.state = CoworkerState::Unpublished;
-        drop_waiting(tx, actor, row.id).await?;
-        save(tx, row).await
-    }
-
-    fn repeatable(&self) -> bool {
-        true
-    }
-}
-
-async fn drop_waiting(tx: &Tx, actor: &Actor, coworker: CoworkerId) -> Result<()> {
-    tx.settle_all().await?;
-    let waiting = dispatch::Entity::find()
-        .filter(dispatch::Column::CoworkerId.eq(coworker))
-        .filter(is_waiting())
-        .all(tx.conn())
-        .await?;
-    let requests = request::Entity::find()
-        .filter(request::Column::Id.is_in(waiting.iter().map(|d| d.request_id)))
-        .order_by_asc(request::Column::Id)
-        .lock(LockType::NoKeyUpdate)
-        .all(tx.conn())
-        .await?;
-    let mut desks: Vec<Desk> = requests.into_iter().map(Desk::of).collect();
-    for row in waiting {
-        if let Some(desk) = desks
-            .iter_mut()
-            .find(|desk| desk.request.id == row.request_id)
-        {
-            drop_dispatch(tx, desk, actor, row.id, DropReason::NotPublished).await?;
-            without_triage(tx, desk, &row).await?;
-        }
-    }
-    desks.into_iter().for_each(|desk| drop(desk.save(tx)));
-    Ok(())
 }

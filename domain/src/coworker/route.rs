@@ -5,21 +5,22 @@
 //! measured by this module's tests, on `route/labelled.yaml`.
 
 mod verdict;
-mod words;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use bm25::Tokenizer as _;
 use bm25::{Embedder, EmbedderBuilder, Embedding, Scorer, TokenEmbedder, TokenEmbedding};
 use entity::CoworkerId;
 use serde::Serialize;
 
 use super::config::{Identity, OutOfScope};
+use super::handle;
+use super::words::{Stems, Vocabulary, Word, distinct};
 pub use verdict::Verdict;
-use words::{Stems, Vocabulary, Word};
 
 /// How much of what speaks against a coworker is taken from what speaks for it.
 const AGAINST: f32 = 0.3;
+/// The most candidates of a ranking.
+const MOST: usize = 10;
 
 /// What the ranking knows of a coworker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Profile {
 /// The coworkers of a workspace, ready to be ranked against requests.
 pub struct Roster {
     profiles: Vec<Profile>,
+    /// The stems of each profile's routes, in their order.
+    routes: Vec<Vec<BTreeSet<String>>>,
     own: Texts,
     out: Texts,
     vocabulary: Vocabulary,
@@ -55,7 +58,7 @@ pub struct Ranking {
     pub words: usize,
     /// How many coworkers were looked at.
     pub coworkers: usize,
-    /// Those that anything speaks for, best first.
+    /// Those that anything speaks for, best first, the ten best.
     pub candidates: Vec<Candidate>,
 }
 
@@ -91,7 +94,7 @@ impl Texts {
         for (i, text) in corpus.iter().enumerate() {
             scorer.upsert(&i, embedder.embed(text));
         }
-        let stems = corpus.iter().map(|text| stems(text)).collect();
+        let stems = corpus.iter().map(|text| distinct(text)).collect();
         Self { scorer, stems }
     }
 
@@ -106,20 +109,27 @@ impl Texts {
     }
 }
 
-fn stems(text: &str) -> BTreeSet<String> {
-    Stems.tokenize(text).into_iter().collect()
-}
-
 impl Roster {
-    /// Reads the profiles; the order in which they are given decides nothing.
+    /// Reads the profiles, all that takes time about them; the order in which they are given decides nothing.
     pub fn new(mut profiles: Vec<Profile>) -> Self {
         profiles.sort_by(|a, b| a.handle.cmp(&b.handle));
-        let own: Vec<String> = profiles.iter().map(|p| own(p, &profiles)).collect();
+        let mut routed: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+        for rule in profiles.iter().flat_map(|profile| &profile.routes) {
+            let to = routed.entry(handle(&rule.route_to)).or_default();
+            to.push(&rule.when);
+        }
+        let own: Vec<String> = profiles.iter().map(|p| own(p, &routed)).collect();
         let out: Vec<String> = profiles.iter().map(out).collect();
+        let (own, out) = (Texts::new(&own), Texts::new(&out));
+        let stems = |profile: &Profile| {
+            let rules = profile.routes.iter();
+            rules.map(|rule| distinct(&rule.when)).collect()
+        };
         Self {
-            vocabulary: Vocabulary::of(own.iter().chain(&out)),
-            own: Texts::new(&own),
-            out: Texts::new(&out),
+            vocabulary: Vocabulary::of(own.stems.iter().chain(&out.stems).flatten()),
+            routes: profiles.iter().map(stems).collect(),
+            own,
+            out,
             profiles,
         }
     }
@@ -137,19 +147,24 @@ impl Roster {
                 })
                 .collect(),
         );
-        let mut candidates: Vec<Candidate> = Vec::new();
-        for (i, profile) in self.profiles.iter().enumerate() {
-            let score = self.own.score(i, &query) - AGAINST * self.out.score(i, &query);
-            if score > 0.0 {
-                candidates.push(self.candidate(i, profile, score, &words));
-            }
-        }
+        let score = |i| self.own.score(i, &query) - AGAINST * self.out.score(i, &query);
+        let mut scored: Vec<(usize, &Profile, f32)> = self
+            .profiles
+            .iter()
+            .enumerate()
+            .map(|(i, profile)| (i, profile, score(i)))
+            .filter(|(.., score)| *score > 0.0)
+            .collect();
         // A stable sort: of equals, the first handle of the alphabet is first.
-        candidates.sort_by(|a, b| b.score.total_cmp(&a.score));
+        scored.sort_by(|(.., a), (.., b)| b.total_cmp(a));
+        scored.truncate(MOST);
+        let best = scored.into_iter();
         Ranking {
             words: words.len(),
             coworkers: self.profiles.len(),
-            candidates,
+            candidates: best
+                .map(|(i, profile, score)| self.candidate(i, profile, score, &words))
+                .collect(),
         }
     }
 
@@ -160,10 +175,9 @@ impl Roster {
             identity,
             routes,
         } = profile;
-        let speaks_of = |rule: &&OutOfScope| {
-            let stems = stems(&rule.when);
-            words.iter().any(|word| word.is_in(&stems))
-        };
+        let stems = self.routes.get(i).into_iter().flatten();
+        let rules = routes.iter().zip(stems);
+        let speaking = rules.filter(|(_, stems)| words.iter().any(|word| word.is_in(stems)));
         Candidate {
             coworker: *coworker,
             handle: handle.clone(),
@@ -172,18 +186,14 @@ impl Roster {
             score,
             matched: self.own.matched(i, words),
             out_of_scope: self.out.matched(i, words),
-            routes: routes.iter().filter(speaks_of).cloned().collect(),
+            routes: speaking.map(|(rule, _)| rule.clone()).collect(),
         }
     }
 }
 
 /// What speaks for a coworker: its role and scope, and what its colleagues route to it.
-fn own(profile: &Profile, all: &[Profile]) -> String {
-    let routed = all
-        .iter()
-        .flat_map(|other| &other.routes)
-        .filter(|rule| handle(&rule.route_to) == profile.handle)
-        .map(|rule| rule.when.as_str());
+fn own(profile: &Profile, routed: &BTreeMap<String, Vec<&str>>) -> String {
+    let routed = routed.get(&profile.handle).into_iter().flatten().copied();
     let identity = &profile.identity;
     [identity.role.as_str(), identity.scope.as_str()]
         .into_iter()
@@ -199,11 +209,6 @@ fn out(profile: &Profile) -> String {
         .chain(routed)
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-/// A handle as people write it: with or without the @, in any case.
-fn handle(text: &str) -> String {
-    text.trim().trim_start_matches('@').to_lowercase()
 }
 
 #[cfg(test)]

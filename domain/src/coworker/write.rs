@@ -4,13 +4,14 @@ use entity::{CoworkerId, CoworkerState, coworker};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
+use super::check_handle;
 use super::config::Config;
 use crate::access::{Action, Actor};
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once_at_a_time;
-use crate::request::update::check_text;
 use crate::store::{Command, Tx, insert_all};
+use crate::text::check_text;
 
 /// Makes a coworker as a draft.
 #[derive(Clone, Debug)]
@@ -177,26 +178,6 @@ impl Command for UpdateCoworker {
     fn repeatable(&self) -> bool {
         true
     }
-}
-
-/// Refuses what is no handle: of a coworker or of a skill.
-///
-/// # Errors
-/// [`Error::Invalid`].
-pub(crate) fn check_handle(handle: &str) -> Result<()> {
-    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let ends = |c: Option<char>| c.is_some_and(|c| c != '-');
-    if (2..=40).contains(&handle.len())
-        && handle.chars().all(fits)
-        && ends(handle.chars().next())
-        && ends(handle.chars().last())
-    {
-        return Ok(());
-    }
-    let message = format!(
-        "the handle \"{handle}\" must have 2 to 40 of a-z, 0-9 and -, and begin and end with none of -"
-    );
-    Err(Error::invalid("handle", "INVALID", message))
 }
 
 /// Refuses a second Triage coworker.

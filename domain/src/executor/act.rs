@@ -9,20 +9,22 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::brief::named;
 use super::end::{ended, fail};
+use super::ranked::{Ranked, routes};
 use crate::access::{Action, Actor};
-use crate::coworker::Config;
+use crate::coworker::{Config, handle};
 use crate::error::{Error, Result};
 use crate::model::ToolCall;
 use crate::request::assign::{Assignee, assign};
 use crate::request::desk::Desk;
 use crate::request::note::post;
-use crate::request::route::candidates;
+use crate::request::route::{Decided, Routing};
 use crate::run::event::{
     NotePosted, Reassigned, RunCompleted, StatusChanged, SummaryWritten, ToolCompleted,
     ToolRequested,
 };
 use crate::run::log::{FENCED, Log, Logged};
 use crate::store::{Command, Needs, Tx};
+use crate::text::{bounded, required};
 use crate::tool::{Builtin, Effect, Finish};
 
 /// The most bytes of a summary and of a reason.
@@ -44,6 +46,8 @@ pub struct Act {
     pub call: ToolCall,
     /// What it asks for.
     pub builtin: Builtin,
+    /// What the ranking says of the request, where the call needs it.
+    pub ranked: Ranked,
 }
 
 impl Command for Act {
@@ -55,7 +59,8 @@ impl Command for Act {
             actor,
             call,
             builtin,
-            ..
+            config: _,
+            ranked,
         } = self;
         let target = match builtin {
             Builtin::Reassign(to) => self.target(tx, to.to.as_deref()).await?,
@@ -64,6 +69,10 @@ impl Command for Act {
             | Builtin::AskRequester(_)
             | Builtin::ListCandidates(_)
             | Builtin::Finish(_) => None,
+        };
+        let decided = match ranked.routing() {
+            Some(routing) => routing.hold(tx, actor.workspace).await?,
+            None => None,
         };
         let mut desk = Desk::lock(tx, actor, log.run().request_id).await?;
         fence(log, &desk)?;
@@ -112,7 +121,7 @@ impl Command for Act {
             }
             Builtin::ListCandidates(_) => {
                 actor.authorize(Action::CoworkerRead)?;
-                candidates(tx.conn(), &desk.request).await?
+                ranked.candidates()?
             }
             Builtin::Finish(finish) => {
                 ending = Some(finish);
@@ -127,7 +136,8 @@ impl Command for Act {
         };
         log.stage(now, done)?;
         if let Some(finish) = ending {
-            self.finish(tx, &mut log, &mut desk, finish).await?;
+            self.finish(tx, &mut log, &mut desk, finish, decided)
+                .await?;
         }
         desk.save(tx);
         let written = log.flush_in(tx, false);
@@ -136,6 +146,7 @@ impl Command for Act {
 
     fn needs(&self) -> Needs {
         Needs {
+            coworker: self.ranked.routing().and_then(Routing::coworker),
             request: Some(self.log.run().request_id),
             ..Needs::default()
         }
@@ -143,11 +154,11 @@ impl Command for Act {
 }
 
 impl Act {
-    async fn target(&self, tx: &Tx, handle: Option<&str>) -> Result<Option<Assignee>> {
-        let Some(handle) = handle else {
+    async fn target(&self, tx: &Tx, to: Option<&str>) -> Result<Option<Assignee>> {
+        let Some(written) = to else {
             return Ok(None);
         };
-        let handle = handle.trim_start_matches('@').to_lowercase();
+        let handle = handle(written);
         let found = coworker::Entity::find()
             .filter(coworker::Column::WorkspaceId.eq(self.actor.workspace))
             .filter(coworker::Column::Handle.eq(&handle))
@@ -221,10 +232,10 @@ impl Act {
         to: Option<&Assignee>,
         reason: &str,
     ) -> Result<()> {
-        bounded("reason", reason)?;
+        checked("reason", reason)?;
         let before = named(tx.conn(), desk.assignee()).await?;
         // What Triage decides is the routing by identity; what others decide is a hand-off.
-        let trigger = if log.run().trigger == Trigger::Intake {
+        let trigger = if routes(log) {
             Trigger::Routed
         } else {
             Trigger::Handoff
@@ -250,8 +261,8 @@ impl Act {
 
     /// Checks that the run may end like this, and sets the status that the rule asks for.
     fn settle(&self, now: Millis, log: &mut Log, desk: &mut Desk, finish: &Finish) -> Result<()> {
-        bounded("summary", &finish.summary)?;
-        bounded("reason", &finish.reason)?;
+        checked("summary", &finish.summary)?;
+        checked("reason", &finish.reason)?;
         let refuse = |message: &str| Err(Error::conflict("OUTCOME", message));
         let rules = &self.config.goal.end_of_run;
         let rule = match &finish.rule {
@@ -319,7 +330,14 @@ impl Act {
         }
     }
 
-    async fn finish(&self, tx: &Tx, log: &mut Log, desk: &mut Desk, finish: &Finish) -> Result<()> {
+    async fn finish(
+        &self,
+        tx: &Tx,
+        log: &mut Log,
+        desk: &mut Desk,
+        finish: &Finish,
+        decided: Option<Decided>,
+    ) -> Result<()> {
         let now = tx.at();
         log.stage(
             now,
@@ -335,7 +353,7 @@ impl Act {
                     limit.limit.as_str(),
                     finish.reason
                 );
-                fail(tx, log, desk, limit.limit, reason).await
+                fail(tx, log, desk, limit.limit, reason, decided).await
             }
             None => {
                 let totals = log.state().totals;
@@ -350,7 +368,7 @@ impl Act {
                         totals,
                     },
                 )?;
-                ended(tx, log, desk).await
+                ended(tx, log, desk, decided).await
             }
         }
     }
@@ -371,23 +389,7 @@ pub fn idempotency_key(log: &Log, call_id: &str) -> String {
     format!("{}:{call_id}", log.run().id)
 }
 
-fn bounded(field: &'static str, text: &str) -> Result<()> {
-    if text.trim().is_empty() {
-        return Err(Error::invalid(
-            field,
-            "REQUIRED",
-            format!("{field} is empty"),
-        ));
-    }
-    if text.len() > LONGEST || text.contains('\0') {
-        return Err(Error::invalid(
-            field,
-            "TOO_LONG",
-            format!(
-                "{field} has {} bytes; {LONGEST} are allowed, none of them NUL",
-                text.len()
-            ),
-        ));
-    }
-    Ok(())
+fn checked(field: &'static str, text: &str) -> Result<()> {
+    required(field, text)?;
+    bounded(field, text, LONGEST)
 }

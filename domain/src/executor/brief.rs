@@ -10,9 +10,9 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::hook::cut_bytes;
 use crate::model::{Brief, NoteBrief, OutcomeBrief};
 use crate::run::event::ActorRef;
+use crate::text::cut_bytes;
 
 /// Notes and earlier runs that a prompt holds, the newest ones.
 const MOST: u64 = 100;

@@ -103,12 +103,14 @@ impl Driver {
     }
 
     async fn act(&mut self, call: ToolCall, builtin: Builtin) -> Result<Held> {
+        let ranked = self.ranked(&builtin).await?;
         let act = Act {
             log: self.log.clone(),
             actor: self.actor.clone(),
             config: self.config.clone(),
             call: call.clone(),
             builtin,
+            ranked,
         };
         match self.shared.store.write(act).await {
             Ok(written) => self.written(written),

@@ -4,13 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use entity::{EventId, FailureCode, Millis, RunStatus, Trigger, request, run};
+use entity::{EventId, FailureCode, Millis, RunStatus, request, run};
 use sea_orm::EntityTrait;
 use tokio::sync::Notify;
 
 use super::context::Context;
 use super::end::EndRun;
 use super::prompt::Prefix;
+use super::ranked::routes;
 use super::turn::failure;
 use super::weigh::Scales;
 use super::{Shared, Toolbox};
@@ -69,7 +70,7 @@ impl Driver {
         config: Config,
         interrupt: Arc<Notify>,
     ) -> Self {
-        let tools = shared.toolbox(&config, log.run().trigger == Trigger::Intake);
+        let tools = shared.toolbox(&config, routes(&log));
         Self {
             lease_epoch: log.run().lease_epoch,
             actor: Actor::in_run(log.run()),
@@ -119,6 +120,8 @@ impl Driver {
         if held == Held::No {
             return Ok(());
         }
+        // Only now its log says how it began.
+        self.tools = self.shared.toolbox(&self.config, routes(&self.log));
         let attempt = self.log.run().attempt;
         self.fact(AttemptStarted { attempt, reason })?;
         if self.log.run().idle_attempts > ATTEMPTS {
@@ -284,12 +287,17 @@ impl Driver {
     }
 
     async fn end(&mut self, ending: Ending) -> Result<Held> {
+        let routing = match &ending {
+            Ending::Failed(code, _) => self.routing(Err(*code)).await?,
+            Ending::Blocked(_) | Ending::HandedOff | Ending::Superseded => None,
+        };
         match self
             .shared
             .store
             .write(EndRun {
                 log: self.log.clone(),
                 ending,
+                routing,
             })
             .await
         {

@@ -9,11 +9,12 @@ use crate::error::Result;
 use crate::request::TimelineData;
 use crate::request::desk::Desk;
 use crate::request::note::post;
-use crate::request::route::fall_back;
+use crate::request::route::{Decided, Routing, fall_back};
 use crate::run::event::{RunCompleted, RunFailed, SummaryWritten};
 use crate::run::log::Log;
 use crate::run::state::Ending;
 use crate::store::{Command, Needs, Tx};
+use crate::text::cut_bytes;
 
 /// Ends a run without its coworker: Stint writes the summary.
 #[derive(Debug)]
@@ -22,6 +23,8 @@ pub struct EndRun {
     pub log: Log,
     /// How.
     pub ending: Ending,
+    /// To whom the ranking gives the request, if Triage gives it up like this.
+    pub routing: Option<Routing>,
 }
 
 impl Command for EndRun {
@@ -30,6 +33,10 @@ impl Command for EndRun {
     async fn run(&self, tx: &Tx) -> Result<Written> {
         let mut log = self.log.clone();
         let stint = Actor::stint(log.run().workspace_id);
+        let decided = match &self.routing {
+            Some(routing) => routing.hold(tx, stint.workspace).await?,
+            None => None,
+        };
         let mut desk = Desk::lock(tx, &stint, log.run().request_id).await?;
         let now = tx.at();
         let mut summary = |text: &str| {
@@ -43,15 +50,16 @@ impl Command for EndRun {
         };
         match &self.ending {
             Ending::Failed(code, reason) => {
-                let reason = storable(reason);
+                // What others said, as a row can hold it: a run must end, whatever a provider called its failure.
+                let reason = cut_bytes(reason, LONGEST);
                 summary(&format!(
                     "The run ended without a closing word of the coworker: {}.",
                     reason.trim_end_matches('.')
                 ))?;
-                fail(tx, &mut log, &mut desk, *code, reason).await?;
+                fail(tx, &mut log, &mut desk, *code, reason, decided).await?;
             }
             Ending::Blocked(reason) => {
-                let reason = &storable(reason);
+                let reason = &cut_bytes(reason, LONGEST);
                 summary(&format!(
                     "The run ended because nobody knows what became of a call: {reason}"
                 ))?;
@@ -64,19 +72,19 @@ impl Command for EndRun {
                     in_progress(now, &mut desk, &stint)?;
                 }
                 complete(now, &mut log, Outcome::Blocked, reason)?;
-                ended(tx, &log, &mut desk).await?;
+                ended(tx, &log, &mut desk, decided).await?;
             }
             Ending::HandedOff => {
                 let reason = "the coworker handed the request off and did not write a closing word";
                 summary(&format!("The run ended after its hand-off: {reason}."))?;
                 complete(now, &mut log, Outcome::HandedOff, reason)?;
-                ended(tx, &log, &mut desk).await?;
+                ended(tx, &log, &mut desk, decided).await?;
             }
             Ending::Superseded => {
                 let reason = "the request was assigned anew while the run went on";
                 summary(&format!("The run ended early: {reason}."))?;
                 complete(now, &mut log, Outcome::Superseded, reason)?;
-                ended(tx, &log, &mut desk).await?;
+                ended(tx, &log, &mut desk, decided).await?;
             }
         }
         desk.save(tx);
@@ -86,17 +94,11 @@ impl Command for EndRun {
 
     fn needs(&self) -> Needs {
         Needs {
+            coworker: self.routing.as_ref().and_then(Routing::coworker),
             request: Some(self.log.run().request_id),
             ..Needs::default()
         }
     }
-}
-
-/// What others said, as a row can hold it: a run must end, whatever a provider called its failure.
-fn storable(text: &str) -> String {
-    let mut text = text.replace('\0', "\u{fffd}");
-    text.truncate(text.floor_char_boundary(LONGEST));
-    text
 }
 
 fn complete(now: Millis, log: &mut Log, outcome: Outcome, reason: &str) -> Result<()> {
@@ -119,6 +121,7 @@ pub(super) async fn fail(
     desk: &mut Desk,
     code: FailureCode,
     reason: String,
+    decided: Option<Decided>,
 ) -> Result<()> {
     let now = tx.at();
     let stint = Actor::stint(log.run().workspace_id);
@@ -140,7 +143,7 @@ pub(super) async fn fail(
             totals,
         },
     )?;
-    ended(tx, log, desk).await
+    ended(tx, log, desk, decided).await
 }
 
 /// Whether the run works under the request's current assignment, on a request that is not done.
@@ -154,14 +157,19 @@ fn in_progress(now: Millis, desk: &mut Desk, actor: &Actor) -> Result<()> {
         .map(drop)
 }
 
-/// The run's end on the request's timeline; what waited for it may start. Triage that gave up is followed by
-/// the ranking, in the same transaction.
+/// The run's end on the request's timeline; what waited for it may start. Triage that gave up is followed by what the
+/// ranking decided, in the same transaction.
 ///
 /// # Errors
 /// As [`fall_back`].
-pub(super) async fn ended(tx: &Tx, log: &Log, desk: &mut Desk) -> Result<()> {
+pub(super) async fn ended(
+    tx: &Tx,
+    log: &Log,
+    desk: &mut Desk,
+    decided: Option<Decided>,
+) -> Result<()> {
     let coworker = Actor::in_run(log.run());
     desk.entry(tx.at(), &coworker, &TimelineData::RunEnded)?;
     tx.signal(Signal::Work);
-    fall_back(tx, log, desk).await
+    fall_back(tx, log, desk, decided).await
 }

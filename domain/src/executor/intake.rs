@@ -4,10 +4,11 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use entity::request;
+use entity::{DispatchId, request};
 use futures_util::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use super::driver::Driver;
 use super::{Shared, millis};
@@ -80,38 +81,46 @@ async fn claim(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<bool> {
     Ok(false)
 }
 
-/// How many dispatches are tried one by one where they can't be claimed together.
+/// How many dispatches are looked up at once where they can't be claimed together.
 const SINGLY: u64 = 200;
 
-/// Claims one by one, so that a dispatch that can't be started keeps only itself waiting.
+/// Claims one by one, so that a dispatch that can't be started keeps only itself waiting, however many there are of
+/// them.
 async fn claim_each(shared: &Shared, claim: Claim, err: &Error) -> Result<Vec<Claimed>> {
     tracing::warn!(
         ?err,
         "work could not be claimed together; it is claimed one by one"
     );
     let mut claimed = Vec::new();
-    for id in startable(shared.store.read(), SINGLY).await? {
-        if claimed.len() as u64 == claim.most {
-            break;
+    let mut after = DispatchId(Uuid::nil());
+    loop {
+        let ids = startable(shared.store.read(), after, SINGLY).await?;
+        for id in &ids {
+            if claimed.len() as u64 == claim.most {
+                return Ok(claimed);
+            }
+            let only = Claim {
+                most: 1,
+                only: Some(*id),
+                ..claim.clone()
+            };
+            match shared.store.write(only).await {
+                Ok(one) => claimed.extend(one),
+                Err(err) if err.is_fault_of_its_own() => {
+                    tracing::error!(dispatch.id = %id, ?err, "a dispatch can't be started; it waits");
+                }
+                // What was claimed is held here; what was not waits for the next round.
+                Err(err) => {
+                    shared.lost_reply(&err);
+                    return Ok(claimed);
+                }
+            }
         }
-        let only = Claim {
-            most: 1,
-            only: Some(id),
-            ..claim.clone()
-        };
-        match shared.store.write(only).await {
-            Ok(one) => claimed.extend(one),
-            Err(err) if err.is_fault_of_its_own() => {
-                tracing::error!(dispatch.id = %id, ?err, "a dispatch can't be started; it waits");
-            }
-            // What was claimed is held here; what was not waits for the next round.
-            Err(err) => {
-                shared.lost_reply(&err);
-                break;
-            }
+        match ids.last() {
+            Some(last) if ids.len() as u64 == SINGLY => after = *last,
+            Some(_) | None => return Ok(claimed),
         }
     }
-    Ok(claimed)
 }
 
 /// Takes over runs that nobody holds any more.

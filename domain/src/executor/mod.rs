@@ -9,6 +9,7 @@ pub mod end;
 mod intake;
 mod limits;
 mod prompt;
+pub mod ranked;
 mod renewal;
 mod sweep;
 mod toolbox;
@@ -134,11 +135,11 @@ impl Models {
 }
 
 impl Shared {
-    /// The tools of a run; `triage`: it shall route a new request.
-    fn toolbox(&self, config: &Config, triage: bool) -> Toolbox {
+    /// The tools of a run; `routes`: it decides to whom its request goes.
+    fn toolbox(&self, config: &Config, routes: bool) -> Toolbox {
         // A playbook that can't be read was refused when the coworker was written.
         let outside = self.models.scripted.tools(&config.model);
-        Toolbox::new(config, triage, outside.unwrap_or_default())
+        Toolbox::new(config, routes, outside.unwrap_or_default())
     }
 
     /// The reply to a claim or a takeover was lost: what it brought is looked for.

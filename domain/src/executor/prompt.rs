@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use entity::{CoworkerVersionId, Trigger, run, skill_version};
+use entity::{CoworkerVersionId, run, skill_version};
 use parking_lot::Mutex;
 use sea_orm::ConnectionTrait;
 use sha2::{Digest, Sha256};
@@ -92,18 +92,18 @@ impl Prefix {
     }
 }
 
-/// Prefixes by version. Runs that route a new request have a tool more, and so a prefix of their own.
+/// Prefixes by version. Runs that decide to whom their request goes have a tool more, and so a prefix of their own.
 #[derive(Debug, Default)]
 pub struct Prefixes {
     known: Mutex<HashMap<PrefixKey, Arc<Prefix>>>,
 }
 
-/// The version, and whether the run routes a new request.
+/// The version, and whether the run decides to whom its request goes.
 pub type PrefixKey = (CoworkerVersionId, bool);
 
 /// Which prefix a run has.
-pub fn key(run: &run::Model) -> PrefixKey {
-    (run.coworker_version_id, run.trigger == Trigger::Intake)
+pub fn key(run: &run::Model, routes: bool) -> PrefixKey {
+    (run.coworker_version_id, routes)
 }
 
 impl Prefixes {

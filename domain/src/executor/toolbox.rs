@@ -14,11 +14,11 @@ pub(super) struct Toolbox {
 }
 
 impl Toolbox {
-    /// What `config` enables of the built-in tools and of those outside; `triage`: the run shall route a new
-    /// request.
-    pub(super) fn new(config: &Config, triage: bool, outside: Vec<Arc<dyn Tool>>) -> Self {
+    /// What `config` enables of the built-in tools and of those outside; `routes`: the run decides to whom its
+    /// request goes.
+    pub(super) fn new(config: &Config, routes: bool, outside: Vec<Arc<dyn Tool>>) -> Self {
         let outside_specs = outside.iter().map(|tool| tool.spec());
-        let routing = if triage { triage_specs() } else { &[] };
+        let routing = if routes { triage_specs() } else { &[] };
         let (enabled, disabled): (Vec<_>, Vec<_>) = specs()
             .iter()
             .chain(routing)

@@ -6,6 +6,7 @@ use entity::Millis;
 
 use super::context::Context;
 use super::driver::{Driver, Held};
+use super::ranked::routes;
 use super::{elapsed, limits, prompt};
 use crate::error::{Error, Result};
 use crate::model::tokens::Components;
@@ -196,7 +197,8 @@ impl Driver {
         let Some(context) = &self.context else {
             return Err(Error::internal("the context was not read"));
         };
-        let (key, tools) = (prompt::key(&run), self.tools.specs());
+        let key = prompt::key(&run, routes(&self.log));
+        let tools = self.tools.specs();
         let conn = self.shared.store.read();
         let prefixes = &self.shared.prefixes;
         let prefix = prefixes.get(conn, key, &self.config, &tools).await?;

@@ -1,15 +1,16 @@
 //! What an event does to its request: through the commands and the desk that people's calls go through.
 
 use entity::{
-    ActorKind, CoworkerId, Millis, NoteVisibility, RequestStatus, Trigger, WebhookOutcome, request,
+    Millis, NoteVisibility, RequestStatus, Trigger, WebhookOutcome, coworker, request,
     webhook_subject,
 };
 
 use super::{Event, Filing, News};
 use crate::access::Actor;
-use crate::error::{Error, Result};
-use crate::request::assign::{Assignee, AssigneeId, assign};
+use crate::error::Result;
+use crate::request::assign::{Assignee, assign, assigned_coworker};
 use crate::request::desk::Desk;
+use crate::request::route::Ahead;
 use crate::request::status::allowed;
 use crate::request::{CreateNote, CreateRequest, UpdateRequest};
 use crate::store::{Command, Tx};
@@ -63,13 +64,15 @@ const CLOSED: &str = "The request is closed for good.";
 const THERE: &str = "The incident has its request already.";
 const OTHER: &str = "It changes nothing of the request.";
 
-/// Does to the request what the event says. `subject` is locked, and changed in memory only.
+/// Does to the request what the event says. `subject` is locked, and changed in memory only; `ahead` is where a new request
+/// would go.
 pub(super) async fn apply(
     tx: &Tx,
     actor: &Actor,
     event: &Event,
     subject: &mut webhook_subject::Model,
     known: Option<request::Model>,
+    ahead: Option<&Ahead>,
 ) -> Result<Applied> {
     use RequestStatus as S;
     let at = event.at.unwrap_or_else(|| tx.at());
@@ -77,10 +80,10 @@ pub(super) async fn apply(
     let applied = match (&event.news, known) {
         (News::Nothing(reason), _) => Applied::ignored(reason),
         (News::Stands(filing, status), known) => {
-            stands(tx, actor, event, subject, known, (filing, *status)).await?
+            stands(tx, actor, event, subject, known, (filing, *status), ahead).await?
         }
         (News::Opened(filing) | News::Reopened(filing), None) => {
-            Applied::made(open(tx, actor, subject, filing).await?)
+            Applied::made(open(tx, actor, subject, filing, ahead).await?)
         }
         (
             News::Status(_) | News::Unacknowledged | News::Urgency(_) | News::Note(_) | News::Other,
@@ -89,7 +92,7 @@ pub(super) async fn apply(
         (_, Some(request)) if !newest => Applied::recorded(request, LATE),
         (News::Opened(_), Some(request)) => Applied::recorded(request, THERE),
         (News::Reopened(filing), Some(request)) if request.status == S::Closed => {
-            Applied::made(open(tx, actor, subject, filing).await?)
+            Applied::made(open(tx, actor, subject, filing, ahead).await?)
         }
         (News::Reopened(_), Some(request)) => {
             let status = |row: &request::Model| (row.status == S::Resolved).then_some(S::Open);
@@ -165,6 +168,7 @@ async fn open(
     actor: &Actor,
     subject: &webhook_subject::Model,
     filing: &Filing,
+    ahead: Option<&Ahead>,
 ) -> Result<request::Model> {
     let Filing {
         title,
@@ -180,6 +184,7 @@ async fn open(
         labels: labels.clone(),
         assignee: None,
         idempotency_key: None,
+        ahead: ahead.cloned(),
     };
     let made = create.run(tx).await?;
     match subject
@@ -203,6 +208,7 @@ async fn stands(
     subject: &mut webhook_subject::Model,
     known: Option<request::Model>,
     (filing, status): (&Filing, Option<RequestStatus>),
+    ahead: Option<&Ahead>,
 ) -> Result<Applied> {
     let reopens = status.is_none_or(|status| !status.is_done());
     let request = match known {
@@ -214,7 +220,9 @@ async fn stands(
         Some(_) | None => {
             subject.status = status;
             subject.status_at = event.at;
-            return Ok(Applied::made(open(tx, actor, subject, filing).await?));
+            return Ok(Applied::made(
+                open(tx, actor, subject, filing, ahead).await?,
+            ));
         }
     };
     if let (Some(at), Some(newest)) = (event.at, subject.status_at)
@@ -230,7 +238,7 @@ async fn stands(
         priority,
         labels,
     } = filing;
-    let assignee = assignee(tx, actor, &request).await?;
+    let assignee = assigned_coworker(tx, actor, &request).await?;
     let change = UpdateRequest {
         title: Some(title.clone()),
         description: Some(description.clone()),
@@ -252,7 +260,7 @@ async fn stands(
         });
     }
     let mut desk = Desk::of(changed);
-    turn(tx, &mut desk, actor, assignee.as_ref(), status).await?;
+    turn(tx, &mut desk, actor, assignee, status).await?;
     Ok(Applied::updated(desk.save(tx)))
 }
 
@@ -287,7 +295,7 @@ async fn set_status(
     request: &request::Model,
     follows: impl Fn(&request::Model) -> Option<RequestStatus> + Send,
 ) -> Result<Applied> {
-    let assignee = assignee(tx, actor, request).await?;
+    let assignee = assigned_coworker(tx, actor, request).await?;
     let mut desk = Desk::lock(tx, actor, request.id).await?;
     let Some(status) = follows(&desk.request) else {
         let closed = desk.request.status == RequestStatus::Closed;
@@ -296,7 +304,7 @@ async fn set_status(
             if closed { CLOSED } else { SAME },
         ));
     };
-    turn(tx, &mut desk, actor, assignee.as_ref(), status).await?;
+    turn(tx, &mut desk, actor, assignee, status).await?;
     Ok(Applied::updated(desk.save(tx)))
 }
 
@@ -305,30 +313,18 @@ async fn turn(
     tx: &Tx,
     desk: &mut Desk,
     actor: &Actor,
-    assignee: Option<&Assignee>,
+    assignee: Option<coworker::Model>,
     status: RequestStatus,
 ) -> Result<()> {
     let before = desk.set_status(tx.at(), actor, status)?;
     let again = before.is_some_and(RequestStatus::is_done) && !status.is_done();
+    let assignee = assignee.map(Assignee::Coworker).filter(|_| again);
     if let Some(assignee) = assignee
-        && again
         && desk.assignee() == Some(assignee.parts())
     {
-        assign(tx, desk, actor, Some(assignee), None, Trigger::Assigned).await?;
+        assign(tx, desk, actor, Some(&assignee), None, Trigger::Assigned).await?;
     }
     Ok(())
-}
-
-/// The coworker that the request is assigned to, locked before the request itself.
-async fn assignee(tx: &Tx, actor: &Actor, request: &request::Model) -> Result<Option<Assignee>> {
-    let (Some(ActorKind::Coworker), Some(id)) = (request.assignee_kind, request.assignee_id) else {
-        return Ok(None);
-    };
-    match AssigneeId::Coworker(CoworkerId(id)).load(tx, actor).await {
-        Ok(assignee) => Ok(Some(assignee)),
-        Err(Error::NotFound { .. }) => Ok(None),
-        Err(other) => Err(other),
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::apply::{Applied, apply};
 use super::receive::Received;
 use crate::access::Actor;
 use crate::error::{Error, Result};
+use crate::request::route::Ahead;
 use crate::store::{Command, Needs, Tx, insert_all};
 
 /// Does what a verified event says, once.
@@ -17,6 +18,8 @@ pub(super) struct Deliver {
     pub(super) row: webhook_delivery::Model,
     /// What the delivery says.
     pub(super) event: Event,
+    /// Where the request would go that it may make.
+    pub(super) ahead: Option<Ahead>,
 }
 
 impl Command for Deliver {
@@ -48,7 +51,15 @@ impl Command for Deliver {
             outcome,
             request,
             reason,
-        } = apply(tx, &actor, &self.event, &mut subject, known).await?;
+        } = apply(
+            tx,
+            &actor,
+            &self.event,
+            &mut subject,
+            known,
+            self.ahead.as_ref(),
+        )
+        .await?;
         row.outcome = outcome;
         row.reason = reason.map(str::to_owned);
         row.request_id = request.as_ref().map(|request| request.id);

@@ -12,8 +12,8 @@ use crate::access::{Action, Actor};
 use crate::clock::{fresh_id, random_id};
 use crate::error::{Error, Result};
 use crate::idempotency::once;
-use crate::request::update::check_text;
 use crate::store::{Command, Tx, insert_all};
+use crate::text::check_text;
 
 /// What an address begins with.
 pub(super) const ADDRESS: &str = "in_";

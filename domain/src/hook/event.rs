@@ -2,6 +2,9 @@
 
 use entity::{Millis, Priority, RequestStatus, WebhookRefusal};
 
+// What is cut off of a machine's text stays in the payload.
+pub(super) use crate::text::{cut, cut_bytes};
+
 /// The most bytes of a sender's name for something.
 const NAME: usize = 255;
 
@@ -104,6 +107,21 @@ pub enum News {
     Nothing(&'static str),
 }
 
+impl News {
+    /// The texts of the request that it may make.
+    pub(super) const fn filing(&self) -> Option<&Filing> {
+        match self {
+            Self::Opened(filing) | Self::Reopened(filing) | Self::Stands(filing, _) => Some(filing),
+            Self::Status(_)
+            | Self::Unacknowledged
+            | Self::Urgency(_)
+            | Self::Note(_)
+            | Self::Other
+            | Self::Nothing(_) => None,
+        }
+    }
+}
+
 /// The texts of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Filing {
@@ -115,30 +133,6 @@ pub struct Filing {
     pub priority: Priority,
     /// Its labels.
     pub labels: Vec<String>,
-}
-
-/// A machine's text, made to fit: without NUL, cut to `most` characters with an ellipsis. What was cut off stays in the payload.
-pub(super) fn cut(text: &str, most: usize) -> String {
-    let text = text.trim().replace('\0', "");
-    if text.chars().count() <= most {
-        return text;
-    }
-    let mut cut: String = text.chars().take(most.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
-}
-
-/// As [`cut`], to `most` bytes.
-pub(crate) fn cut_bytes(text: &str, most: usize) -> String {
-    let text = text.replace('\0', "");
-    if text.len() <= most {
-        return text;
-    }
-    let mut end = most.saturating_sub('…'.len_utf8());
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{}…", &text[..end])
 }
 
 /// A sender's name for something that is looked up by it.
@@ -159,16 +153,6 @@ pub(super) fn name(text: &str, what: &str) -> Result<String, Refused> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn texts_are_cut_at_characters() {
-        assert_eq!(cut(" a\0b ", 10), "ab");
-        assert_eq!(cut("äöü", 3), "äöü");
-        assert_eq!(cut("äöüß", 3), "äö…");
-        assert_eq!(cut_bytes("äöü", 6), "äöü");
-        assert_eq!(cut_bytes("äöüß", 7), "äö…");
-        assert!(cut_bytes(&"ä".repeat(100), 64).len() <= 64);
-    }
 
     #[test]
     fn a_name_is_never_cut() {

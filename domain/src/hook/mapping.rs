@@ -285,7 +285,7 @@ fn words<'a>(field: &'static str, all: impl Iterator<Item = &'a String>) -> Resu
         return Err(Error::invalid(field, "TOO_LONG", message));
     }
     for word in all {
-        crate::request::update::check_text(field, word, LABEL)?;
+        crate::text::check_text(field, word, LABEL)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ mod deliver;
 pub mod endpoint;
 mod event;
 pub mod mapping;
-mod pagerduty;
+pub(crate) mod pagerduty;
 pub mod query;
 pub mod receive;
 pub mod retain;
@@ -16,7 +16,6 @@ mod secret;
 pub mod verify;
 
 pub use endpoint::{CreateEndpoint, RotateSecret, UpdateEndpoint};
-pub(crate) use event::cut_bytes;
 pub use event::{Event, Filing, Headers, News, Refused};
 pub use mapping::{Mapping, Meaning};
 pub use receive::{Delivery, Received};

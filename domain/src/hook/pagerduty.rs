@@ -12,12 +12,14 @@ use crate::request::update::{DESCRIPTION, TITLE};
 
 /// The most characters of a label.
 const LABEL: usize = 60;
+/// The most bytes of what happened: the rest of a description is for PagerDuty's own facts.
+const DETAILS: usize = DESCRIPTION - 8 * 1024;
 
 /// Reads a payload.
 ///
 /// # Errors
 /// [`Refused`] if it is no PagerDuty event.
-pub(super) fn read(payload: &Value) -> Result<Event, Refused> {
+pub(crate) fn read(payload: &Value) -> Result<Event, Refused> {
     let event = &payload["event"];
     let (Some(id), Some(kind)) = (event["id"].as_str(), event["event_type"].as_str()) else {
         let text = "The body has no event.id and event.event_type; it is no webhook of PagerDuty's version 3.";
@@ -77,10 +79,33 @@ fn filing(id: &str, incident: &Value) -> Filing {
     let number = incident["number"]
         .as_i64()
         .map_or_else(|| id.to_owned(), |number| format!("#{number}"));
-    let mut text = match incident["html_url"].as_str() {
+    // What happened comes first. What only PagerDuty is concerned with is its signature, which routing does not read.
+    let mut text = String::new();
+    let mut paragraph = |said: &str| {
+        if !said.is_empty() {
+            text.push_str(said);
+            text.push_str("\n\n");
+        }
+    };
+    paragraph(&match summary(&incident["service"]) {
+        name if name.is_empty() => name,
+        name => format!("**{name}**"),
+    });
+    paragraph(&match &incident["body"]["details"] {
+        Value::Null => String::new(),
+        Value::String(details) => details.trim().to_owned(),
+        // Some integrations send an object of their own.
+        other => other.to_string(),
+    });
+    text = event::cut_bytes(&text, DETAILS);
+    if !text.is_empty() && !text.ends_with('\n') {
+        text.push_str("\n\n");
+    }
+    text.push_str("-- \n");
+    text.push_str(&match incident["html_url"].as_str() {
         Some(url) => format!("PagerDuty incident [{number}]({url})\n"),
         None => format!("PagerDuty incident {number}\n"),
-    };
+    });
     let mut line = |what: &str, value: String| {
         if !value.is_empty() {
             text.push_str(&format!("\n- {what}: {value}"));
@@ -170,13 +195,13 @@ mod tests {
     fn a_triggered_incident_becomes_a_request() {
         let data = json!({ "id": "PGR0VU2", "type": "incident", "number": 2, "title": " A little bump in the road ",
             "html_url": "https://acme.pagerduty.com/incidents/PGR0VU2", "urgency": "high", "priority": null, "assignees": [],
-            "service": { "summary": "API Service" }, "teams": [{ "summary": "Engineering" }, { "summary": "Support" }] });
+            "service": { "summary": "API Service" }, "body": { "type": "incident_body", "details": " The disk is full.\n" }, "teams": [{ "summary": "Engineering" }, { "summary": "Support" }] });
         let read = read(&event("incident.triggered", data)).expect("an event");
         assert_eq!(read.subject.as_deref(), Some("PGR0VU2"));
         assert_eq!(read.at, Some(Millis(1_601_664_322_169)));
         let filing = Filing {
             title: "A little bump in the road".into(),
-            description: "PagerDuty incident [#2](https://acme.pagerduty.com/incidents/PGR0VU2)\n\n- Service: API Service\n- Urgency: high\n- Teams: Engineering, Support".into(),
+            description: "**API Service**\n\nThe disk is full.\n\n-- \nPagerDuty incident [#2](https://acme.pagerduty.com/incidents/PGR0VU2)\n\n- Service: API Service\n- Urgency: high\n- Teams: Engineering, Support".into(),
             priority: Priority::High,
             labels: vec!["pagerduty".into(), "API Service".into()],
         };

@@ -13,6 +13,7 @@ use super::secret::{in_force, owner};
 use super::{Event, Headers, Mapping, Refused, pagerduty, verify};
 use crate::clock::fresh_id;
 use crate::error::Result;
+use crate::request::route::ahead;
 use crate::secret::Vault;
 use crate::store::{Command, Store, Tx, insert_all};
 
@@ -111,7 +112,14 @@ pub async fn receive(
         Err(refused) => return Ok(Err(refused)),
     };
     let row = line(delivery, now);
-    match store.write(Deliver { row, event }).await {
+    let ahead = match event.news.filing() {
+        Some(filing) => {
+            let (title, text) = (&filing.title, &filing.description);
+            Some(ahead(store.read(), endpoint.workspace_id, title, text).await?)
+        }
+        None => None,
+    };
+    match store.write(Deliver { row, event, ahead }).await {
         Ok(received) => Ok(Ok(received)),
         // What the desk refuses no sender can mend by sending it again.
         Err(error) if error.is_refusal() && error.code() != "CONFLICT" => Ok(Err(

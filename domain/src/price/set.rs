@@ -10,8 +10,8 @@ use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once_at_a_time;
-use crate::request::update::check_text;
 use crate::store::{Command, Tx, insert_all};
+use crate::text::check_text;
 
 /// The most tiers by prompt length, and the most other names, of one price.
 const MOST: usize = 10;

@@ -11,7 +11,6 @@ use uuid::Uuid;
 use super::desk::Desk;
 use super::query::is_waiting;
 use super::timeline::TimelineData;
-use super::update::check_text;
 use crate::access::{Action, Actor};
 use crate::bus::Signal;
 use crate::clock::fresh_id;
@@ -19,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::idempotency::once;
 use crate::run::query::{is_active, is_running};
 use crate::store::{Command, Needs, Tx};
+use crate::text::check_text;
 
 /// Who can be assigned.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +75,26 @@ impl AssigneeId {
             Self::Person(_) => None,
             Self::Coworker(id) => Some(id),
         }
+    }
+}
+
+/// The coworker that a request is assigned to, if it is one; locked as [`AssigneeId::load`] does, so before the
+/// request itself is.
+///
+/// # Errors
+/// What the database said.
+pub async fn assigned_coworker(
+    tx: &Tx,
+    actor: &Actor,
+    request: &request::Model,
+) -> Result<Option<coworker::Model>> {
+    let (Some(ActorKind::Coworker), Some(id)) = (request.assignee_kind, request.assignee_id) else {
+        return Ok(None);
+    };
+    match AssigneeId::Coworker(CoworkerId(id)).load(tx, actor).await {
+        Ok(Assignee::Coworker(row)) => Ok(Some(row)),
+        Ok(Assignee::Person(_)) | Err(Error::NotFound { .. }) => Ok(None),
+        Err(other) => Err(other),
     }
 }
 

@@ -1,22 +1,23 @@
 //! Intake: a request by an employee, a workflow or a system.
 
 use entity::{
-    ActorKind, Priority, RequestId, RequestSource, RequestStatus, Trigger, coworker, request,
-    workspace,
+    ActorKind, CoworkerState, Priority, RequestId, RequestSource, RequestStatus, Trigger, coworker,
+    request, workspace,
 };
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::assign::{Assignee, AssigneeId, assign};
 use super::desk::Desk;
-use super::route;
+use super::route::{self, Ahead, Anew};
 use super::timeline::TimelineData;
-use super::update::{DESCRIPTION, TITLE, check_labels, check_text, labels_row};
+use super::update::{DESCRIPTION, TITLE, check_labels, labels_row};
 use crate::access::{Action, Actor};
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once;
-use crate::store::{Command, Counter, Needs, Tx};
+use crate::store::{Command, Counter, Needs, Store, Tx};
+use crate::text::{bounded, check_text};
 
 /// Makes a request. Without an assignee it goes to the workspace's Triage coworker, if one is published,
 /// else to whom it clearly fits, or to people.
@@ -36,6 +37,72 @@ pub struct CreateRequest {
     pub assignee: Option<AssigneeId>,
     /// The caller's key: the same call again gives the same request.
     pub idempotency_key: Option<String>,
+    /// Where it goes if nobody is named, as far as that was looked up beforehand; [`CreateRequest::submit`] does.
+    pub ahead: Option<Ahead>,
+}
+
+impl CreateRequest {
+    /// Makes it. Where it goes if nobody is named is looked up before the writer is asked.
+    ///
+    /// # Errors
+    /// As the command itself.
+    pub async fn submit(mut self, store: &Store) -> Result<request::Model> {
+        self.check()?;
+        if self.assignee.is_none() {
+            let workspace = self.actor.workspace;
+            let ahead = route::ahead(store.read(), workspace, &self.title, &self.description);
+            self.ahead = Some(ahead.await?);
+        }
+        store.write(self).await
+    }
+
+    fn check(&self) -> Result<()> {
+        self.actor.authorize(Action::RequestCreate)?;
+        if self.assignee.is_some() {
+            self.actor.authorize(Action::RequestAssign)?;
+        }
+        check_text("title", &self.title, TITLE)?;
+        bounded("description", &self.description, DESCRIPTION)?;
+        check_labels(&self.labels)
+    }
+
+    /// The workspace's Triage coworker, if it is published.
+    async fn triage(&self, tx: &Tx) -> Result<Option<Assignee>> {
+        let triage = |row: &coworker::Model| row.is_triage && row.state == CoworkerState::Published;
+        match self.ahead {
+            Some(Ahead::Triage(id)) => {
+                let found = AssigneeId::Coworker(id).load(tx, &self.actor).await?;
+                Ok(match found {
+                    Assignee::Coworker(row) if triage(&row) => Some(Assignee::Coworker(row)),
+                    Assignee::Coworker(_) | Assignee::Person(_) => None,
+                })
+            }
+            // There was none a moment ago.
+            Some(Ahead::Ranked(_)) => Ok(None),
+            None => {
+                let found = coworker::Entity::find()
+                    .filter(coworker::Column::WorkspaceId.eq(self.actor.workspace))
+                    .filter(coworker::Column::IsTriage.eq(true))
+                    .filter(coworker::Column::State.eq(CoworkerState::Published))
+                    .lock(LockType::Share)
+                    .one(tx.conn())
+                    .await?;
+                Ok(found.map(Assignee::Coworker))
+            }
+        }
+    }
+
+    /// Whom the ranking decides for, as it was looked up or, if that does not hold any more, anew.
+    async fn decided(&self, tx: &Tx) -> Result<route::Decided> {
+        let workspace = self.actor.workspace;
+        if let Some(Ahead::Ranked(routing)) = &self.ahead
+            && let Some(held) = routing.hold(tx, workspace).await?
+        {
+            return Ok(held);
+        }
+        let anew = Anew::new(tx, workspace);
+        anew.decide(&self.title, &self.description).await
+    }
 }
 
 impl Command for CreateRequest {
@@ -50,14 +117,9 @@ impl Command for CreateRequest {
             labels,
             assignee,
             idempotency_key,
+            ahead: _,
         } = self;
-        actor.authorize(Action::RequestCreate)?;
-        if assignee.is_some() {
-            actor.authorize(Action::RequestAssign)?;
-        }
-        check_text("title", title, TITLE)?;
-        check_text("description", description, DESCRIPTION)?;
-        check_labels(labels)?;
+        self.check()?;
         let input = (
             title,
             description,
@@ -85,15 +147,15 @@ impl Command for CreateRequest {
                 actor.clone(),
             ),
             None => (
-                triage(tx, actor).await?,
+                self.triage(tx).await?,
                 Trigger::Intake,
                 Actor::stint(actor.workspace),
             ),
         };
-        // Before the workspace's counter is locked: nobody waits for a ranking.
-        let routing = match &to {
+        // Before the workspace's counter is locked.
+        let decided = match &to {
             Some(_) => None,
-            None => Some(route::decide(tx.conn(), actor.workspace, title, description).await?),
+            None => Some(self.decided(tx).await?),
         };
         let now = tx.at();
         let row = request::Model {
@@ -124,8 +186,8 @@ impl Command for CreateRequest {
         if let Some(to) = to {
             assign(tx, &mut desk, &by, Some(&to), None, trigger).await?;
         }
-        if let Some(routing) = routing {
-            route::carry_out(tx, &mut desk, routing).await?;
+        if let Some(decided) = decided {
+            route::carry_out(tx, &mut desk, decided).await?;
         }
         Ok(desk.save(tx))
     }
@@ -136,7 +198,10 @@ impl Command for CreateRequest {
 
     fn needs(&self) -> Needs {
         Needs {
-            coworker: self.assignee.and_then(AssigneeId::coworker),
+            coworker: match self.assignee {
+                Some(id) => id.coworker(),
+                None => self.ahead.as_ref().and_then(Ahead::coworker),
+            },
             counter: Some(Counter::Request(self.actor.workspace)),
             ..Needs::default()
         }
@@ -149,18 +214,6 @@ fn source(actor: &Actor) -> RequestSource {
         ActorKind::Workflow => RequestSource::Workflow,
         ActorKind::System => RequestSource::System,
     }
-}
-
-/// The workspace's Triage coworker, if it is published.
-async fn triage(tx: &Tx, actor: &Actor) -> Result<Option<Assignee>> {
-    let found = coworker::Entity::find()
-        .filter(coworker::Column::WorkspaceId.eq(actor.workspace))
-        .filter(coworker::Column::IsTriage.eq(true))
-        .filter(coworker::Column::State.eq(entity::CoworkerState::Published))
-        .lock(LockType::Share)
-        .one(tx.conn())
-        .await?;
-    Ok(found.map(Assignee::Coworker))
 }
 
 /// The workspace's row.

@@ -7,7 +7,7 @@ use entity::{
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::assign::{Assignee, AssigneeId, dispatch};
+use super::assign::{assigned_coworker, dispatch};
 use super::desk::Desk;
 use super::mention;
 use super::timeline::TimelineData;
@@ -16,6 +16,7 @@ use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once;
 use crate::store::{Command, Needs, Tx};
+use crate::text::{bounded, required};
 
 /// The most bytes of a note.
 pub const BODY: usize = 64 * 1024;
@@ -67,7 +68,11 @@ impl Command for CreateNote {
         }
         tx.settle([*request]).await?;
         let mentioned = mentioned(tx, actor, body).await?;
-        let assignee = assignee(tx, actor, *request).await?;
+        let row = super::query::get(tx.conn(), actor, *request).await?;
+        let assignee = match waiting_coworker(&row) {
+            Some(_) => assigned_coworker(tx, actor, &row).await?,
+            None => None,
+        };
         let mut desk = Desk::lock(tx, actor, *request).await?;
         if waiting_coworker(&desk.request) != assignee.as_ref().map(|coworker| coworker.id) {
             return Err(Error::Unavailable {
@@ -117,18 +122,6 @@ fn answers(
         && desk.assignee() == Some((ActorKind::Coworker, coworker.id.0))
 }
 
-/// The coworker that the request is assigned to, locked before the request itself.
-async fn assignee(tx: &Tx, actor: &Actor, request: RequestId) -> Result<Option<coworker::Model>> {
-    let row = super::query::get(tx.conn(), actor, request).await?;
-    let Some(id) = waiting_coworker(&row) else {
-        return Ok(None);
-    };
-    match AssigneeId::Coworker(id).load(tx, actor).await? {
-        Assignee::Coworker(coworker) => Ok(Some(coworker)),
-        Assignee::Person(_) => Ok(None),
-    }
-}
-
 /// The coworker that waits for an answer on a request.
 fn waiting_coworker(row: &request::Model) -> Option<CoworkerId> {
     let waits =
@@ -173,7 +166,8 @@ pub fn post(
     visibility: NoteVisibility,
     body: &str,
 ) -> Result<note::Model> {
-    check(body)?;
+    required("body", body)?;
+    bounded("body", body, BODY)?;
     let now = tx.at();
     let row = note::Model {
         id: NoteId(fresh_id()),
@@ -197,29 +191,4 @@ pub fn post(
         },
     )?;
     Ok(row)
-}
-
-fn check(body: &str) -> Result<()> {
-    if body.trim().is_empty() {
-        return Err(Error::invalid(
-            "body",
-            "REQUIRED",
-            "the note is empty; write what it shall say",
-        ));
-    }
-    if body.len() > BODY {
-        return Err(Error::invalid(
-            "body",
-            "TOO_LONG",
-            format!("the note has {} bytes; {BODY} are allowed", body.len()),
-        ));
-    }
-    if body.contains('\0') {
-        return Err(Error::invalid(
-            "body",
-            "INVALID",
-            "the note holds a NUL character; remove it",
-        ));
-    }
-    Ok(())
 }

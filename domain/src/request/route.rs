@@ -3,67 +3,236 @@
 //! With a published Triage coworker the request is dispatched to it. Without one, and when Triage declines or
 //! fails, the ranking decides ([`crate::coworker::route`]); the fallback is part of the transaction that ends
 //! Triage's run, so that no crash comes in between.
+//!
+//! To rank takes time, and there is one writer: who writes a command asks beforehand ([`ahead`], [`decide`]), and the
+//! transaction only looks whether the coworker still takes work. What has changed in between, or came in between, is
+//! decided anew in the transaction ([`Anew`]), which is seldom.
+
+mod roster;
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock};
 
 use entity::{
-    CoworkerId, CoworkerState, CoworkerVersionId, Outcome, Trigger, WorkspaceId, coworker,
-    coworker_version, dispatch, request,
+    CoworkerId, CoworkerState, FailureCode, Outcome, RequestId, Trigger, WorkspaceId, coworker,
+    dispatch, request,
 };
-use parking_lot::Mutex;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use tokio::sync::OnceCell;
 
-use super::assign::{Assignee, assign};
+use super::assign::{Assignee, AssigneeId, assign};
 use super::desk::Desk;
+use super::query::is_waiting;
 use super::timeline::TimelineData;
 use crate::access::Actor;
-use crate::coworker::Config;
-use crate::coworker::route::{Profile, Roster, Verdict};
+use crate::coworker::route::{Roster, Verdict};
 use crate::error::Result;
 use crate::run::log::Log;
 use crate::store::Tx;
+use crate::text::{cut, cut_bytes};
+use roster::Published;
 
-/// The most coworkers that are ranked: the first ones by when they were made.
-const MOST: u64 = 500;
-/// Rosters that are kept in memory.
-const ROSTERS: usize = 1_000;
-/// Candidates that a model is told of.
-const LISTED: usize = 10;
-/// The most bytes of a scope that it is told.
+/// The most bytes of a scope that a model is told.
 const SCOPE: usize = 2_000;
 /// The most characters of a run's reason that a routing's reason quotes.
 const QUOTED: usize = 300;
+/// Requests that are read at once to be ranked.
+const CHUNK: usize = 100;
 
-/// What a ranking decided.
+/// Where a request that names nobody would go, as things stood before its transaction.
+#[derive(Clone, Debug)]
+pub enum Ahead {
+    /// To the workspace's Triage coworker.
+    Triage(CoworkerId),
+    /// Where the ranking says.
+    Ranked(Routing),
+}
+
+impl Ahead {
+    /// The coworker that would get it.
+    pub fn coworker(&self) -> Option<CoworkerId> {
+        match self {
+            Self::Triage(id) => Some(*id),
+            Self::Ranked(routing) => routing.coworker(),
+        }
+    }
+}
+
+/// What a ranking decided before a transaction.
 #[derive(Clone, Debug)]
 pub struct Routing {
+    to: Option<CoworkerId>,
+    reason: String,
+}
+
+/// What a ranking decided, as it holds within a transaction.
+#[derive(Clone, Debug)]
+pub struct Decided {
     to: Option<coworker::Model>,
     reason: String,
 }
 
-/// Decides who gets a request with this text.
-///
-/// The coworker is not locked: should it be unpublished meanwhile, the claim drops the dispatch and says so.
+/// Where a request with this text would go now: one statement, or three after the published coworkers changed.
 ///
 /// # Errors
 /// What the database said.
-pub async fn decide<C: ConnectionTrait>(
-    conn: &C,
+pub async fn ahead(
+    read: &DatabaseConnection,
     workspace: WorkspaceId,
     title: &str,
     description: &str,
-) -> Result<Routing> {
-    let ranking = roster(conn, workspace).await?.rank(title, description);
-    let (best, reason) = match ranking.verdict() {
-        Verdict::Assign(best, reason) => (Some(best.coworker), reason),
-        Verdict::Leave(reason) => (None, reason),
-    };
-    let to = match best {
-        Some(id) => coworker::Entity::find_by_id(id).one(conn).await?,
-        None => None,
-    };
-    Ok(Routing { to, reason })
+) -> Result<Ahead> {
+    let published = Published::read(read, workspace).await?;
+    if let Some(triage) = published.triage {
+        return Ok(Ahead::Triage(triage));
+    }
+    let roster = published.roster(read, workspace).await?;
+    Ok(Ahead::Ranked(routing(&roster, title, description)))
+}
+
+/// Whom the ranking gives this request to, whatever Triage there is.
+///
+/// # Errors
+/// What the database said.
+pub async fn decide(read: &DatabaseConnection, request: &request::Model) -> Result<Routing> {
+    let published = Published::read(read, request.workspace_id).await?;
+    let roster = published.roster(read, request.workspace_id).await?;
+    Ok(routing(&roster, &request.title, &request.description))
+}
+
+fn routing(roster: &Roster, title: &str, description: &str) -> Routing {
+    match roster.rank(title, description).verdict() {
+        Verdict::Assign(best, reason) => Routing {
+            to: Some(best.coworker),
+            reason,
+        },
+        Verdict::Leave(reason) => Routing { to: None, reason },
+    }
+}
+
+/// What the ranking decides for the requests that wait for a Triage coworker and that nobody was named for.
+///
+/// # Errors
+/// What the database said.
+pub async fn decide_waiting(
+    read: &DatabaseConnection,
+    triage: &coworker::Model,
+) -> Result<HashMap<RequestId, Routing>> {
+    let mut decided = HashMap::new();
+    let waiting: Vec<RequestId> = dispatch::Entity::find()
+        .select_only()
+        .column(dispatch::Column::RequestId)
+        .filter(dispatch::Column::CoworkerId.eq(triage.id))
+        .filter(dispatch::Column::Trigger.eq(Trigger::Intake))
+        .filter(is_waiting())
+        .order_by_asc(dispatch::Column::RequestId)
+        .into_tuple()
+        .all(read)
+        .await?;
+    if waiting.is_empty() {
+        return Ok(decided);
+    }
+    let published = Published::read(read, triage.workspace_id).await?;
+    let roster = published.roster(read, triage.workspace_id).await?;
+    for ids in waiting.chunks(CHUNK) {
+        let requests = request::Entity::find()
+            .filter(request::Column::Id.is_in(ids.iter().copied()))
+            .all(read)
+            .await?;
+        let decide = |request: request::Model| {
+            let routing = routing(&roster, &request.title, &request.description);
+            (request.id, routing)
+        };
+        decided.extend(requests.into_iter().map(decide));
+    }
+    Ok(decided)
+}
+
+impl Routing {
+    /// The coworker that gets it; none: it is left to people.
+    pub fn coworker(&self) -> Option<CoworkerId> {
+        self.to
+    }
+
+    /// What was decided, if the coworker still takes work; it is locked against being unpublished meanwhile, so
+    /// before a request is.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn hold(&self, tx: &Tx, workspace: WorkspaceId) -> Result<Option<Decided>> {
+        let to = match self.to {
+            None => None,
+            Some(id) => {
+                let stint = Actor::stint(workspace);
+                match AssigneeId::Coworker(id).load(tx, &stint).await? {
+                    Assignee::Coworker(row) if row.state == CoworkerState::Published => Some(row),
+                    Assignee::Coworker(_) | Assignee::Person(_) => return Ok(None),
+                }
+            }
+        };
+        let reason = self.reason.clone();
+        Ok(Some(Decided { to, reason }))
+    }
+}
+
+/// Decides within a transaction, by what that transaction sees, what could not be decided before it. What it reads is
+/// kept as long as it, and no longer.
+pub struct Anew<'a> {
+    tx: &'a Tx,
+    workspace: WorkspaceId,
+    roster: OnceCell<Roster>,
+}
+
+impl<'a> Anew<'a> {
+    /// Reads nothing yet.
+    pub fn new(tx: &'a Tx, workspace: WorkspaceId) -> Self {
+        Self {
+            tx,
+            workspace,
+            roster: OnceCell::new(),
+        }
+    }
+
+    /// Decides.
+    ///
+    /// The coworker is not locked: should it be unpublished meanwhile, the claim drops the dispatch and says so.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn decide(&self, title: &str, description: &str) -> Result<Decided> {
+        let conn = self.tx.conn();
+        let read = async || {
+            let published = Published::read(conn, self.workspace).await?;
+            published.made(conn).await
+        };
+        let Routing { to, reason } =
+            routing(self.roster.get_or_try_init(read).await?, title, description);
+        let to = match to {
+            Some(id) => coworker::Entity::find_by_id(id).one(conn).await?,
+            None => None,
+        };
+        Ok(Decided { to, reason })
+    }
+
+    /// What was decided before, if its coworker still takes work; else what is decided now.
+    async fn or(&self, before: Option<&Routing>, request: &request::Model) -> Result<Decided> {
+        if let Some(Routing { to, reason }) = before {
+            let reason = reason.clone();
+            let Some(id) = to else {
+                return Ok(Decided { to: None, reason });
+            };
+            let found = coworker::Entity::find_by_id(*id)
+                .filter(coworker::Column::State.eq(CoworkerState::Published))
+                .one(self.tx.conn())
+                .await?;
+            if let Some(row) = found {
+                return Ok(Decided {
+                    to: Some(row),
+                    reason,
+                });
+            }
+        }
+        self.decide(&request.title, &request.description).await
+    }
 }
 
 /// Gives the request on the desk to whom the ranking decided for, or leaves it to people; either way it is
@@ -71,9 +240,9 @@ pub async fn decide<C: ConnectionTrait>(
 ///
 /// # Errors
 /// As [`assign`].
-pub async fn carry_out(tx: &Tx, desk: &mut Desk, routing: Routing) -> Result<()> {
+pub async fn carry_out(tx: &Tx, desk: &mut Desk, decided: Decided) -> Result<()> {
     let stint = Actor::stint(desk.request.workspace_id);
-    let Routing { to, reason } = routing;
+    let Decided { to, reason } = decided;
     if let Some(to) = to {
         let to = Assignee::Coworker(to);
         assign(tx, desk, &stint, Some(&to), Some(reason), Trigger::Routed).await?;
@@ -88,14 +257,9 @@ pub async fn carry_out(tx: &Tx, desk: &mut Desk, routing: Routing) -> Result<()>
     Ok(())
 }
 
-/// Routes the request of a Triage run that has just ended without having assigned it.
-///
-/// # Errors
-/// As [`decide`] and [`carry_out`].
-pub async fn fall_back(tx: &Tx, log: &Log, desk: &mut Desk) -> Result<()> {
-    let run = log.run();
-    let current = run.assignment_epoch == Some(desk.request.assignment_epoch);
-    let gave_up = log.state().end.as_ref().filter(|end| match end.how {
+/// Whether a run that ends like this leaves its request to whoever comes next.
+pub fn gives_up(how: Result<Outcome, FailureCode>) -> bool {
+    match how {
         Ok(Outcome::Declined) => true,
         // It answered, waits for an answer, or left the request to whoever picks it up.
         Ok(
@@ -107,135 +271,88 @@ pub async fn fall_back(tx: &Tx, log: &Log, desk: &mut Desk) -> Result<()> {
             | Outcome::Superseded,
         ) => false,
         // Who stops a run takes the request in hand.
-        Err(code) => code != entity::FailureCode::Stopped,
-    });
-    let Some(end) = gave_up else { return Ok(()) };
+        Err(code) => code != FailureCode::Stopped,
+    }
+}
+
+/// Routes the request of a Triage run that has just ended without having assigned it; `decided` is what the ranking
+/// said beforehand.
+///
+/// # Errors
+/// As [`Anew::decide`] and [`carry_out`].
+pub async fn fall_back(
+    tx: &Tx,
+    log: &Log,
+    desk: &mut Desk,
+    decided: Option<Decided>,
+) -> Result<()> {
+    let run = log.run();
+    let current = run.assignment_epoch == Some(desk.request.assignment_epoch);
+    let end = log.state().end.as_ref();
+    let Some(end) = end.filter(|end| gives_up(end.how)) else {
+        return Ok(());
+    };
     if run.trigger != Trigger::Intake || !current || desk.request.status.is_done() {
         return Ok(());
     }
-    let request = &desk.request;
-    let mut routing = decide(
-        tx.conn(),
-        request.workspace_id,
-        &request.title,
-        &request.description,
-    )
-    .await?;
+    let mut decided = match decided {
+        Some(decided) => decided,
+        None => {
+            Anew::new(tx, run.workspace_id)
+                .or(None, &desk.request)
+                .await?
+        }
+    };
     let what = if end.how.is_ok() {
         "declined"
     } else {
         "failed"
     };
-    let why: String = end.reason.chars().take(QUOTED).collect();
+    let why = cut(&end.reason, QUOTED);
     let why = why.trim_end_matches('.');
-    routing.reason = format!(
+    decided.reason = format!(
         "Triage {what} in Run-{} ({why}). {}",
-        run.number, routing.reason
+        run.number, decided.reason
     );
-    carry_out(tx, desk, routing).await
+    carry_out(tx, desk, decided).await
 }
 
 /// Routes the request of a dispatch that was dropped because its coworker is not published, if it was a new
-/// request on its way to Triage: nobody was named for it.
+/// request on its way to Triage: nobody was named for it. `before` is what the ranking said beforehand.
 ///
 /// # Errors
-/// As [`decide`] and [`carry_out`].
-pub async fn without_triage(tx: &Tx, desk: &mut Desk, dropped: &dispatch::Model) -> Result<()> {
+/// As [`Anew::decide`] and [`carry_out`].
+pub async fn without_triage(
+    tx: &Tx,
+    desk: &mut Desk,
+    dropped: &dispatch::Model,
+    before: Option<&Routing>,
+    anew: &Anew<'_>,
+) -> Result<()> {
     let current = dropped.assignment_epoch == Some(desk.request.assignment_epoch);
     if dropped.trigger != Trigger::Intake || !current || desk.request.status.is_done() {
         return Ok(());
     }
-    let request = &desk.request;
-    let mut routing = decide(
-        tx.conn(),
-        request.workspace_id,
-        &request.title,
-        &request.description,
-    )
-    .await?;
-    routing.reason = format!("Triage is not published any more. {}", routing.reason);
-    carry_out(tx, desk, routing).await
+    let mut decided = anew.or(before, &desk.request).await?;
+    decided.reason = format!("Triage is not published any more. {}", decided.reason);
+    carry_out(tx, desk, decided).await
 }
 
 /// Whom a request fits, as a model reads it: JSON, the best first.
 ///
 /// # Errors
 /// What the database said.
-pub async fn candidates<C: ConnectionTrait>(conn: &C, request: &request::Model) -> Result<String> {
-    let roster = roster(conn, request.workspace_id).await?;
+pub async fn candidates(read: &DatabaseConnection, request: &request::Model) -> Result<String> {
+    let published = Published::read(read, request.workspace_id).await?;
+    let roster = published.roster(read, request.workspace_id).await?;
     let mut ranking = roster.rank(&request.title, &request.description);
     let verdict = match ranking.verdict() {
         Verdict::Assign(best, reason) => format!("Assign it to @{}. {reason}", best.handle),
         Verdict::Leave(reason) => format!("Leave it to people. {reason}"),
     };
-    ranking.candidates.truncate(LISTED);
     for candidate in &mut ranking.candidates {
-        let end = candidate.scope.floor_char_boundary(SCOPE);
-        candidate.scope.truncate(end);
+        candidate.scope = cut_bytes(&candidate.scope, SCOPE);
     }
     let answer = serde_json::json!({ "candidates": ranking.candidates, "ranking": verdict });
     Ok(answer.to_string())
-}
-
-/// What a roster was made of.
-type Members = Vec<(CoworkerId, String, CoworkerVersionId)>;
-type Known = HashMap<WorkspaceId, (Members, Arc<Roster>)>;
-
-/// Rosters by workspace. A memo and no state: versions never change, so whatever transaction read them, the
-/// same members make the same roster.
-static KNOWN: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
-
-/// The published coworkers of a workspace but Triage, ready to be ranked: one statement, two after a change.
-///
-/// # Errors
-/// What the database said.
-pub async fn roster<C: ConnectionTrait>(conn: &C, workspace: WorkspaceId) -> Result<Arc<Roster>> {
-    let members: Members = coworker::Entity::find()
-        .select_only()
-        .columns([
-            coworker::Column::Id,
-            coworker::Column::Handle,
-            coworker::Column::VersionId,
-        ])
-        .filter(coworker::Column::WorkspaceId.eq(workspace))
-        .filter(coworker::Column::State.eq(CoworkerState::Published))
-        .filter(coworker::Column::IsTriage.eq(false))
-        .filter(coworker::Column::VersionId.is_not_null())
-        .order_by_asc(coworker::Column::Id)
-        .limit(MOST)
-        .into_tuple()
-        .all(conn)
-        .await?;
-    if let Some((known, roster)) = KNOWN.lock().get(&workspace)
-        && *known == members
-    {
-        return Ok(roster.clone());
-    }
-    let versions = coworker_version::Entity::find()
-        .filter(coworker_version::Column::Id.is_in(members.iter().map(|(.., version)| *version)))
-        .all(conn)
-        .await?;
-    let profile = |(id, handle, version): &(CoworkerId, String, CoworkerVersionId)| {
-        let row = versions.iter().find(|row| row.id == *version)?;
-        match Config::from_row(&row.config) {
-            Ok(config) => Some(Profile {
-                coworker: *id,
-                handle: handle.clone(),
-                identity: config.identity,
-                routes: config.goal.out_of_scope,
-            }),
-            // A run's end must not fail for it.
-            Err(err) => {
-                tracing::error!(coworker.id = %id, ?err, "a version can't be read; it is not ranked");
-                None
-            }
-        }
-    };
-    let roster = Arc::new(Roster::new(members.iter().filter_map(profile).collect()));
-    let mut known = KNOWN.lock();
-    if known.len() >= ROSTERS {
-        known.clear();
-    }
-    known.insert(workspace, (members, roster.clone()));
-    Ok(roster)
 }

@@ -7,6 +7,7 @@ use super::desk::Desk;
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
 use crate::store::{Command, Needs, Tx};
+use crate::text::{bounded, check_text};
 
 /// The most characters of a title.
 pub const TITLE: usize = 300;
@@ -60,7 +61,7 @@ impl Command for UpdateRequest {
             title.trim().clone_into(&mut desk.request.title);
         }
         if let Some(description) = description {
-            check_text("description", description, DESCRIPTION)?;
+            bounded("description", description, DESCRIPTION)?;
             desk.request.description.clone_from(description);
         }
         if let Some(labels) = labels {
@@ -108,42 +109,6 @@ async fn save_texts(tx: &Tx, row: &request::Model) -> Result<()> {
     request::Entity::update(change)
         .exec(tx.writing().await?)
         .await?;
-    Ok(())
-}
-
-/// Refuses an empty or oversized text; a description may be empty.
-///
-/// # Errors
-/// [`Error::Invalid`] that names the field and the limit.
-pub fn check_text(field: &'static str, text: &str, most: usize) -> Result<()> {
-    let required = most != DESCRIPTION;
-    if required && text.trim().is_empty() {
-        return Err(Error::invalid(
-            field,
-            "REQUIRED",
-            format!("{field} is empty; say in a few words what it is about"),
-        ));
-    }
-    let length = if required {
-        text.chars().count()
-    } else {
-        text.len()
-    };
-    if length > most {
-        let unit = if required { "characters" } else { "bytes" };
-        return Err(Error::invalid(
-            field,
-            "TOO_LONG",
-            format!("{field} has {length} {unit}; {most} are allowed"),
-        ));
-    }
-    if text.contains('\0') {
-        return Err(Error::invalid(
-            field,
-            "INVALID",
-            format!("{field} holds a NUL character; remove it"),
-        ));
-    }
     Ok(())
 }
 

@@ -11,7 +11,7 @@ use entity::{
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect, Statement,
+    QueryOrder, QuerySelect,
 };
 use uuid::Uuid;
 
@@ -26,9 +26,9 @@ use crate::request::assign::drop_dispatch;
 use crate::request::desk::Desk;
 use crate::request::escalate::{escalate, may_start};
 use crate::request::query::is_waiting;
-use crate::request::route::without_triage;
+use crate::request::route::{Anew, without_triage};
 use crate::request::timeline::TimelineData;
-use crate::store::{Append, Command, Counter, Needs, Tx};
+use crate::store::{Append, Command, Counter, Needs, Tx, statement};
 
 /// Starts runs: claims up to `most` waiting dispatches for a worker, each with its number, its row and
 /// its first event, in one transaction.
@@ -86,8 +86,11 @@ impl Command for Claim {
             let actor = Actor::stint(row.workspace_id);
             if let Some(reason) = refusal(row, desk, coworker) {
                 drop_dispatch(tx, desk, &actor, row.id, reason).await?;
+                // Its place in the round was taken by nothing: there may be more behind it.
+                tx.signal(Signal::Work);
                 if reason == DropReason::NotPublished {
-                    without_triage(tx, desk, row).await?;
+                    let anew = Anew::new(tx, row.workspace_id);
+                    without_triage(tx, desk, row, None, &anew).await?;
                 }
                 continue;
             }
@@ -128,15 +131,18 @@ const STARTABLE: &str = "FROM dispatch d WHERE d.state = 'WAITING' \
      AND NOT EXISTS (SELECT 1 FROM run r WHERE r.id = d.source_run_id \
                      AND r.status IN ('RUNNING', 'PAUSED_FOR_APPROVAL'))";
 
-/// The oldest dispatches that could start, at most `most`.
+/// The oldest dispatches that could start and are newer than `after`, at most `most`.
 ///
 /// # Errors
 /// What the database said.
-pub async fn startable<C: ConnectionTrait>(conn: &C, most: u64) -> Result<Vec<DispatchId>> {
-    let sql = format!("SELECT d.id {STARTABLE} ORDER BY d.id LIMIT {most}");
-    let rows = conn
-        .query_all_raw(Statement::from_string(conn.get_database_backend(), sql))
-        .await?;
+pub async fn startable<C: ConnectionTrait>(
+    conn: &C,
+    after: DispatchId,
+    most: u64,
+) -> Result<Vec<DispatchId>> {
+    let sql = format!("SELECT d.id {STARTABLE} AND d.id > ? ORDER BY d.id LIMIT {most}");
+    let sql = statement(conn.get_database_backend(), &sql, [after.into()]);
+    let rows = conn.query_all_raw(sql).await?;
     let ids = rows.iter().map(|row| row.try_get("", "id"));
     Ok(ids.collect::<Result<_, DbErr>>()?)
 }
@@ -178,6 +184,7 @@ impl Claim {
                 ready.push(starting);
             } else {
                 escalate(tx, &workspace, desk, starting.dispatch).await?;
+                tx.signal(Signal::Work);
             }
         }
         if ready.is_empty() {
@@ -295,6 +302,7 @@ impl Claim {
                 handle: coworker.handle.clone(),
                 version_id: version.id,
                 version: version.version,
+                is_triage: coworker.is_triage,
             },
             trigger: dispatch.trigger,
             dispatch: dispatch.id,

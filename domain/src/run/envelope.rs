@@ -188,6 +188,7 @@ mod tests {
                 id: CoworkerId(id_of(4)),
                 handle: "hardware-specialist".into(),
                 version_id: CoworkerVersionId(id_of(5)),
+                is_triage: false,
                 version: 1,
             },
             trigger: Trigger::Routed,

@@ -161,6 +161,9 @@ pub struct CoworkerRef {
     pub version_id: CoworkerVersionId,
     /// The version's number.
     pub version: i32,
+    /// Whether it was the workspace's Triage coworker then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_triage: bool,
 }
 
 /// See [`Event::RunStarted`].

@@ -36,7 +36,7 @@ impl Command for StopRun {
         } = self;
         actor.authorize(Action::RunStop)?;
         if let Some(reason) = reason {
-            crate::request::update::check_text("reason", reason, 1_000)?;
+            crate::text::check_text("reason", reason, 1_000)?;
         }
         let row = super::query::visible(actor)
             .filter(run::Column::Id.eq(*run))

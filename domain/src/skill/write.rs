@@ -6,11 +6,11 @@ use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use crate::access::{Action, Actor};
 use crate::clock::fresh_id;
-use crate::coworker::write::check_handle;
+use crate::coworker::check_handle;
 use crate::error::{Error, Result};
 use crate::idempotency::{once, once_at_a_time};
-use crate::request::update::check_text;
 use crate::store::{Command, Tx, insert_all};
+use crate::text::{bounded, check_text, required};
 
 /// The longest text of a skill, bytes.
 const LONGEST: usize = 64 * 1024;
@@ -200,22 +200,6 @@ async fn save(tx: &Tx, row: skill::Model) -> Result<()> {
 }
 
 fn check_body(text: &str) -> Result<()> {
-    let refuse = |code, message| Err(Error::invalid("text", code, message));
-    if text.trim().is_empty() {
-        return refuse(
-            "REQUIRED",
-            "text is empty; write down what a coworker shall know or do".into(),
-        );
-    }
-    if text.len() > LONGEST {
-        let message = format!(
-            "text has {} bytes; {LONGEST} are allowed: make several skills of it",
-            text.len()
-        );
-        return refuse("TOO_LONG", message);
-    }
-    if text.contains('\0') {
-        return refuse("INVALID", "text holds a NUL character; remove it".into());
-    }
-    Ok(())
+    required("text", text)?;
+    bounded("text", text, LONGEST)
 }

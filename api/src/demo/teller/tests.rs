@@ -37,6 +37,7 @@ fn coworkers() -> Vec<coworker::Model> {
 
 fn started(handle: &str, trigger: Trigger) -> Event {
     let coworker = CoworkerRef {
+        is_triage: false,
         id: CoworkerId(NIL),
         handle: handle.into(),
         version_id: CoworkerVersionId(NIL),

@@ -35,12 +35,14 @@ impl Workspace {
         &self.0.name
     }
 
-    /// How many runs may follow each other on one request without a person's touch: a note, an assignment, a status.
+    /// How many runs may follow each other on one request, of whatever coworkers, without a person's touch: a note, an assignment or a status
+    /// set with a person's own key. 12, unless it was changed. What would be one run more goes to the escalation assignee instead.
     async fn hop_budget(&self) -> i32 {
         self.0.hop_budget
     }
 
-    /// Who gets a request that went past the hop budget; null: nobody.
+    /// Who gets a request that went past the hop budget. Null: nobody; it is open then, and `needsPerson`. So it is while this is a coworker
+    /// that is not published.
     async fn escalation_assignee(&self, ctx: &Context<'_>) -> Result<Option<Actor>> {
         Ok(match self.0.escalation_kind.zip(self.0.escalation_id) {
             Some((kind, id)) => Some(actor::named(ctx, kind, id).await?),

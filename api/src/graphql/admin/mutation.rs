@@ -69,9 +69,12 @@ pub struct ApiKeyRevokePayload {
 /// What to change of the workspace's settings.
 #[derive(InputObject, Clone, Debug)]
 pub struct WorkspaceUpdateInput {
-    /// How many runs may follow each other on one request without a person's touch: 1 to 100.
+    /// How many runs may follow each other on one request without a person's touch: 1 to 100. A new workspace has 12. Left out, it stays as it
+    /// is.
     pub hop_budget: Option<i32>,
-    /// The global id of the person or the coworker who gets a request that went past the hop budget; null: nobody. A coworker gets one run; if that settles nothing, the request goes to nobody.
+    /// The global id of the person or the coworker who gets a request that went past the hop budget; null: nobody. A coworker gets one run; if
+    /// that settles nothing, the request goes to nobody: open, and `needsPerson`. While the coworker is not published, requests go to nobody at
+    /// once. Left out, it stays as it is.
     pub escalation_assignee_id: MaybeUndefined<ID>,
     /// Comes back in the payload, untouched.
     pub client_mutation_id: Option<String>,

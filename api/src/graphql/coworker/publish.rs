@@ -1,5 +1,7 @@
 //! Publishing coworkers, bringing versions back, and taking coworkers out of work.
 
+use std::collections::HashMap;
+
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use domain::coworker::{Force, PublishCoworker, Published, RollbackCoworker, UnpublishCoworker};
 
@@ -128,7 +130,9 @@ impl PublishMutation {
     }
 
     /// Brings an earlier version back: publishes its configuration, with its skills as they were, as a new version. The history stays as it
-    /// was. A draft that has no changes of its own follows; one that was edited since stays.
+    /// was. A coworker that is not published is back at work then, as after `coworkerPublish`; bringing back the version in force does that
+    /// too, and is refused where the coworker is published with it already. A draft that has no changes of its own follows; one that was edited
+    /// since stays.
     async fn coworker_rollback(
         &self,
         ctx: &Context<'_>,
@@ -172,10 +176,12 @@ impl PublishMutation {
             client_mutation_id,
         } = input;
         let answer = async {
-            let (actor, coworker) = (ctx.actor().clone(), node::parse(&id)?);
-            ctx.store()
-                .write(UnpublishCoworker { actor, coworker })
-                .await
+            let unpublish = UnpublishCoworker {
+                actor: ctx.actor().clone(),
+                coworker: node::parse(&id)?,
+                ahead: HashMap::new(),
+            };
+            unpublish.submit(ctx.store()).await
         };
         let (row, user_errors) = settle(answer.await)?;
         Ok(CoworkerUnpublishPayload {

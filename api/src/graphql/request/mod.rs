@@ -292,7 +292,9 @@ impl Request {
         Some(self.totals(ctx).await.map(cost))
     }
 
-    /// The statuses that it can get from the one that it has.
+    /// The statuses that it can get from the one that it has, by `requestUpdate` and for everyone alike: from OPEN, IN_PROGRESS and PENDING
+    /// each of the others, RESOLVED and CLOSED included; from RESOLVED to OPEN, IN_PROGRESS and CLOSED; from CLOSED to none. Whether the caller may set
+    /// one is `permissions.requestUpdate`.
     async fn allowed_statuses(&self) -> Vec<RequestStatus> {
         let allowed = status::allowed(self.0.status);
         allowed.iter().map(|status| (*status).into()).collect()

@@ -159,8 +159,9 @@ impl RequestMutation {
                 labels,
                 assignee: assignee_id.as_ref().map(assignee).transpose()?,
                 idempotency_key,
+                ahead: None,
             };
-            ctx.store().write(command).await
+            command.submit(ctx.store()).await
         };
         let (row, user_errors) = settle(answer.await)?;
         Ok(RequestCreatePayload {

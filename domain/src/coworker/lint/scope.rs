@@ -1,6 +1,6 @@
 //! Who it is: a scope to be found by, and one that is not another's.
 //!
-//! How much two scopes are the same is Dice's coefficient over their words: twice the number of words
+//! How much two scopes are the same is Dice's coefficient over the stems of their words: twice the number of those
 //! that they share, by the number that they have together. A ranking score such as that of BM25 would
 //! not do here: it has no upper bound and shifts with every other coworker of the workspace, so that no
 //! threshold means the same in two workspaces, and it differs between A and B and B and A.
@@ -8,6 +8,7 @@
 use std::collections::BTreeSet;
 
 use super::{Finding, Peer, Rule, Severity, Subject, World};
+use crate::coworker::words::{Vocabulary, Word, distinct};
 
 /// From here on two scopes are too alike to route by: a request that fits one fits the other.
 pub(super) const COLLIDES: f64 = 0.75;
@@ -21,7 +22,7 @@ pub(super) fn lint(subject: &Subject<'_>, world: &World, findings: &mut Vec<Find
     }
     let place = "identity.scope";
     let scope = &subject.config.identity.scope;
-    let own = words(scope);
+    let own = distinct(scope);
     if own.is_empty() {
         findings.push(Finding {
             severity: Severity::Warning,
@@ -41,7 +42,7 @@ pub(super) fn lint(subject: &Subject<'_>, world: &World, findings: &mut Vec<Find
         let Some(identity) = identity.as_ref().filter(|_| !is_triage) else {
             continue;
         };
-        let other = words(&identity.scope);
+        let other = distinct(&identity.scope);
         let alike = alike(&own, &other);
         if alike < NEARS {
             continue;
@@ -57,11 +58,10 @@ pub(super) fn lint(subject: &Subject<'_>, world: &World, findings: &mut Vec<Find
                 "and requests may go to the wrong one of the two",
             )
         };
-        let shared: Vec<&str> = own
-            .intersection(&other)
-            .take(8)
-            .map(String::as_str)
-            .collect();
+        // In the words of this one, as people wrote them.
+        let written = Vocabulary::default().read(scope);
+        let shared = written.iter().filter(|word: &&Word| word.is_in(&other));
+        let shared: Vec<&str> = shared.take(8).map(|word| word.text.as_str()).collect();
         findings.push(Finding {
             severity,
             rule: Rule::ScopeCollision,
@@ -76,7 +76,7 @@ pub(super) fn lint(subject: &Subject<'_>, world: &World, findings: &mut Vec<Find
     }
 }
 
-/// From 0, nothing in common, to 1, the same words.
+/// From 0, nothing in common, to 1, the same stems.
 #[expect(clippy::cast_precision_loss, reason = "a text has few words")]
 fn alike(a: &BTreeSet<String>, b: &BTreeSet<String>) -> f64 {
     let together = a.len() + b.len();
@@ -86,100 +86,12 @@ fn alike(a: &BTreeSet<String>, b: &BTreeSet<String>) -> f64 {
     2.0 * a.intersection(b).count() as f64 / together as f64
 }
 
-/// The words of a text that carry meaning, in lower case and without the endings of plurals.
-fn words(text: &str) -> BTreeSet<String> {
-    text.to_lowercase()
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty() && !COMMON.contains(word))
-        .map(singular)
-        .collect()
-}
-
-fn singular(word: &str) -> String {
-    let doubled = ["sses", "shes", "ches", "xes"];
-    if let Some(stem) = word.strip_suffix("ies").filter(|stem| stem.len() > 2) {
-        return format!("{stem}y");
-    }
-    if doubled.iter().any(|end| word.ends_with(end)) {
-        return word[..word.len() - 2].to_owned();
-    }
-    let kept = ["ss", "us", "is"].iter().any(|end| word.ends_with(end));
-    match word.strip_suffix('s') {
-        Some(stem) if !kept && stem.len() > 2 => stem.to_owned(),
-        Some(_) | None => word.to_owned(),
-    }
-}
-
-/// Words that say nothing about a scope.
-const COMMON: [&str; 60] = [
-    "a",
-    "all",
-    "an",
-    "and",
-    "another",
-    "any",
-    "are",
-    "as",
-    "at",
-    "be",
-    "between",
-    "by",
-    "can",
-    "etc",
-    "every",
-    "everything",
-    "for",
-    "from",
-    "has",
-    "have",
-    "how",
-    "if",
-    "in",
-    "into",
-    "is",
-    "it",
-    "its",
-    "no",
-    "not",
-    "of",
-    "on",
-    "or",
-    "other",
-    "our",
-    "out",
-    "over",
-    "such",
-    "than",
-    "that",
-    "the",
-    "their",
-    "them",
-    "there",
-    "these",
-    "they",
-    "this",
-    "those",
-    "through",
-    "to",
-    "up",
-    "what",
-    "when",
-    "where",
-    "which",
-    "who",
-    "whose",
-    "will",
-    "with",
-    "within",
-    "you",
-];
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn of(a: &str, b: &str) -> f64 {
-        alike(&words(a), &words(b))
+        alike(&distinct(a), &distinct(b))
     }
 
     #[test]

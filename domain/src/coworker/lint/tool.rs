@@ -2,8 +2,9 @@
 
 use std::collections::HashSet;
 
-use super::{Finding, Rule, Severity, Subject, World, shortened};
+use super::{Finding, QUOTED, Rule, Severity, Subject, World};
 use crate::coworker::Config;
+use crate::text::cut;
 use crate::tool::{BUILT_IN, specs, triage_specs};
 
 pub(super) fn lint(subject: &Subject<'_>, world: &World, findings: &mut Vec<Finding>) {
@@ -38,7 +39,7 @@ pub(super) fn lint(subject: &Subject<'_>, world: &World, findings: &mut Vec<Find
                 severity: Severity::Error,
                 rule: Rule::SkillUnknown,
                 place,
-                message: format!("The library has no skill {}.", shortened(handle)),
+                message: format!("The library has no skill {}.", cut(handle, QUOTED)),
                 remedy: "Make it with skillCreate, or remove it from the coworker.".into(),
             }),
         }

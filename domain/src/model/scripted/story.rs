@@ -127,6 +127,7 @@ fn answer(book: &Playbook, call: &ToolCall, brief: &Brief, played: &mut Played) 
                 "set_status",
                 "reassign",
                 "ask_requester",
+                "list_candidates",
                 "finish"
             ]
             .contains(&call.tool.as_str()),
@@ -212,7 +213,13 @@ fn the_slow_network_takes_four_runs_and_twenty_odd_seconds() {
     );
     assert_eq!(
         runs[0].tools(),
-        ["directory.find_device", "post_note", "reassign", "finish"]
+        [
+            "directory.find_device",
+            "list_candidates",
+            "post_note",
+            "reassign",
+            "finish"
+        ]
     );
     assert_eq!(
         runs[1].tools(),

@@ -1,11 +1,12 @@
-//! The words of a text, as the ranking compares them.
+//! The words of a text, as the ranking and the lint compare them: one reader for both, so that what the lint calls
+//! alike is what the ranking can't tell apart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use bm25::{DefaultTokenizer, Language, Tokenizer};
 
-/// The most distinct words of a request that are looked at: its beginning says what it is about.
+/// The most distinct words of a text that are looked at: its beginning says what it is about.
 const MOST: usize = 200;
 /// The least letters of a word in which one wrong letter is forgiven.
 const FORGIVEN: usize = 5;
@@ -21,6 +22,11 @@ impl Tokenizer for Stems {
     fn tokenize(&self, text: &str) -> Vec<String> {
         words(text).flat_map(stems).collect()
     }
+}
+
+/// The distinct stems of a text.
+pub(super) fn distinct(text: &str) -> BTreeSet<String> {
+    Stems.tokenize(text).into_iter().collect()
 }
 
 fn words(text: &str) -> impl Iterator<Item = &str> {
@@ -40,6 +46,12 @@ fn stems(word: &str) -> Vec<String> {
     stems
 }
 
+/// What a text says before its signature, which tells who wrote it and nothing of the matter; a line of two dashes and a
+/// space begins one, as in mails (RFC 3676).
+fn without_signature(text: &str) -> &str {
+    text.split("\n-- \n").next().unwrap_or_default()
+}
+
 /// The stems that a roster knows, by their first letter.
 #[derive(Debug, Default)]
 pub(super) struct Vocabulary {
@@ -47,12 +59,12 @@ pub(super) struct Vocabulary {
 }
 
 impl Vocabulary {
-    /// The stems of these texts.
-    pub(super) fn of<'a>(texts: impl Iterator<Item = &'a String>) -> Self {
+    /// These stems.
+    pub(super) fn of<'a>(stems: impl Iterator<Item = &'a String>) -> Self {
         let mut known: BTreeMap<char, BTreeSet<String>> = BTreeMap::new();
-        for stem in texts.flat_map(|text| Stems.tokenize(text)) {
+        for stem in stems {
             if let Some(first) = stem.chars().next() {
-                known.entry(first).or_default().insert(stem);
+                known.entry(first).or_default().insert(stem.clone());
             }
         }
         Self { known }
@@ -76,11 +88,11 @@ impl Vocabulary {
         found.cloned().unwrap_or(stem)
     }
 
-    /// The distinct words of a request that say something, each with its stems, in the order of the text.
+    /// The distinct words of a text that say something, each with its stems, in the order of the text: the first 200.
     pub(super) fn read(&self, text: &str) -> Vec<Word> {
         let mut seen: BTreeSet<Vec<String>> = BTreeSet::new();
         let mut read = Vec::new();
-        for word in words(text) {
+        for word in words(without_signature(text)) {
             let stems: Vec<String> = stems(word).into_iter().map(|s| self.meant(s)).collect();
             if stems.is_empty() || !seen.insert(stems.clone()) {
                 continue;
@@ -95,7 +107,7 @@ impl Vocabulary {
     }
 }
 
-/// A word of a request.
+/// A word of a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Word {
     /// As it was written, shortened.

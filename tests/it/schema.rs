@@ -1,0 +1,167 @@
+//! The JSON Schema of the files, as an editor uses it: what it marks as wrong, `stint apply` refuses.
+
+use std::path::Path;
+
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
+use tests::binary::run;
+
+/// The schema that is printed, for an official validator.
+fn printed() -> Validator {
+    let printed = run(&["export", "--schema"]);
+    assert!(printed.status.success(), "{}", printed.stderr);
+    assert_eq!(
+        printed.stdout,
+        include_str!("../../api/src/files/stint.schema.json"),
+        "the file beside the code is what is printed"
+    );
+    let schema = serde_json::from_str(&printed.stdout).unwrap();
+    jsonschema::meta::validate(&schema).unwrap();
+    jsonschema::validator_for(&schema).unwrap()
+}
+
+/// The demo's coworkers, and a file of each other kind with all that it can say.
+fn right() -> Vec<(String, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../api/src/demo/coworkers");
+    let mut files: Vec<(String, Value)> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|file| {
+            let path = file.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, serde_saphyr::from_str(&text).unwrap())
+        })
+        .collect();
+    assert!(files.len() >= 4, "{files:?}");
+    let mut full = files[0].1.clone();
+    full["skills"] = json!(["vpn"]);
+    full["published"] = json!(false);
+    full["tools"] = json!([{ "server": "device", "actions": [{ "name": "reset", "enabled": true, "approval": "NEVER" }] }]);
+    full["goal"]["outOfScope"] = json!([{ "when": "A door", "routeTo": "facilities" }]);
+    files.push(("full.yaml".into(), full));
+    let skill =
+        json!({ "kind": "skill", "name": "VPN", "handle": "vpn", "text": "Look at the tunnel." });
+    files.push(("skill.yaml".into(), skill));
+    let price = json!({ "model": "openai:gpt-5", "aliases": ["openai:gpt-5-latest"], "serviceTier": "flex", "effectiveFrom": "2026-01-01T00:00:00Z",
+        "input": 3, "cacheRead": 0.3, "cacheWriteShort": "3.75", "cacheWriteLong": 6, "output": 15, "source": "a test",
+        "tiers": [{ "promptOver": 200_000, "input": 6, "output": "22.5" }] });
+    files.push((
+        "prices.yaml".into(),
+        json!({ "kind": "prices", "prices": [price] }),
+    ));
+    files
+}
+
+/// A file with one fault, and what the fault is.
+struct Wrong {
+    file: String,
+    fault: String,
+    value: Value,
+}
+
+/// The pointers of all objects in a value, and of all other values that are no list.
+fn places(value: &Value, at: &str, objects: &mut Vec<String>, plain: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            objects.push(at.to_owned());
+            for (name, value) in fields {
+                places(value, &format!("{at}/{name}"), objects, plain);
+            }
+        }
+        Value::Array(items) => {
+            for (i, value) in items.iter().enumerate() {
+                places(value, &format!("{at}/{i}"), objects, plain);
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
+            plain.push(at.to_owned());
+        }
+    }
+}
+
+/// Every file with each fault that can be made by rule: a key that nobody knows in each object, an object in the place
+/// of each plain value, each object gone, and each key that must be there.
+fn wrong() -> Vec<Wrong> {
+    let mut all = Vec::new();
+    for (file, right) in right() {
+        let (mut objects, mut plain) = (Vec::new(), Vec::new());
+        places(&right, "", &mut objects, &mut plain);
+        let mut add = |fault: String, change: &dyn Fn(&mut Value)| {
+            let mut value = right.clone();
+            change(&mut value);
+            all.push(Wrong {
+                file: file.clone(),
+                fault,
+                value,
+            });
+        };
+        let put = |value: &mut Value, at: &str, new: Value| *value.pointer_mut(at).unwrap() = new;
+        for at in &objects {
+            add(format!("an unknown key in {at:?}"), &|value| {
+                let object = value.pointer_mut(at).unwrap();
+                object["scoop"] = json!("x");
+            });
+            add(format!("a list for the object {at:?}"), &|value| {
+                put(value, at, json!([1, 2]));
+            });
+        }
+        for at in &plain {
+            add(format!("an object for {at:?}"), &|value| {
+                put(value, at, Value::Object(Map::new()));
+            });
+        }
+        for key in [
+            "kind", "name", "handle", "identity", "goal", "model", "text", "prices",
+        ] {
+            if right.get(key).is_some() {
+                add(format!("no {key}"), &|value| {
+                    value.as_object_mut().unwrap().remove(key);
+                });
+            }
+        }
+        for (at, word) in [
+            ("/kind", "tool"),
+            ("/goal/endOfRun/0/setStatus", "MAYBE"),
+            ("/tools/0/actions/0/approval", "PERHAPS"),
+        ] {
+            if right.pointer(at).is_some() {
+                add(format!("{word} for {at:?}"), &|value| {
+                    put(value, at, json!(word));
+                });
+            }
+        }
+    }
+    all
+}
+
+#[test]
+fn the_schema_accepts_what_apply_reads_and_refuses_what_it_refuses() {
+    let schema = printed();
+    let read = |name: &str, value: &Value| {
+        // Every JSON text is YAML.
+        let text = serde_json::to_vec(value).unwrap();
+        api::files::read::parse(vec![(name.to_owned(), text)])
+    };
+    for (file, value) in right() {
+        let errors: Vec<_> = schema
+            .iter_errors(&value)
+            .map(|error| error.to_string())
+            .collect();
+        assert_eq!(errors, Vec::<String>::new(), "{file}");
+        if let Err(problems) = read(&file, &value) {
+            panic!("{file}: {problems}");
+        }
+    }
+    let wrong = wrong();
+    assert!(wrong.len() > 200, "{}", wrong.len());
+    for Wrong { file, fault, value } in wrong {
+        assert!(
+            !schema.is_valid(&value),
+            "the schema lets pass: {file}: {fault}"
+        );
+        assert!(
+            read(&file, &value).is_err(),
+            "apply lets pass: {file}: {fault}"
+        );
+    }
+}
