@@ -164,6 +164,8 @@ actions! {
     RunRead: "see runs",
     /// Stop a run.
     RunStop: "stop runs",
+    /// Decide whether a coworker may make a call.
+    ApprovalDecide: "decide about the calls of coworkers",
     /// See metrics and cost.
     MetricsRead: "see metrics",
     /// Set model prices.
@@ -193,6 +195,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerRead
             | A::RunRead
             | A::RunStop
+            | A::ApprovalDecide
             | A::MetricsRead => true,
             A::CoworkerWrite
             | A::CoworkerPublish
@@ -216,6 +219,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerWrite
             | A::CoworkerPublish
             | A::RunStop
+            | A::ApprovalDecide
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
@@ -233,6 +237,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerPublish
             | A::RunRead
             | A::RunStop
+            | A::ApprovalDecide
             | A::MetricsRead
             | A::PriceWrite
             | A::KeyManage
@@ -253,6 +258,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerPublish
             | A::RunRead
             | A::RunStop
+            | A::ApprovalDecide
             | A::MetricsRead
             | A::PriceWrite
             | A::KeyManage
@@ -274,6 +280,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerPublish
             | A::RunRead
             | A::RunStop
+            | A::ApprovalDecide
             | A::MetricsRead
             | A::PriceWrite
             | A::KeyManage
@@ -295,6 +302,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerPublish
             | A::RunRead
             | A::RunStop
+            | A::ApprovalDecide
             | A::MetricsRead
             | A::PriceWrite
             | A::KeyManage

@@ -13,6 +13,7 @@ mod assign;
 mod chaos;
 
 mod append;
+mod approval;
 mod boot;
 mod contract;
 mod crash;

@@ -6,8 +6,13 @@
 use entity::{Millis, NoteVisibility, RunId, StepKind, run_event, run_step};
 
 use super::envelope;
-use super::event::{Event, ModelCompleted, ModelFailed, NotePosted, Reassigned, StatusChanged};
+use super::event::{
+    ApprovalRequested, Event, ModelCompleted, ModelFailed, NotePosted, Reassigned, StatusChanged,
+};
 use crate::tool::ToolErrorClass;
+
+/// How the title of an approval begins until it is decided.
+const WAITING: &str = "Waiting for approval of ";
 
 /// The steps of a run, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -96,6 +101,35 @@ impl Steps {
                     format!("Assigned the request to {to}"),
                 ))
             }
+            Event::ApprovalRequested(e) => Some(self.open(
+                run,
+                seq,
+                at,
+                StepKind::Approval,
+                format!("{WAITING}{}", title(&e.tool)),
+                Some(e.call_id.clone()),
+            )),
+            Event::ApprovalApproved(e) => {
+                let said = format!("{} approved", title(&e.by.name));
+                self.decided(seq, at, &e.call_id, &said, false)
+            }
+            Event::ApprovalDenied(e) => {
+                let said = format!("{} denied", title(&e.by.name));
+                self.decided(seq, at, &e.call_id, &said, true)
+            }
+            Event::ApprovalExpired(e) => {
+                self.decided(seq, at, &e.call_id, "Nobody decided in time about", true)
+            }
+            Event::ApprovalVoided(e) => {
+                self.decided(seq, at, &e.call_id, "Nobody decided about", true)
+            }
+            // Parts of the step that they belong to.
+            Event::RunPaused(_) | Event::RunResumed(_) => {
+                let asked = |step: &&mut run_step::Model| step.kind == StepKind::Approval;
+                let step = self.rows.iter_mut().rev().find(asked)?;
+                step.last_seq = seq;
+                Some(step)
+            }
             Event::SummaryWritten(_) => {
                 Some(self.open(run, seq, at, StepKind::Done, "Done".into(), None))
             }
@@ -169,6 +203,30 @@ impl Steps {
         Some(step)
     }
 
+    /// Says in the title of an open approval what was decided about its tool.
+    fn decided(
+        &mut self,
+        seq: i64,
+        at: Millis,
+        call_id: &str,
+        said: &str,
+        failed: bool,
+    ) -> Option<&run_step::Model> {
+        let asked = |step: &&mut run_step::Model| {
+            step.kind == StepKind::Approval
+                && step.ended_at.is_none()
+                && step.call_id.as_deref() == Some(call_id)
+        };
+        let step = self.rows.iter_mut().find(asked)?;
+        if let Some(tool) = step.title.strip_prefix(WAITING) {
+            step.title = format!("{said} {tool}");
+        }
+        step.last_seq = seq;
+        step.ended_at = Some(at);
+        step.failed = failed;
+        Some(step)
+    }
+
     fn done(
         &mut self,
         run: RunId,
@@ -214,10 +272,16 @@ pub fn belongs(step: &run_step::Model, event: &Event) -> bool {
         | (StepKind::Note, Event::NotePosted(_))
         | (StepKind::StatusChange, Event::StatusChanged(_))
         | (StepKind::Handoff, Event::Reassigned(_))
+        | (StepKind::Approval, Event::RunPaused(_) | Event::RunResumed(_))
         | (
             StepKind::Done,
             Event::SummaryWritten(_) | Event::RunCompleted(_) | Event::RunFailed(_),
         ) => true,
+        (StepKind::Approval, Event::ApprovalRequested(e)) => same_call(&e.call_id),
+        (StepKind::Approval, Event::ApprovalApproved(e)) => same_call(&e.call_id),
+        (StepKind::Approval, Event::ApprovalDenied(e)) => same_call(&e.call_id),
+        (StepKind::Approval, Event::ApprovalExpired(e)) => same_call(&e.call_id),
+        (StepKind::Approval, Event::ApprovalVoided(e)) => same_call(&e.call_id),
         (StepKind::ToolCall, Event::ToolRequested(e)) => same_call(&e.call_id),
         (StepKind::ToolCall, Event::ToolCompleted(e)) => same_call(&e.call_id),
         (StepKind::ToolCall, Event::ToolFailed(e)) => same_call(&e.call_id),
@@ -262,6 +326,8 @@ pub enum Body {
     StatusChange(StatusChanged),
     /// A hand-off.
     Handoff(Reassigned),
+    /// What a person was asked.
+    Approval(ApprovalRequested),
     /// The end.
     Done {
         /// The summary.
@@ -299,11 +365,12 @@ pub fn body(step: &run_step::Model, rows: &[run_event::Model]) -> serde_json::Re
         StepKind::RunStarted | StepKind::Attempt => Body::Header,
         StepKind::Thinking => thinking(events),
         StepKind::ToolCall => tool_call(events),
-        StepKind::Note | StepKind::StatusChange | StepKind::Handoff => {
+        StepKind::Note | StepKind::StatusChange | StepKind::Handoff | StepKind::Approval => {
             match events.into_iter().next() {
                 Some(Event::NotePosted(e)) => Body::Note(e),
                 Some(Event::StatusChanged(e)) => Body::StatusChange(e),
                 Some(Event::Reassigned(e)) => Body::Handoff(e),
+                Some(Event::ApprovalRequested(e)) => Body::Approval(e),
                 _ => Body::Header,
             }
         }
