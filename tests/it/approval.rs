@@ -208,7 +208,8 @@ both_dbs! {
     /// An approval that nobody could act upon in its time is worth nothing later.
     async fn a_call_is_not_made_once_its_approval_has_expired(app: TestApp) {
         let app = look::with_settings(&app, |settings| settings.worker.slots = 1).await;
-        wait_for_a_reset(&app).await;
+        let worker = Coworker::new("worker").playbook(RESETS).with("tools", ask("device", "reset")).limits(json!({ "maxDuration": "P3D" }));
+        assign(&app, &worker.publish(&app).await.id).await;
         let asked = pending(&app).await;
         let blocker = block(&app).await;
         decide(&app, &asked, "APPROVE").await;
