@@ -15,6 +15,7 @@ mod chaos;
 mod append;
 mod approval;
 mod boot;
+mod bound;
 mod contract;
 mod crash;
 mod demo;

@@ -3,6 +3,8 @@
 //! A worker that takes a run over folds its log and asks [`State::next`]; nothing else is
 //! remembered anywhere.
 
+mod asked;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -10,9 +12,10 @@ use entity::{
     FailureCode, Millis, NoteVisibility, Outcome, RequestStatus, RunStatus, SummaryAuthor,
 };
 
+pub use self::asked::{Asked, Verdict};
 use super::event::{
-    ActorRef, ApprovalRequested, Event, LimitReached, ModelFailed, ModelRequested, PartRef,
-    RunStarted, StopRequested, ToolRequested, Totals,
+    Event, LimitReached, ModelFailed, ModelRequested, PartRef, RunStarted, StopRequested,
+    ToolRequested, Totals,
 };
 use crate::model::{Message, ModelErrorClass, PartKind, ToolCall, Usage};
 use crate::store::Projection;
@@ -91,28 +94,6 @@ pub enum Open {
     Model(ModelRequested),
     /// A tool call.
     Tool(ToolRequested),
-}
-
-/// A call that a person was asked about.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Asked {
-    /// What was asked.
-    pub requested: ApprovalRequested,
-    /// What was decided; none: nothing yet.
-    pub verdict: Option<Verdict>,
-}
-
-/// What was decided about a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It may be made, once.
-    Approved,
-    /// It must not be made: by whom, and why.
-    Denied(ActorRef, Option<String>),
-    /// Nobody decided in time.
-    Expired,
-    /// The run ends.
-    Void,
 }
 
 /// How a run ended.
@@ -307,26 +288,6 @@ impl State {
             .take_if(|asked| asked.requested.call_id == call_id);
         self.totals.tool_calls += 1;
         *self.calls.entry(tool.to_owned()).or_default() += 1;
-    }
-
-    fn decided(&mut self, call_id: &str, verdict: Verdict) {
-        let asked = self.asked.as_mut();
-        if let Some(asked) = asked.filter(|asked| asked.requested.call_id == call_id) {
-            asked.verdict.get_or_insert(verdict);
-        }
-    }
-
-    /// What a person was asked about and has not decided.
-    pub fn undecided(&self) -> Option<&ApprovalRequested> {
-        let asked = self.asked.as_ref()?;
-        asked.verdict.is_none().then_some(&asked.requested)
-    }
-
-    /// If the run waits: how long it will have waited when it goes on `now`, milliseconds, and when its time is up
-    /// then.
-    pub fn resume_at(&self, now: Millis) -> Option<(i64, Millis)> {
-        let paused_ms = now.since(self.paused_at?).max(0);
-        Some((paused_ms, self.deadline?.plus(paused_ms)))
     }
 
     fn answered(&mut self, call_id: &str, content: String, failed: bool) {

@@ -3,6 +3,8 @@
 //! An event touches one step at the most. A step's header is a row; its body is read from the
 //! events between `first_seq` and `last_seq` that [`belongs`] to it.
 
+mod approval;
+
 use entity::{Millis, NoteVisibility, RunId, StepKind, run_event, run_step};
 
 use super::envelope;
@@ -10,9 +12,6 @@ use super::event::{
     ApprovalRequested, Event, ModelCompleted, ModelFailed, NotePosted, Reassigned, StatusChanged,
 };
 use crate::tool::ToolErrorClass;
-
-/// How the title of an approval begins until it is decided.
-const WAITING: &str = "Waiting for approval of ";
 
 /// The steps of a run, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -101,35 +100,13 @@ impl Steps {
                     format!("Assigned the request to {to}"),
                 ))
             }
-            Event::ApprovalRequested(e) => Some(self.open(
-                run,
-                seq,
-                at,
-                StepKind::Approval,
-                format!("{WAITING}{}", title(&e.tool)),
-                Some(e.call_id.clone()),
-            )),
-            Event::ApprovalApproved(e) => {
-                let said = format!("{} approved", title(&e.by.name));
-                self.decided(seq, at, &e.call_id, &said, false)
-            }
-            Event::ApprovalDenied(e) => {
-                let said = format!("{} denied", title(&e.by.name));
-                self.decided(seq, at, &e.call_id, &said, true)
-            }
-            Event::ApprovalExpired(e) => {
-                self.decided(seq, at, &e.call_id, "Nobody decided in time about", true)
-            }
-            Event::ApprovalVoided(e) => {
-                self.decided(seq, at, &e.call_id, "Nobody decided about", true)
-            }
-            // Parts of the step that they belong to.
-            Event::RunPaused(_) | Event::RunResumed(_) => {
-                let asked = |step: &&mut run_step::Model| step.kind == StepKind::Approval;
-                let step = self.rows.iter_mut().rev().find(asked)?;
-                step.last_seq = seq;
-                Some(step)
-            }
+            Event::ApprovalRequested(_)
+            | Event::ApprovalApproved(_)
+            | Event::ApprovalDenied(_)
+            | Event::ApprovalExpired(_)
+            | Event::ApprovalVoided(_)
+            | Event::RunPaused(_)
+            | Event::RunResumed(_) => self.approval(run, seq, at, event),
             Event::SummaryWritten(_) => {
                 Some(self.open(run, seq, at, StepKind::Done, "Done".into(), None))
             }
@@ -197,30 +174,6 @@ impl Steps {
             .iter_mut()
             .rev()
             .find(|s| s.ended_at.is_none() && which(s))?;
-        step.last_seq = seq;
-        step.ended_at = Some(at);
-        step.failed = failed;
-        Some(step)
-    }
-
-    /// Says in the title of an open approval what was decided about its tool.
-    fn decided(
-        &mut self,
-        seq: i64,
-        at: Millis,
-        call_id: &str,
-        said: &str,
-        failed: bool,
-    ) -> Option<&run_step::Model> {
-        let asked = |step: &&mut run_step::Model| {
-            step.kind == StepKind::Approval
-                && step.ended_at.is_none()
-                && step.call_id.as_deref() == Some(call_id)
-        };
-        let step = self.rows.iter_mut().find(asked)?;
-        if let Some(tool) = step.title.strip_prefix(WAITING) {
-            step.title = format!("{said} {tool}");
-        }
         step.last_seq = seq;
         step.ended_at = Some(at);
         step.failed = failed;
