@@ -128,6 +128,9 @@ pub struct ServerFlags {
         help_heading = "Secrets"
     )]
     pub secret_key_file: Option<PathBuf>,
+    /// For how long a person may approve a call of a coworker: 1s to 30d [default: 24h]
+    #[arg(long, value_name = "TIME", env = "STINT_APPROVAL_TTL")]
+    pub approval_ttl: Option<String>,
     /// For how long a worker owns a run without a sign of life [default: 15s]
     #[arg(
         long,
@@ -174,6 +177,7 @@ struct File {
     ui_url: Option<String>,
     allow_origin: Option<Vec<String>>,
     secret_key_file: Option<PathBuf>,
+    approval_ttl: Option<String>,
     lease: Option<String>,
     renew: Option<String>,
     reap: Option<String>,
@@ -274,6 +278,10 @@ pub fn server(common: &CommonFlags, flags: &ServerFlags) -> anyhow::Result<(Comm
         {
             Some(text) => parse_days(text).with_context(|| setting("keep-deliveries", text))?,
             None => usual.worker.keep_deliveries,
+        },
+        approval_ttl: match flags.approval_ttl.as_ref().or(file.approval_ttl.as_ref()) {
+            Some(text) => parse_ttl(text).with_context(|| setting("approval-ttl", text))?,
+            None => usual.worker.approval_ttl,
         },
         aborts: flags.allow_aborts,
         ..usual.worker
@@ -419,6 +427,29 @@ fn parse_days(text: &str) -> anyhow::Result<Duration> {
         Some(days @ 30..=36_500) => Ok(Duration::from_secs(u64::from(days) * 86_400)),
         Some(_) => bail!("it is between 30d and 36500d"),
         None => bail!("it is a number of days, such as 30d"),
+    }
+}
+
+/// Reads `90s`, `30m`, `24h`, `7d`.
+fn parse_ttl(text: &str) -> anyhow::Result<Duration> {
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => bail!("a time is a number with its unit, such as 90s, 30m, 24h or 7d"),
+    };
+    match number
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(seconds))
+    {
+        Some(time) if (1..=30 * 86_400).contains(&time) => Ok(Duration::from_secs(time)),
+        Some(_) | None => bail!("it is between 1s and 30d"),
     }
 }
 

@@ -77,6 +77,7 @@ impl App {
             Some(vault) => vault,
             None => config::vault::embedded(&settings.database_url)?,
         };
+        let sweep = settings.worker.reap;
         let executor = if works {
             Some(Executor::start(store.clone(), settings.worker).await?)
         } else {
@@ -91,6 +92,11 @@ impl App {
         // The safety net below the bus: watchers learn of what nobody rang for.
         let (looking, until) = (store.clone(), closing.clone());
         tasks.spawn(domain::run::tail::keep_looking(looking, until));
+        tasks.spawn(domain::run::approval::keep_expiring(
+            store.clone(),
+            sweep,
+            closing.clone(),
+        ));
         tasks.spawn(domain::store::keep_partitions(
             store.clone(),
             closing.clone(),

@@ -166,6 +166,8 @@ actions! {
     RunRead: "see runs",
     /// Stop a run.
     RunStop: "stop runs",
+    /// Decide whether a coworker may make a call.
+    ApprovalDecide: "decide about the calls of coworkers",
     /// See metrics and cost.
     MetricsRead: "see metrics",
     /// Set model prices.
@@ -195,6 +197,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerRead
             | A::RunRead
             | A::RunStop
+            | A::ApprovalDecide
             | A::MetricsRead => true,
             A::CoworkerWrite
             | A::CoworkerPublish
@@ -218,6 +221,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerWrite
             | A::CoworkerPublish
             | A::RunStop
+            | A::ApprovalDecide
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
@@ -235,6 +239,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerPublish
             | A::RunRead
             | A::RunStop
+            | A::ApprovalDecide
             | A::MetricsRead
             | A::PriceWrite
             | A::KeyManage
@@ -255,6 +260,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerPublish
             | A::RunRead
             | A::RunStop
+            | A::ApprovalDecide
             | A::MetricsRead
             | A::PriceWrite
             | A::KeyManage
@@ -276,6 +282,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerPublish
             | A::RunRead
             | A::RunStop
+            | A::ApprovalDecide
             | A::MetricsRead
             | A::PriceWrite
             | A::KeyManage
@@ -297,6 +304,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::CoworkerPublish
             | A::RunRead
             | A::RunStop
+            | A::ApprovalDecide
             | A::MetricsRead
             | A::PriceWrite
             | A::KeyManage

@@ -54,6 +54,8 @@ ids! {
     RunId,
     /// An event of a run.
     EventId,
+    /// A call that a person must approve.
+    ApprovalId,
     /// A row of the price table.
     ModelPriceId,
     /// A webhook endpoint: random, because it stands in an address.

@@ -207,6 +207,8 @@ kinds! {
         StatusChange = "STATUS_CHANGE",
         /// The request was assigned to someone else.
         Handoff = "HANDOFF",
+        /// A person was asked to approve a call.
+        Approval = "APPROVAL",
         /// The run ended.
         Done = "DONE",
     }
@@ -230,6 +232,21 @@ kinds! {
         LeftToPeople = "LEFT_TO_PEOPLE",
         /// Coworkers passed it on too often.
         Escalated = "ESCALATED",
+        /// It was decided about a call of a coworker, or nobody did in time.
+        ApprovalDecided = "APPROVAL_DECIDED",
+    }
+    /// Where an approval stands.
+    ApprovalState {
+        /// A person must decide.
+        Pending = "PENDING",
+        /// The call may be made, once.
+        Approved = "APPROVED",
+        /// The call must not be made.
+        Denied = "DENIED",
+        /// Nobody decided in time.
+        Expired = "EXPIRED",
+        /// The run ended before anybody decided: it was stopped, or the request was assigned anew.
+        Void = "VOID",
     }
     /// What form the deliveries to a webhook endpoint have.
     WebhookKind {

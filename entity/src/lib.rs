@@ -4,6 +4,7 @@
 //! typed newtypes over UUIDs ([`id`]), JSON is kept as the exact text in a `Text` column.
 
 pub mod api_key;
+pub mod approval;
 pub mod assignment;
 pub mod coworker;
 pub mod coworker_version;

@@ -21,6 +21,7 @@ struct Things {
     skill: Value,
     skill_version: Value,
     run: Value,
+    approval: Value,
     step: Value,
     event: Value,
     dispatch: Value,
@@ -40,6 +41,8 @@ async fn furnish(app: &TestApp, admin: &Client, client: &Client) -> Things {
         .await;
     let worker = Coworker::new("worker")
         .with("skills", json!(["vpn"]))
+        .with("tools", json!([{ "server": "stint", "actions": [{ "name": "post_note", "approval": "ALWAYS" }] }]))
+        .playbook("turns:\n  - calls: [{ tool: post_note, arguments: { visibility: PUBLIC, body: May I? } }]\n  - text: Done.\n")
         .publish(admin)
         .await;
     let input = json!({ "title": "Where is it?", "assigneeId": worker.id });
@@ -47,6 +50,11 @@ async fn furnish(app: &TestApp, admin: &Client, client: &Client) -> Things {
         .mutate("requestCreate", input, "request { id requester { id } }")
         .await;
     let request = made["request"]["id"].clone();
+    app.drain().await;
+    let asked = admin.gql("{ approvals { nodes { id } } }", json!({})).await;
+    let approval = asked["approvals"]["nodes"][0]["id"].clone();
+    let denied = json!({ "approvalId": approval, "decision": "DENY" });
+    admin.mutate("approvalDecide", denied, "").await;
     app.drain().await;
     let note = admin
         .mutate(
@@ -131,6 +139,7 @@ async fn furnish(app: &TestApp, admin: &Client, client: &Client) -> Things {
         step: run["steps"]["nodes"][0]["id"].take(),
         event: run["events"]["nodes"][0]["id"].take(),
         run: run["id"].take(),
+        approval,
         key: key["apiKey"]["id"].clone(),
         person: made["request"]["requester"]["id"].clone(),
         price: price["modelPrice"]["id"].clone(),
@@ -207,6 +216,7 @@ both_dbs! {
                 ("skillCreate", json!({ "handle": format!("by-{name}"), "name": "a", "text": "a" }), vec![Action::CoworkerWrite]),
                 ("skillUpdate", json!({ "id": format!("skl_{:032x}", 7), "text": "b" }), vec![Action::CoworkerWrite]),
                 ("runStop", json!({ "id": format!("run_{:032x}", 7) }), vec![Action::RunStop]),
+                ("approvalDecide", json!({ "approvalId": format!("apr_{:032x}", 7), "decision": "DENY" }), vec![Action::ApprovalDecide]),
                 ("apiKeyCreate", json!({ "name": "a", "role": "ANALYST" }), vec![Action::KeyManage]),
                 ("apiKeyRevoke", json!({ "id": format!("key_{:032x}", 7) }), vec![Action::KeyManage]),
                 ("workspaceUpdate", json!({ "hopBudget": 12 }), vec![Action::WorkspaceUpdate]),
@@ -249,6 +259,7 @@ both_dbs! {
                 ("query ($id: ID!) { coworker(id: $id) { diff { text } } }", json!({ "id": things.coworker }), Action::CoworkerRead),
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.step }), Action::RunRead),
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.event }), Action::RunRead),
+                ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.approval }), Action::RunRead),
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.key }), Action::KeyManage),
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.price }), Action::MetricsRead),
                 ("{ metrics(range: { start: \"-P7D\" }) { totals { runs } } }", json!({}), Action::MetricsRead),
@@ -274,12 +285,13 @@ both_dbs! {
             if may(Action::RequestReadAll) {
                 assert_eq!(answer.body.get("errors").is_none(), may(Action::CoworkerRead), "{}", answer.body);
             }
-            let lists = client.gql("{ requests { totalCount } coworkers { totalCount } skills { totalCount } runs { totalCount } }", json!({})).await;
+            let lists = client.gql("{ requests { totalCount } coworkers { totalCount } skills { totalCount } runs { totalCount } approvals { totalCount } }", json!({})).await;
             let count = |shown: bool, all: i64| if shown { all } else { 0 };
             assert_eq!(lists["requests"]["totalCount"], if may(Action::RequestReadAll) { 3 } else { 1 });
             assert_eq!(lists["coworkers"]["totalCount"], count(may(Action::CoworkerRead), 1));
             assert_eq!(lists["skills"]["totalCount"], count(may(Action::CoworkerRead), 1));
             assert_eq!(lists["runs"]["totalCount"], count(may(Action::RunRead), 1));
+            assert_eq!(lists["approvals"]["totalCount"], count(may(Action::RunRead), 1));
             // `permissions` say beforehand what the mutations then do.
             let query = "query ($id: ID!) { request(id: $id) { permissions { requestUpdate requestAssign noteCreate noteCreatePrivate } } }";
             let seen = client.gql(query, json!({ "id": things.own })).await["request"]["permissions"].take();
@@ -300,7 +312,7 @@ both_dbs! {
         let node = "query ($id: ID!) { node(id: $id) { id } }";
         let ids = [
             &things.request, &things.note, &things.assignment, &json!(things.coworker), &things.version, &things.skill, &things.skill_version, &things.run,
-            &things.step, &things.event, &things.dispatch, &things.key, &things.person, &things.price,
+            &things.approval, &things.step, &things.event, &things.dispatch, &things.key, &things.person, &things.price,
             &things.endpoint, &things.delivery, &things.heard,
         ];
         for id in ids {
@@ -327,6 +339,7 @@ both_dbs! {
             ("coworkerRollback", json!({ "id": things.coworker, "version": 1 })),
             ("skillUpdate", json!({ "id": things.skill, "text": "Ours" })),
             ("runStop", json!({ "id": things.run })),
+            ("approvalDecide", json!({ "approvalId": things.approval, "decision": "DENY" })),
             ("apiKeyCreate", json!({ "name": "Ours", "role": "ADMIN", "personId": things.person })),
             ("apiKeyRevoke", json!({ "id": things.key })),
             ("webhookEndpointUpdate", json!({ "id": things.endpoint, "enabled": false })),
@@ -348,11 +361,11 @@ both_dbs! {
         // Mentions stay at home, and so do lists, metrics and boards.
         stranger.mutate("noteCreate", json!({ "requestId": theirs["request"]["id"], "body": "@worker" }), "").await;
         app.drain().await;
-        let query = "{ runs { totalCount } coworkers { totalCount } skills { totalCount } requests { totalCount } modelPrices(startsWith: \"scripted\") { id } apiKeys { totalCount } webhookEndpoints { totalCount }
+        let query = "{ runs { totalCount } approvals { totalCount } coworkers { totalCount } skills { totalCount } requests { totalCount } modelPrices(startsWith: \"scripted\") { id } apiKeys { totalCount } webhookEndpoints { totalCount }
             metrics(range: { start: \"-P7D\", end: \"2030-01-01T00:00:00Z\" }) { totals { runs modelCalls } } }";
         let seen = stranger.gql(query, json!({})).await;
         assert_eq!(seen, json!({
-            "runs": { "totalCount": 0 }, "coworkers": { "totalCount": 1 }, "skills": { "totalCount": 0 }, "requests": { "totalCount": 1 }, "modelPrices": [],
+            "runs": { "totalCount": 0 }, "approvals": { "totalCount": 0 }, "coworkers": { "totalCount": 1 }, "skills": { "totalCount": 0 }, "requests": { "totalCount": 1 }, "modelPrices": [],
             "apiKeys": { "totalCount": 1 }, "webhookEndpoints": { "totalCount": 0 }, "metrics": { "totals": { "runs": 0, "modelCalls": 0 } },
         }));
         let mut expected = before;

@@ -16,7 +16,7 @@ macro_rules! every_entity {
     ($check:ident ($($argument:expr),*)) => {{
         let mut tables = BTreeSet::new();
         every_entity!(@each tables $check ($($argument),*)
-            api_key assignment coworker coworker_version coworker_version_skill dispatch idempotency_key model_price note
+            api_key approval assignment coworker coworker_version coworker_version_skill dispatch idempotency_key model_price note
             person prompt_part request request_event run run_event run_step skill skill_version usage_ledger
             webhook_delivery webhook_endpoint webhook_secret webhook_subject workspace);
         tables
@@ -58,8 +58,8 @@ both_dbs! {
         app.mutate("skillCreate", json!({ "handle": "vpn", "name": "VPN", "text": "Turn it off and on." }), "").await;
         Coworker::new("triage").triage().with("skills", json!(["vpn"])).playbook(
             "turns:\n  - calls:\n      - { tool: post_note, arguments: { visibility: PUBLIC, body: Done. } }\n      \
-             - { tool: finish, arguments: { outcome: REPLIED, reason: r, summary: s } }\n",
-        ).publish(&app).await;
+             - { tool: set_status, arguments: { status: RESOLVED } }\n",
+        ).with("tools", json!([{ "server": "stint", "actions": [{ "name": "set_status", "approval": "ALWAYS" }] }])).publish(&app).await;
         app.mutate("requestCreate", json!({ "title": "The VPN is slow", "idempotencyKey": "k" }), "").await;
         crate::sender::PagerDuty::new(&app).await.send(&crate::sender::incident("01", "incident.triggered", "P1", "triggered")).await;
         app.drain().await;

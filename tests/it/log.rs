@@ -59,6 +59,17 @@ fn any_event() -> impl Strategy<Value = (&'static str, String)> {
             r#"{{"call_id":"c{i}","tool":"x","arguments":"","reason":"unknown","message":"m"}}"#
         ))),
         (0..4).prop_map(|i| ("tool.outcome_unknown", format!(r#"{{"call_id":"c{i}","message":"m"}}"#))),
+        (any::<u128>(), 0..4).prop_map(|(id, i)| ("approval.requested", format!(
+            r#"{{"approval":"{}","call_id":"c{i}","tool":"device.reset","arguments":"{{}}","schema_hash":"00","digest":"00","expires_at":{i}}}"#,
+            Uuid::from_u128(id)
+        ))),
+        (any::<u128>(), 0..4, text.clone(), prop_oneof![Just("approval.approved"), Just("approval.denied")]).prop_map(|(id, i, text, kind)| (kind, format!(
+            r#"{{"approval":"{}","call_id":"c{i}","by":{{"kind":"PERSON","id":"00000000-0000-0000-0000-000000000001","name":{text}}},"reason":{text}}}"#,
+            Uuid::from_u128(id)
+        ))),
+        (any::<u128>(), 0..4, prop_oneof![Just("approval.expired"), Just("approval.voided")]).prop_map(|(id, i, kind)| (kind, format!(
+            r#"{{"approval":"{}","call_id":"c{i}"}}"#, Uuid::from_u128(id)
+        ))),
         text.clone().prop_map(|text| ("stop.requested", format!(
             r#"{{"by":{{"kind":"PERSON","id":"00000000-0000-0000-0000-000000000001","name":{text}}},"reason":null}}"#
         ))),
@@ -149,6 +160,8 @@ async fn a_log_means_the_same_however_it_is_written() {
             .flat_map(|(append, _)| append.ledger.clone())
             .collect();
         prop_assert_eq!(&one[0].0.ledger, &ledger);
+        prop_assert_eq!(&one[0].0.approvals, &once.approvals().rows());
+        prop_assert_eq!(once.approvals(), often.approvals());
         prop_assert!(
             rows.windows(2).all(|pair| pair[0].at <= pair[1].at),
             "time goes back"

@@ -71,6 +71,7 @@ pub async fn timeline(client: &Client, id: &Value) -> Vec<String> {
         ... on Assigned { assignment { assignee { displayName } } }
         ... on DispatchDropped { dispatch { coworker { handle } trigger dropReason } }
         ... on Escalated { to { displayName } }
+        ... on ApprovalDecided { approval { state } }
     } } } }";
     let entries = pages(client, query, json!({ "id": id }), "/request/timeline").await;
     entries.iter().map(line).collect()
@@ -94,6 +95,11 @@ fn line(entry: &Value) -> String {
             )
         }
         "Escalated" => text(&entry["to"]["displayName"]),
+        "ApprovalDecided" => format!(
+            "{} {}",
+            text(&entry["approval"]["state"]),
+            text(&entry["actor"]["displayName"])
+        ),
         _ => String::new(),
     };
     format!("{kind} {what}").trim_end().to_owned()
@@ -203,7 +209,8 @@ pub fn run_id(id: &Value) -> RunId {
 
 /// How many rows each table has, for tests that nothing was changed.
 pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
-    const TABLES: [&str; 24] = [
+    const TABLES: [&str; 25] = [
+        "approval",
         "workspace",
         "person",
         "api_key",

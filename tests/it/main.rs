@@ -14,7 +14,9 @@ mod chaos;
 mod collide;
 
 mod append;
+mod approval;
 mod boot;
+mod bound;
 mod contract;
 mod crash;
 mod demo;

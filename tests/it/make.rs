@@ -325,7 +325,7 @@ both_dbs! {
         assert_eq!((&tools[1]["server"], &tools[1]["actions"]), (&json!("device"), &device));
         for (tools, field) in [
             (json!([{ "server": "stint", "actions": [{ "name": "finish", "enabled": false }] }]), "tools.actions.enabled"),
-            (json!([{ "server": "device", "actions": [{ "name": "ping", "approval": "ALWAYS" }] }]), "tools.actions.approval"),
+            (json!([{ "server": "stint", "actions": [{ "name": "finish", "approval": "ALWAYS" }] }]), "tools.actions.approval"),
             (json!([{ "server": "a b" }]), "tools.server"),
         ] {
             let errors = app.refused("coworkerUpdate", json!({ "id": made.id, "tools": tools })).await;

@@ -103,6 +103,17 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
         .mutate("webhookEndpointCreate", endpoint, "webhookEndpoint { id }")
         .await["webhookEndpoint"]["id"]
         .take();
+    let wait =
+        json!([{ "server": "stint", "actions": [{ "name": "set_status", "approval": "ALWAYS" }] }]);
+    let asks = Coworker::new("asks")
+        .playbook("turns:\n  - calls: [{ tool: set_status, arguments: { status: PENDING } }]\n")
+        .with("tools", wait)
+        .publish(app)
+        .await;
+    let input = json!({ "title": "May I?", "assigneeId": asks.id });
+    app.mutate("requestCreate", input, "").await;
+    app.drain().await;
+    let asked = app.gql("{ approvals { nodes { id } } }", json!({})).await;
     let sample = |mutation, input: Value, change: Value, made| {
         let mut other = input.clone();
         for (field, value) in change.as_object().expect("fields") {
@@ -165,6 +176,12 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
             "skill { id version { id number } }",
         ),
         sample(
+            "approvalDecide",
+            json!({ "approvalId": asked["approvals"]["nodes"][0]["id"], "decision": "DENY" }),
+            json!({ "decision": "APPROVE" }),
+            "approval { id state decidedAt }",
+        ),
+        sample(
             "apiKeyCreate",
             json!({ "name": "Once", "role": "AGENT" }),
             json!({ "name": "Twice" }),
@@ -202,6 +219,8 @@ both_dbs! {
             let keyed = |mut input: Value| { input["idempotencyKey"] = json!("k"); input };
             // Five at once, and one afterwards.
             let mut answers = join_all((0..5).map(|_| app.mutate(mutation, keyed(input.clone()), made))).await;
+            // What was decided goes on by itself.
+            app.drain().await;
             let before = look::counts(&app).await;
             answers.push(app.mutate(mutation, keyed(input.clone()), made).await);
             assert!(answers.iter().all(|answer| *answer == answers[0]), "{mutation}: {answers:#?}");
@@ -214,7 +233,7 @@ both_dbs! {
                              published: coworker(handle: \"published\") { versions { totalCount } } \
                              skill(handle: \"old\") { versions { totalCount } } }", json!({})).await;
         let n = |n: i64| json!({ "totalCount": n });
-        let expected = json!({ "requests": n(2), "coworkers": n(3), "skills": n(2), "draft": { "versions": n(1) },
+        let expected = json!({ "requests": n(3), "coworkers": n(4), "skills": n(2), "draft": { "versions": n(1) },
                                "published": { "versions": n(3) }, "skill": { "versions": n(2) } });
         assert_eq!(made, expected);
     }

@@ -65,7 +65,7 @@ fn without_anything_the_defaults_hold() {
 fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
     let (_kept, common) = with_file(
         "listen = \"0.0.0.0:80\"\nslots = 8\nrole = \"worker\"\nlease = \"500ms\"\nrenew = \"100ms\"\nkeep_deliveries = \"90d\"\n\
-         database_url = \"postgres://x@y/z\"\nallow_origin = [\"https://a.example\"]\nlog_format = \"json\"\n",
+         approval_ttl = \"7d\"\ndatabase_url = \"postgres://x@y/z\"\nallow_origin = [\"https://a.example\"]\nlog_format = \"json\"\n",
     );
     let flags = ServerFlags {
         slots: Some(4),
@@ -93,6 +93,7 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
         ("postgres://x@y/z", LogFormat::Json)
     );
     assert_eq!(settings.origins, ["https://a.example"]);
+    assert_eq!(settings.worker.approval_ttl.as_secs(), 7 * 86_400);
 }
 
 #[test]
@@ -131,6 +132,20 @@ fn what_is_wrong_is_named_with_its_key_and_the_remedy() {
                 ..ServerFlags::default()
             },
             "--renew (STINT_RENEW, or renew in the settings file) can't be \"8s\": leases of 15s must be renewed at least twice in their time",
+        ),
+        (
+            ServerFlags {
+                approval_ttl: some("0s"),
+                ..ServerFlags::default()
+            },
+            "--approval-ttl (STINT_APPROVAL_TTL, or approval_ttl in the settings file) can't be \"0s\": it is between 1s and 30d",
+        ),
+        (
+            ServerFlags {
+                approval_ttl: some("1w"),
+                ..ServerFlags::default()
+            },
+            "--approval-ttl (STINT_APPROVAL_TTL, or approval_ttl in the settings file) can't be \"1w\": a time is a number with its unit, such as 90s, 30m, 24h or 7d",
         ),
         (
             ServerFlags {

@@ -50,6 +50,7 @@ pub async fn follow(
             | RequestEventKind::NotePosted
             | RequestEventKind::StatusChanged
             | RequestEventKind::Assigned
+            | RequestEventKind::ApprovalDecided
             | RequestEventKind::RunEnded => continue,
         }
         if is_over(store, watcher, request, told).await? {

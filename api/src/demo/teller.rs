@@ -99,6 +99,19 @@ impl Teller {
                 self.doing(at, Doing::Calling { tool, request });
                 self.answered(at, BAD, &format!("refused: {}", refused.message))
             }
+            Event::ApprovalRequested(asked) => {
+                let asks = format!("may it call {} with {}?", asked.tool, asked.arguments);
+                self.wrapped("approval", "", STRONG, &asks)
+            }
+            Event::ApprovalApproved(decided) => {
+                let said = format!("{} approved", decided.by.name);
+                self.wrapped("approval", "", PLAIN, &said)
+            }
+            Event::ApprovalDenied(decided) => {
+                let said = format!("{} denied", decided.by.name);
+                self.wrapped("approval", "", BAD, &said)
+            }
+            Event::ApprovalExpired(_) => self.wrapped("approval", "", BAD, "expired"),
             Event::StopRequested(stop) => {
                 self.wrapped("stop", "", BAD, &format!("asked for by {}", stop.by.name))
             }
@@ -136,7 +149,11 @@ impl Teller {
             }
             Event::RunCompleted(completed) => self.completed(at, completed),
             Event::RunFailed(failed) => self.failed(at, failed),
-            Event::TurnStarted(_) | Event::Unknown(_) => String::new(),
+            Event::TurnStarted(_)
+            | Event::ApprovalVoided(_)
+            | Event::RunPaused(_)
+            | Event::RunResumed(_)
+            | Event::Unknown(_) => String::new(),
         }
     }
 

@@ -147,6 +147,32 @@ pub enum ToolApproval {
     WhenDestructive,
 }
 
+/// Where an approval stands. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::ApprovalState")]
+pub enum ApprovalState {
+    /// A person must decide.
+    Pending,
+    /// The call may be made, once.
+    Approved,
+    /// The call must not be made.
+    Denied,
+    /// Nobody decided in time.
+    Expired,
+    /// The run ended before anybody decided: it was stopped, or the request was assigned anew or closed.
+    Void,
+}
+
+/// What someone decides about a call.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::run::approval::Decision")]
+pub enum ApprovalDecision {
+    /// It may be made, once, exactly as it is shown.
+    Approve,
+    /// It must not be made.
+    Deny,
+}
+
 /// How bad a finding is. May grow.
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
 #[graphql(remote = "domain::coworker::lint::Severity")]
@@ -273,6 +299,8 @@ pub enum StepKind {
     StatusChange,
     /// The request was assigned to someone else.
     Handoff,
+    /// A person was asked to approve a call.
+    Approval,
     /// The run ended.
     Done,
 }
@@ -445,6 +473,7 @@ words! {
     NoteVisibility of NoteVisibility,
     Trigger of Trigger,
     CoworkerState of CoworkerState,
+    ApprovalState of ApprovalState,
     RunStatus of RunStatus,
     RunOutcome of Outcome,
     RunFailureCode of FailureCode,

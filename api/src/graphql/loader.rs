@@ -13,10 +13,10 @@ use domain::error::{Error, Result};
 use domain::metric::query::Totals;
 use domain::store::Store;
 use entity::{
-    ApiKeyId, AssignmentId, CoworkerId, CoworkerVersionId, DispatchId, NoteId, PersonId, RequestId,
-    RunId, SkillId, SkillVersionId, WebhookEndpointId, api_key, assignment, coworker,
-    coworker_version, dispatch, note, person, request, run, run_event, skill, skill_version,
-    webhook_endpoint,
+    ApiKeyId, ApprovalId, AssignmentId, CoworkerId, CoworkerVersionId, DispatchId, NoteId,
+    PersonId, RequestId, RunId, SkillId, SkillVersionId, WebhookEndpointId, api_key, approval,
+    assignment, coworker, coworker_version, dispatch, note, person, request, run, run_event, skill,
+    skill_version, webhook_endpoint,
 };
 use sea_orm::{ColumnTrait, QueryFilter};
 
@@ -154,6 +154,7 @@ loads! {
     SkillId skill from domain::skill::query::visible,
     SkillVersionId skill_version from domain::skill::query::visible_versions,
     RunId run from domain::run::query::visible,
+    ApprovalId approval from domain::run::approval::query::visible,
     PersonId person from domain::key::query::visible_people,
     ApiKeyId api_key from domain::key::query::named,
     WebhookEndpointId webhook_endpoint from domain::hook::query::named,

@@ -3,6 +3,7 @@
 
 pub mod actor;
 pub mod admin;
+pub mod approval;
 pub mod context;
 pub mod coworker;
 pub mod error;
@@ -36,6 +37,7 @@ pub struct Query(
     coworker::CoworkerQuery,
     skill::SkillQuery,
     run::RunQuery,
+    approval::ApprovalQuery,
     metric::MetricQuery,
 );
 
@@ -48,6 +50,7 @@ pub struct Mutation(
     coworker::PublishMutation,
     skill::SkillMutation,
     run::RunMutation,
+    approval::ApprovalMutation,
     admin::AdminMutation,
     admin::PriceMutation,
     hook::HookMutation,
@@ -56,7 +59,11 @@ pub struct Mutation(
 /// Everything that can be watched live. `runSteps`, `runEvents` and `requestTimeline` promise every item after the cursor, once and in
 /// order, or one error with a code, and the last cursor as `extensions.cursor`; never silence.
 #[derive(MergedSubscription, Default)]
-pub struct Subscription(run::RunSubscription, request::RequestSubscription);
+pub struct Subscription(
+    run::RunSubscription,
+    request::RequestSubscription,
+    approval::ApprovalSubscription,
+);
 
 /// What a query may cost: roughly, how many objects it may ask for.
 const POINTS: usize = 1_000;

@@ -7,21 +7,22 @@ use async_graphql::{Context, ID, Interface};
 use domain::access::{Action, Actor};
 use domain::error::{Error, Result};
 use entity::{
-    ActorKind, ApiKeyId, AssignmentId, CoworkerId, CoworkerVersionId, DispatchId, ModelPriceId,
-    NoteId, PersonId, RequestId, RunId, SkillId, SkillVersionId, WebhookDeliveryId,
+    ActorKind, ApiKeyId, ApprovalId, AssignmentId, CoworkerId, CoworkerVersionId, DispatchId,
+    ModelPriceId, NoteId, PersonId, RequestId, RunId, SkillId, SkillVersionId, WebhookDeliveryId,
     WebhookEndpointId, WorkspaceId,
 };
 use uuid::Uuid;
 
 use super::actor::{Person, System, Workflow};
 use super::admin::{ApiKey, ModelPrice, Workspace};
+use super::approval::Approval;
 use super::context::ContextExt as _;
 use super::coworker::{Coworker, CoworkerVersion};
 use super::hook::{WebhookDelivery, WebhookEndpoint};
 use super::request::{Assignment, Dispatch, Note, Request};
 use super::run::{
-    AttemptStep, DoneStep, HandoffStep, NoteStep, Run, RunEvent, RunStartedStep, StatusChangeStep,
-    Step, ThinkingStep, ToolCallStep,
+    ApprovalStep, AttemptStep, DoneStep, HandoffStep, NoteStep, Run, RunEvent, RunStartedStep,
+    StatusChangeStep, Step, ThinkingStep, ToolCallStep,
 };
 use super::skill::{Skill, SkillVersion};
 
@@ -65,6 +66,7 @@ global_ids! {
     SkillId "skl" "Skill",
     SkillVersionId "skv" "SkillVersion",
     RunId "run" "Run",
+    ApprovalId "apr" "Approval",
     ModelPriceId "prc" "ModelPrice",
     WebhookEndpointId "whe" "WebhookEndpoint",
     WebhookDeliveryId "whd" "WebhookDelivery",
@@ -200,6 +202,8 @@ pub enum Node {
     SkillVersion(SkillVersion),
     /// A run.
     Run(Run),
+    /// A call that a person must approve.
+    Approval(Approval),
     /// An event of a run.
     RunEvent(RunEvent),
     /// A step of a run.
@@ -216,6 +220,8 @@ pub enum Node {
     StatusChangeStep(StatusChangeStep),
     /// A step of a run.
     HandoffStep(HandoffStep),
+    /// A step of a run.
+    ApprovalStep(ApprovalStep),
     /// A step of a run.
     DoneStep(DoneStep),
     /// A person.
@@ -246,6 +252,7 @@ impl From<Step> for Node {
             Step::NoteStep(step) => step.into(),
             Step::StatusChangeStep(step) => step.into(),
             Step::HandoffStep(step) => step.into(),
+            Step::ApprovalStep(step) => step.into(),
             Step::DoneStep(step) => step.into(),
         }
     }
@@ -291,6 +298,9 @@ pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Node> {
         )
         .into()),
         RunId::PREFIX => Ok(Run(domain::run::query::get(db, actor, parse(id)?).await?).into()),
+        ApprovalId::PREFIX => {
+            Ok(Approval(domain::run::approval::query::get(db, actor, parse(id)?).await?).into())
+        }
         EVENT => {
             let (run, seq) = numbered(digits).ok_or_else(|| no_id(id))?;
             Ok(

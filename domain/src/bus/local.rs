@@ -3,8 +3,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use entity::{RequestId, RunId, request_event};
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, watch};
 
@@ -25,6 +27,8 @@ pub struct Local {
     runs: Channels<RunId, Logged>,
     requests: Channels<RequestId, request_event::Model>,
     interrupts: Mutex<HashMap<RunId, Arc<Notify>>>,
+    /// A run was rung that nobody executes here: it may be free.
+    unheld: AtomicBool,
 }
 
 impl Default for Local {
@@ -36,6 +40,7 @@ impl Default for Local {
             runs: Channels::default(),
             requests: Channels::default(),
             interrupts: Mutex::default(),
+            unheld: AtomicBool::new(false),
         }
     }
 }
@@ -81,9 +86,15 @@ impl Local {
         self.interrupts.lock().entry(run).or_default().clone()
     }
 
-    /// The run is not executed here any more.
-    pub fn executed(&self, run: RunId) {
-        self.interrupts.lock().remove(&run);
+    /// The run is not executed here any more; gives whether it was rung and whoever executed it did not look.
+    pub fn executed(&self, run: RunId) -> bool {
+        let notify = self.interrupts.lock().remove(&run);
+        notify.is_some_and(|notify| notify.notified().now_or_never().is_some())
+    }
+
+    /// Whether a run was rung since the last time that nobody executes here: it may be free to be taken over.
+    pub fn take_unheld(&self) -> bool {
+        self.unheld.swap(false, Ordering::Relaxed)
     }
 
     /// Hands committed events to the run's watchers, if it has any.
@@ -130,6 +141,8 @@ impl Local {
             Signal::Interrupt(run) => {
                 if let Some(notify) = self.interrupts.lock().get(&run) {
                     notify.notify_one();
+                } else {
+                    self.unheld.store(true, Ordering::Relaxed);
                 }
             }
         }

@@ -27,7 +27,7 @@ pub enum Signal {
         /// Its last sequence.
         seq: i64,
     },
-    /// Whoever executes the run shall look at its log now.
+    /// Whoever executes the run shall look at its log now; if nobody does, whoever may take it over.
     Interrupt(RunId),
     /// The workspace's prices changed.
     Prices(WorkspaceId),

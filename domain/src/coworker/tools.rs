@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::config::Config;
 use crate::error::{Error, Result};
 use crate::model::playbook::Playbook;
-use crate::tool::{BUILT_IN, FINISH, specs};
+use crate::tool::{BUILT_IN, FINISH, ToolSpec, specs};
 
 /// The most servers that a configuration names.
 const MOST_SERVERS: usize = 50;
@@ -67,6 +67,16 @@ impl Config {
             .flat_map(|named| &named.actions)
             .find(|named| named.name == action)
             .is_none_or(|named| named.enabled)
+    }
+
+    /// Whether a person must approve a call of this tool.
+    pub fn asks(&self, tool: &ToolSpec) -> bool {
+        let (server, action) = parted(&tool.name);
+        match self.action(server, action).approval {
+            Approval::Never => false,
+            Approval::Always => true,
+            Approval::WhenDestructive => tool.destructive,
+        }
     }
 
     /// The names of all tools that the coworker has, enabled or not: the built-in ones, then its
@@ -172,12 +182,19 @@ pub(super) fn check(tools: &[ToolServer]) -> Result<()> {
             // To take the setting and then not to ask would be worse than to refuse it.
             match approval {
                 Approval::Never => {}
-                Approval::Always | Approval::WhenDestructive => {
+                Approval::Always | Approval::WhenDestructive
+                    if server == BUILT_IN && name == FINISH =>
+                {
+                    let message = "finish can't wait for an approval: every run ends with it; set it to NEVER";
+                    return invalid("tools.actions.approval", message.into());
+                }
+                Approval::WhenDestructive if server == BUILT_IN => {
                     let message = format!(
-                        "this installation can't ask for approval yet; set the approval of {server}.{name} to NEVER, or disable the action"
+                        "the built-in tools destroy nothing, so that nobody would ever be asked; set the approval of {name} to ALWAYS or NEVER"
                     );
                     return invalid("tools.actions.approval", message);
                 }
+                Approval::Always | Approval::WhenDestructive => {}
             }
         }
     }
@@ -211,6 +228,30 @@ mod tests {
             ("post_note", true),
         ] {
             assert_eq!(config.enables(tool), enabled, "{tool}");
+        }
+    }
+
+    #[test]
+    fn a_person_is_asked_as_the_setting_and_the_tool_say() {
+        let config = with(
+            "[{ server: device, actions: [{ name: reset, approval: ALWAYS }, { name: wipe, approval: WHEN_DESTRUCTIVE }] }, \
+                            { server: stint, actions: [{ name: reassign, approval: ALWAYS }] }]",
+        );
+        for (tool, destructive, asks) in [
+            ("device.reset", false, true),
+            ("device.reset", true, true),
+            ("device.wipe", false, false),
+            ("device.wipe", true, true),
+            ("device.ping", true, false),
+            ("reassign", false, true),
+            ("post_note", false, false),
+        ] {
+            let spec = ToolSpec {
+                name: tool.into(),
+                destructive,
+                ..specs()[0].clone()
+            };
+            assert_eq!(config.asks(&spec), asks, "{tool} {destructive}");
         }
     }
 
@@ -258,8 +299,12 @@ mod tests {
                 "finish can't be disabled",
             ),
             (
-                "[{ server: a, actions: [{ name: b, approval: ALWAYS }] }]",
-                "can't ask for approval yet",
+                "[{ server: stint, actions: [{ name: finish, approval: ALWAYS }] }]",
+                "finish can't wait for an approval",
+            ),
+            (
+                "[{ server: stint, actions: [{ name: set_status, approval: WHEN_DESTRUCTIVE }] }]",
+                "the built-in tools destroy nothing",
             ),
         ] {
             let message = with(yaml).check().expect_err(yaml).to_string();

@@ -10,7 +10,7 @@ use crate::model::ToolCall;
 use crate::run::event::{Refusal, ToolCompleted, ToolFailed, ToolRefused, ToolRequested};
 use crate::run::log::{FENCED, Log};
 use crate::run::state::Open;
-use crate::tool::{Builtin, FINISH, Invocation, ToolError, ToolErrorClass};
+use crate::tool::{Builtin, Effect, FINISH, Invocation, ToolError, ToolErrorClass};
 
 /// The most bytes that a tool may answer.
 const LARGEST: usize = 1024 * 1024;
@@ -47,7 +47,12 @@ impl Driver {
         }
         let offered = self.tools.offers(&call.tool);
         match Builtin::parse(&call.tool, &call.arguments).filter(|_| offered) {
-            Some(Ok(builtin)) => self.act(call, builtin).await,
+            // Nobody is asked about what the coworker may not do anyway.
+            Some(Ok(builtin)) if !self.may(&builtin) => self.act(call, builtin).await,
+            Some(Ok(builtin)) => match self.approved(&call).await? {
+                Some(held) => Ok(held),
+                None => self.act(call, builtin).await,
+            },
             Some(Err(message)) => self.refuse(call, Refusal::BadArguments, message),
             None => match self.tools.get(&call.tool) {
                 None => {
@@ -62,9 +67,17 @@ impl Driver {
                     if let Err(message) = check_arguments(&call.arguments) {
                         return self.refuse(call, Refusal::BadArguments, message);
                     }
+                    if let Some(held) = self.approved(&call).await? {
+                        return Ok(held);
+                    }
+                    // Who approved one call did not approve a second one, whatever harm that would do.
+                    let effect = match self.state().asked {
+                        Some(_) => Effect::Effect,
+                        None => tool.spec().effect,
+                    };
                     let requested = ToolRequested {
                         idempotency_key: idempotency_key(&self.log, &call.id),
-                        effect: tool.spec().effect,
+                        effect,
                         call_id: call.id,
                         tool: call.tool,
                         arguments: call.arguments,
@@ -86,7 +99,12 @@ impl Driver {
         }
     }
 
-    fn refuse(&mut self, call: ToolCall, reason: Refusal, message: String) -> Result<Held> {
+    pub(super) fn refuse(
+        &mut self,
+        call: ToolCall,
+        reason: Refusal,
+        message: String,
+    ) -> Result<Held> {
         let ToolCall {
             id: call_id,
             tool,

@@ -108,11 +108,11 @@ impl Driver {
         self.drive().await
     }
 
-    /// Begins another attempt of a run that was taken over.
+    /// Begins another attempt of a run that was taken over; without a reason goes on with one that was paused.
     ///
     /// # Errors
     /// As [`Driver::drive`].
-    pub(super) async fn take_over(&mut self, reason: Takeover) -> Result<()> {
+    pub(super) async fn take_over(&mut self, reason: Option<Takeover>) -> Result<()> {
         let held = match self.reload().await {
             Ok(held) => held,
             Err(err) => self.reload_patiently(err).await?,
@@ -122,6 +122,9 @@ impl Driver {
         }
         // Only now its log says how it began.
         self.tools = self.shared.toolbox(&self.config, routes(&self.log));
+        let Some(reason) = reason else {
+            return self.drive().await;
+        };
         let attempt = self.log.run().attempt;
         self.fact(AttemptStarted { attempt, reason })?;
         if self.log.run().idle_attempts > ATTEMPTS {
@@ -178,7 +181,9 @@ impl Driver {
 
     async fn step(&mut self) -> Result<Held> {
         let next = match self.state().next() {
-            next @ (Next::Ended | Next::AbandonModel(_) | Next::OutcomeUnknown(_)) => next,
+            next @ (Next::Ended | Next::Wait | Next::AbandonModel(_) | Next::OutcomeUnknown(_)) => {
+                next
+            }
             Next::Repeat(call) if self.superseded || self.faulty => Next::OutcomeUnknown(call),
             _ if self.superseded => Next::End(Ending::Superseded),
             _ if self.faulty => {
@@ -188,7 +193,7 @@ impl Driver {
             next => next,
         };
         match next {
-            Next::Ended => Ok(Held::No),
+            Next::Ended | Next::Wait => Ok(Held::No),
             Next::End(ending) => self.end(ending).await,
             Next::AbandonModel(call) => {
                 let message = "the worker that asked the model was lost, or the run was stopped or superseded";

@@ -38,55 +38,7 @@ impl Command for EndRun {
             None => None,
         };
         let mut desk = Desk::lock(tx, &stint, log.run().request_id).await?;
-        let now = tx.at();
-        let mut summary = |text: &str| {
-            log.stage(
-                now,
-                SummaryWritten {
-                    text: text.into(),
-                    author: SummaryAuthor::System,
-                },
-            )
-        };
-        match &self.ending {
-            Ending::Failed(code, reason) => {
-                // What others said, as a row can hold it: a run must end, whatever a provider called its failure.
-                let reason = cut_bytes(reason, LONGEST);
-                summary(&format!(
-                    "The run ended without a closing word of the coworker: {}.",
-                    reason.trim_end_matches('.')
-                ))?;
-                fail(tx, &mut log, &mut desk, *code, reason, decided).await?;
-            }
-            Ending::Blocked(reason) => {
-                let reason = &cut_bytes(reason, LONGEST);
-                summary(&format!(
-                    "The run ended because nobody knows what became of a call: {reason}"
-                ))?;
-                if current(&log, &desk) {
-                    let text = format!(
-                        "A system that is needed for this request stopped answering in the middle of a call, and it is \
-                         not known whether the call took effect. Someone must look before it goes on. ({reason})"
-                    );
-                    post(tx, &mut desk, &stint, NoteVisibility::Public, &text)?;
-                    in_progress(now, &mut desk, &stint)?;
-                }
-                complete(now, &mut log, Outcome::Blocked, reason)?;
-                ended(tx, &log, &mut desk, decided).await?;
-            }
-            Ending::HandedOff => {
-                let reason = "the coworker handed the request off and did not write a closing word";
-                summary(&format!("The run ended after its hand-off: {reason}."))?;
-                complete(now, &mut log, Outcome::HandedOff, reason)?;
-                ended(tx, &log, &mut desk, decided).await?;
-            }
-            Ending::Superseded => {
-                let reason = "the request was assigned anew while the run went on";
-                summary(&format!("The run ended early: {reason}."))?;
-                complete(now, &mut log, Outcome::Superseded, reason)?;
-                ended(tx, &log, &mut desk, decided).await?;
-            }
-        }
+        end(tx, &mut log, &mut desk, &self.ending, decided).await?;
         desk.save(tx);
         let written = log.flush_in(tx, false);
         Ok((log, written))
@@ -99,6 +51,70 @@ impl Command for EndRun {
             ..Needs::default()
         }
     }
+}
+
+/// The ending that Stint writes, in whose transaction it may be.
+///
+/// # Errors
+/// As [`fail`] and [`ended`].
+pub(crate) async fn end(
+    tx: &Tx,
+    log: &mut Log,
+    desk: &mut Desk,
+    ending: &Ending,
+    decided: Option<Decided>,
+) -> Result<()> {
+    let stint = Actor::stint(log.run().workspace_id);
+    let now = tx.at();
+    let mut summary = |text: &str| {
+        log.stage(
+            now,
+            SummaryWritten {
+                text: text.into(),
+                author: SummaryAuthor::System,
+            },
+        )
+    };
+    match ending {
+        Ending::Failed(code, reason) => {
+            // What others said, as a row can hold it: a run must end, whatever a provider called its failure.
+            let reason = cut_bytes(reason, LONGEST);
+            summary(&format!(
+                "The run ended without a closing word of the coworker: {}.",
+                reason.trim_end_matches('.')
+            ))?;
+            fail(tx, log, desk, *code, reason, decided).await?;
+        }
+        Ending::Blocked(reason) => {
+            let reason = &cut_bytes(reason, LONGEST);
+            summary(&format!(
+                "The run ended because nobody knows what became of a call: {reason}"
+            ))?;
+            if current(log, desk) {
+                let text = format!(
+                    "A system that is needed for this request stopped answering in the middle of a call, and it is \
+                     not known whether the call took effect. Someone must look before it goes on. ({reason})"
+                );
+                post(tx, desk, &stint, NoteVisibility::Public, &text)?;
+                in_progress(now, desk, &stint)?;
+            }
+            complete(now, log, Outcome::Blocked, reason)?;
+            ended(tx, log, desk, decided).await?;
+        }
+        Ending::HandedOff => {
+            let reason = "the coworker handed the request off and did not write a closing word";
+            summary(&format!("The run ended after its hand-off: {reason}."))?;
+            complete(now, log, Outcome::HandedOff, reason)?;
+            ended(tx, log, desk, decided).await?;
+        }
+        Ending::Superseded => {
+            let reason = "the request was assigned anew while the run went on";
+            summary(&format!("The run ended early: {reason}."))?;
+            complete(now, log, Outcome::Superseded, reason)?;
+            ended(tx, log, desk, decided).await?;
+        }
+    }
+    Ok(())
 }
 
 fn complete(now: Millis, log: &mut Log, outcome: Outcome, reason: &str) -> Result<()> {

@@ -44,6 +44,11 @@ pub(super) async fn claiming(shared: Arc<Shared>, stop: CancellationToken) {
 /// Claims once; true if there was no room for all that may wait.
 async fn claim(shared: &Arc<Shared>, stop: &CancellationToken) -> Result<bool> {
     while !stop.is_cancelled() {
+        // What goes on after a decision comes before what is new.
+        let unheld = shared.store.bus().here().take_unheld();
+        if unheld | shared.crowded.load(Ordering::Relaxed) {
+            reap(shared).await?;
+        }
         let Some(mut room) = shared.take_room(32) else {
             return Ok(true);
         };
@@ -142,6 +147,7 @@ pub(super) async fn reaping(shared: Arc<Shared>, stop: CancellationToken) {
 
 async fn reap(shared: &Arc<Shared>) -> Result<()> {
     let Some(mut room) = shared.take_room(32) else {
+        shared.crowded.store(true, Ordering::Relaxed);
         return Ok(());
     };
     let most = room.num_permits();
@@ -158,6 +164,7 @@ async fn reap(shared: &Arc<Shared>) -> Result<()> {
     let taken = shared.store.write(take).await.inspect_err(|_| {
         shared.unsure.fetch_or(unsure, Ordering::Relaxed);
     })?;
+    shared.crowded.store(taken.len() == most, Ordering::Relaxed);
     if unsure && taken.len() == most {
         // There was no room for more of them.
         shared.unsure.store(true, Ordering::Relaxed);
@@ -180,7 +187,7 @@ async fn reap(shared: &Arc<Shared>) -> Result<()> {
 enum Begin {
     /// It has just started, on the request as it was then.
     Started(Box<request::Model>),
-    TakenOver(Takeover),
+    TakenOver(Option<Takeover>),
 }
 
 /// Executes a run in a task of its own until it ends or leaves this worker.

@@ -1,6 +1,7 @@
 //! The background executor: wakes, claims, executes, drains.
 
 pub mod act;
+mod approve;
 mod brief;
 mod call;
 mod context;
@@ -29,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::bus::Signal;
 use crate::clock::random_id;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
@@ -54,6 +56,8 @@ pub struct Options {
     pub poll: Duration,
     /// How long one call of a tool may take.
     pub tool_timeout: Duration,
+    /// For how long a person may approve a call.
+    pub approval_ttl: Duration,
     /// How long runs may go on at shutdown before they are handed back.
     pub grace: Duration,
     /// For how long deliveries of webhooks are kept; what makes an event count once is kept for ever.
@@ -73,6 +77,7 @@ impl Default for Options {
             reap: Duration::from_secs(5),
             poll: Duration::from_secs(1),
             tool_timeout: Duration::from_secs(60),
+            approval_ttl: Duration::from_secs(24 * 3_600),
             grace: Duration::from_secs(5),
             keep_deliveries: Duration::from_secs(30 * 86_400),
             sweep: Duration::from_secs(600),
@@ -104,6 +109,8 @@ struct Shared {
     arrivals: tokio::sync::Mutex<()>,
     /// The reply to a claim or a takeover was lost: runs may be owned here that are not in hand.
     unsure: AtomicBool,
+    /// The last look for free runs found no room for all of them: they come before new work.
+    crowded: AtomicBool,
     /// Runs in hand, with the token that makes their task let go.
     held: Mutex<HashMap<RunId, CancellationToken>>,
     /// Rung when a run left this worker.
@@ -151,8 +158,14 @@ impl Shared {
     }
 
     fn leave(&self, run: RunId) {
-        self.store.bus().here().executed(run);
+        let here = self.store.bus().here();
+        let rung = here.executed(run);
         self.held.lock().remove(&run);
+        if rung {
+            // It was let go of, and may be free to go on already.
+            here.deliver(Signal::Interrupt(run));
+            here.deliver(Signal::Work);
+        }
     }
 
     /// Room for as many runs as there is, up to `most`; taken before they are looked for, so that there
@@ -186,6 +199,7 @@ impl Executor {
             prefixes: prompt::Prefixes::default(),
             arrivals: tokio::sync::Mutex::default(),
             unsure: AtomicBool::new(false),
+            crowded: AtomicBool::new(false),
             held: Mutex::default(),
             freed: Notify::new(),
             cleared: Notify::new(),

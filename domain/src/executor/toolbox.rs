@@ -52,6 +52,11 @@ impl Toolbox {
         self.specs.iter().any(|spec| spec.name == name)
     }
 
+    /// What the model is told of this tool, if the run has it.
+    pub(super) fn spec(&self, name: &str) -> Option<&ToolSpec> {
+        self.specs.iter().find(|spec| spec.name == name)
+    }
+
     /// Whether the coworker has the tool and may not use it.
     pub(super) fn disables(&self, name: &str) -> bool {
         self.disabled.iter().any(|disabled| disabled == name)

@@ -5,7 +5,7 @@ use entity::{
     PersonId, RequestId, RunId, Trigger, assignment, coworker, dispatch, person, request, run,
 };
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
 use uuid::Uuid;
 
 use super::desk::Desk;
@@ -16,7 +16,9 @@ use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once;
+use crate::run::approval::end_paused_on;
 use crate::run::query::{is_active, is_running};
+use crate::run::state::Ending;
 use crate::store::{Command, Needs, Tx};
 use crate::text::check_text;
 
@@ -281,7 +283,7 @@ async fn under_way(tx: &Tx, request: RequestId, coworker: CoworkerId, epoch: i64
     Ok(waiting.is_some() || active.is_some())
 }
 
-/// Drops what waits under older epochs and rings the runs that work under them.
+/// Drops what waits under older epochs, ends the runs that are paused under them, and rings those that work.
 async fn supersede(tx: &Tx, desk: &mut Desk, actor: &Actor) -> Result<()> {
     let epoch = desk.request.assignment_epoch;
     let waiting = dispatch::Entity::find()
@@ -293,6 +295,8 @@ async fn supersede(tx: &Tx, desk: &mut Desk, actor: &Actor) -> Result<()> {
     for row in waiting {
         drop_dispatch(tx, desk, actor, row.id, DropReason::Superseded).await?;
     }
+    let older = Condition::all().add(run::Column::AssignmentEpoch.lt(epoch));
+    end_paused_on(tx, desk, older, &Ending::Superseded).await?;
     let mut active = run::Entity::find()
         .select_only()
         .column(run::Column::Id)

@@ -1,7 +1,8 @@
 //! What a request's timeline holds besides who, when and in which run.
 
 use entity::{
-    AssignmentId, DispatchId, NoteId, NoteVisibility, RequestEventKind, RequestStatus, RunId,
+    ApprovalId, AssignmentId, DispatchId, NoteId, NoteVisibility, RequestEventKind, RequestStatus,
+    RunId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +54,11 @@ pub enum TimelineData {
         /// The runs since a person last touched it, oldest first.
         runs: Vec<RunId>,
     },
+    /// It was decided about a call of a coworker, or nobody did in time.
+    ApprovalDecided {
+        /// The approval, which holds the decision.
+        approval: ApprovalId,
+    },
 }
 
 impl TimelineData {
@@ -68,6 +74,7 @@ impl TimelineData {
             Self::DispatchDropped { .. } => RequestEventKind::DispatchDropped,
             Self::LeftToPeople { .. } => RequestEventKind::LeftToPeople,
             Self::Escalated { .. } => RequestEventKind::Escalated,
+            Self::ApprovalDecided { .. } => RequestEventKind::ApprovalDecided,
         }
     }
 

@@ -1,11 +1,13 @@
 //! Changing a request.
 
-use entity::{Priority, RequestId, RequestStatus, request};
-use sea_orm::{ActiveValue, EntityTrait};
+use entity::{FailureCode, Priority, RequestId, RequestStatus, request};
+use sea_orm::{ActiveValue, Condition, EntityTrait};
 
 use super::desk::Desk;
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
+use crate::run::approval::end_paused_on;
+use crate::run::state::Ending;
 use crate::store::{Command, Needs, Tx};
 use crate::text::{bounded, check_text};
 
@@ -75,6 +77,11 @@ impl Command for UpdateRequest {
         }
         if let Some(status) = status {
             desk.set_status(tx.at(), actor, *status)?;
+            if *status == RequestStatus::Closed {
+                let why = "the request was closed while the run waited for an approval";
+                let ending = Ending::Failed(FailureCode::Stopped, why.into());
+                end_paused_on(tx, &mut desk, Condition::all(), &ending).await?;
+            }
         }
         Ok(desk.save(tx))
     }

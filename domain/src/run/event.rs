@@ -3,6 +3,13 @@
 //! A type is never renamed and a field never changes its meaning: logs of earlier releases are read
 //! by later ones. A reader meets what it does not know with [`Event::Unknown`].
 
+mod approval;
+
+pub use approval::{
+    ApprovalApproved, ApprovalDenied, ApprovalExpired, ApprovalRequested, ApprovalVoided,
+    RunPaused, RunResumed,
+};
+
 use entity::{
     ActorKind, AssignmentId, CoworkerId, CoworkerVersionId, DispatchId, FailureCode, Millis,
     ModelPriceId, NoteId, NoteVisibility, Outcome, RequestId, RequestStatus, RunId, SummaryAuthor,
@@ -83,6 +90,20 @@ vocabulary! {
     ToolRefused = "tool.refused",
     /// The worker died between intent and result of a call that may not be repeated.
     ToolOutcomeUnknown = "tool.outcome_unknown",
+    /// A person must approve a call.
+    ApprovalRequested = "approval.requested",
+    /// The call may be made, once.
+    ApprovalApproved = "approval.approved",
+    /// The call must not be made.
+    ApprovalDenied = "approval.denied",
+    /// Nobody decided about the call in time.
+    ApprovalExpired = "approval.expired",
+    /// The run ends before anybody decided about the call.
+    ApprovalVoided = "approval.voided",
+    /// The run waits, and no worker holds it.
+    RunPaused = "run.paused",
+    /// The run goes on.
+    RunResumed = "run.resumed",
     /// Someone asked to stop the run.
     StopRequested = "stop.requested",
     /// The coworker posted a note.
@@ -369,6 +390,12 @@ pub enum Refusal {
     Limit,
     /// The request is not in a state for it.
     Conflict,
+    /// A person denied it.
+    Denied,
+    /// Nobody approved it in time.
+    Expired,
+    /// It is not the call that was approved.
+    NotApproved,
 }
 
 /// See [`Event::ToolOutcomeUnknown`].

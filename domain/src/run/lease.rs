@@ -5,7 +5,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use entity::{CoworkerVersionId, Millis, RequestId, RunId, coworker_version, request, run};
+use entity::{
+    CoworkerVersionId, Millis, RequestId, RunId, coworker_version, request, run, run_event,
+};
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, ExprTrait, PaginatorTrait, QueryFilter,
@@ -22,6 +24,9 @@ use crate::store::{Command, Tx, update_all};
 
 /// Deaths of a worker without progress in between, after which a run is poisoned.
 pub const ATTEMPTS: i32 = 3;
+
+/// The type of the event by which a run goes on after a pause.
+const RESUMED: &str = "run.resumed";
 
 /// Takes over runs that nobody holds any more, or that are overdue.
 #[derive(Clone, Debug)]
@@ -45,8 +50,8 @@ pub struct TakeOver {
 pub struct TakenOver {
     /// The row, with the new lease.
     pub run: run::Model,
-    /// Why it changed hands.
-    pub reason: Takeover,
+    /// Why it changed hands; none: it goes on after a pause, and nobody was lost.
+    pub reason: Option<Takeover>,
     /// The pinned configuration.
     pub config: Config,
 }
@@ -57,19 +62,22 @@ impl Command for TakeOver {
     async fn run(&self, tx: &Tx) -> Result<Vec<TakenOver>> {
         let now = tx.now().await?;
         let found = self.found(tx, now).await?;
+        let resumed = resumed(tx, &found).await?;
         let mut taken = Vec::new();
         for mut row in found {
+            let resumed = resumed.contains(&row.id);
             let overdue = row.lease_until.is_some_and(|until| until >= now);
             let handed_back = row.lease_owner.is_none() || self.owns(&row);
             row.idle_attempts += i32::from(!handed_back);
-            row.attempt += 1;
+            row.attempt += i32::from(!resumed);
             row.lease_epoch += 1;
             row.lease_owner = Some(self.worker);
             row.lease_until = Some(now.plus(self.lease_ms));
-            let reason = match (handed_back, overdue) {
-                (true, _) => Takeover::HandedBack,
-                (false, true) => Takeover::Overdue,
-                (false, false) => Takeover::LeaseExpired,
+            let reason = match (resumed, handed_back, overdue) {
+                (true, _, _) => None,
+                (false, true, _) => Some(Takeover::HandedBack),
+                (false, false, true) => Some(Takeover::Overdue),
+                (false, false, false) => Some(Takeover::LeaseExpired),
             };
             taken.push((row, reason));
         }
@@ -170,6 +178,30 @@ impl TakeOver {
         }
         Ok(found)
     }
+}
+
+/// Which of these runs nobody has held since they went on after a pause.
+async fn resumed(tx: &Tx, found: &[run::Model]) -> Result<HashSet<RunId>> {
+    let mut newest = Condition::any();
+    for row in found.iter().filter(|row| row.lease_owner.is_none()) {
+        newest = newest.add(
+            Condition::all()
+                .add(run_event::Column::RunId.eq(row.id))
+                .add(run_event::Column::Seq.eq(row.last_seq)),
+        );
+    }
+    if newest.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let resumed: Vec<RunId> = run_event::Entity::find()
+        .select_only()
+        .column(run_event::Column::RunId)
+        .filter(newest)
+        .filter(run_event::Column::Kind.eq(RESUMED))
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(resumed.into_iter().collect())
 }
 
 /// Renews the leases of the runs that a worker executes.

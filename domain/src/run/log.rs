@@ -6,9 +6,12 @@
 
 use std::sync::Arc;
 
-use entity::{EventId, Millis, RunId, prompt_part, run, run_event, run_step, usage_ledger};
+use entity::{
+    EventId, Millis, RunId, approval, prompt_part, run, run_event, run_step, usage_ledger,
+};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 
+use super::approval::Approvals;
 use super::envelope::{self, Place};
 use super::event::Event;
 use super::state::{Open, State};
@@ -36,11 +39,13 @@ pub struct Log {
     lease_epoch: Option<i64>,
     state: State,
     steps: Steps,
+    approvals: Approvals,
     last_seq: i64,
     head_hash: Vec<u8>,
     last_at: Millis,
     request_seq: i64,
     staged: Vec<Arc<Logged>>,
+    decided: Vec<approval::Model>,
     ledger: Vec<usage_ledger::Model>,
     parts: Vec<prompt_part::Model>,
     progress: bool,
@@ -64,10 +69,12 @@ impl Log {
             lease_epoch,
             state: State::default(),
             steps: Steps::default(),
+            approvals: Approvals::default(),
             last_seq: 0,
             head_hash: Vec::new(),
             request_seq: 0,
             staged: Vec::new(),
+            decided: Vec::new(),
             ledger: Vec::new(),
             parts: Vec::new(),
             progress: false,
@@ -120,14 +127,18 @@ impl Log {
         Ok(log)
     }
 
-    fn fold(&mut self, row: &run_event::Model, event: &Event) -> Option<run_step::Model> {
+    fn fold(
+        &mut self,
+        row: &run_event::Model,
+        event: &Event,
+    ) -> (Option<run_step::Model>, Option<approval::Model>) {
         self.state.apply(row.at, event);
         self.last_seq = row.seq;
         self.head_hash.clone_from(&row.hash);
         self.last_at = row.at;
-        self.steps
-            .apply(self.run.id, row.seq, row.at, event)
-            .cloned()
+        let step = self.steps.apply(self.run.id, row.seq, row.at, event);
+        let approval = self.approvals.apply(&self.run, row.at, event);
+        (step.cloned(), approval.cloned())
     }
 
     /// The run, as it was when the log was opened; what changes is in [`Log::state`].
@@ -143,6 +154,11 @@ impl Log {
     /// The steps, those of staged events included.
     pub fn steps(&self) -> &Steps {
         &self.steps
+    }
+
+    /// The approvals, those of staged events included.
+    pub fn approvals(&self) -> &Approvals {
+        &self.approvals
     }
 
     /// The newest timeline entry of the request that the last append saw.
@@ -221,7 +237,8 @@ impl Log {
         };
         self.progress |= event.is_progress();
         self.ledger.extend(self.ledger_row(&row, &event));
-        let step = self.fold(&row, &event);
+        let (step, approval) = self.fold(&row, &event);
+        self.decided.extend(approval);
         self.staged.push(Arc::new(Logged { event: row, step }));
         Ok(())
     }
@@ -308,6 +325,13 @@ impl Log {
                 None => steps.push(step.clone()),
             }
         }
+        let mut approvals: Vec<approval::Model> = Vec::new();
+        for row in std::mem::take(&mut self.decided) {
+            match approvals.iter_mut().find(|known| known.id == row.id) {
+                Some(known) => *known = row,
+                None => approvals.push(row),
+            }
+        }
         let append = Append {
             birth: None,
             run: self.run.id,
@@ -318,6 +342,7 @@ impl Log {
             head: self.projection(),
             events: staged.iter().map(|logged| logged.event.clone()).collect(),
             steps,
+            approvals,
             ledger: std::mem::take(&mut self.ledger),
             parts: std::mem::take(&mut self.parts),
         };

@@ -30,6 +30,13 @@ pub fn is_running() -> Expr {
         .eq(literal(RunStatus::Running))
 }
 
+/// Runs that wait for a person's decision; as [`is_running`].
+pub fn is_paused() -> Expr {
+    run::Column::Status
+        .into_expr()
+        .eq(literal(RunStatus::PausedForApproval))
+}
+
 /// Runs that have not ended; as [`is_running`].
 pub fn is_active() -> Expr {
     let active = [RunStatus::Running, RunStatus::PausedForApproval];

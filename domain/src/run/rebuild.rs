@@ -1,6 +1,6 @@
 //! Stored = rebuilt: everything that is kept beside the log can be computed from it.
 
-use entity::{Millis, RunId, run, run_event, run_step, usage_ledger};
+use entity::{Millis, RunId, approval, run, run_event, run_step, usage_ledger};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder};
 
 use super::envelope::{self, chain, hex};
@@ -27,6 +27,11 @@ pub async fn differences<C: ConnectionTrait>(conn: &C, id: RunId) -> Result<Vec<
     let steps = run_step::Entity::find()
         .filter(run_step::Column::RunId.eq(id))
         .order_by_asc(run_step::Column::Idx)
+        .all(conn)
+        .await?;
+    let approvals = approval::Entity::find()
+        .filter(approval::Column::RunId.eq(id))
+        .order_by_asc(approval::Column::Id)
         .all(conn)
         .await?;
     let ledger = usage_ledger::Entity::find()
@@ -61,6 +66,13 @@ pub async fn differences<C: ConnectionTrait>(conn: &C, id: RunId) -> Result<Vec<
             log.steps().rows()
         ));
     }
+    let mut rebuilt = log.approvals().rows().to_vec();
+    rebuilt.sort_by_key(|row| row.id);
+    if approvals != rebuilt {
+        found.push(format!(
+            "the approvals are {approvals:?}, rebuilt they are {rebuilt:?}"
+        ));
+    }
     let rebuilt = Log::ledger(row.clone(), &events)?;
     // Whether a rollup has folded a row is the compactor's business, not the log's.
     let ledger: Vec<_> = ledger
@@ -89,6 +101,7 @@ fn stored(row: &run::Model) -> Projection {
         summary_author: row.summary_author,
         stop_requested_at: row.stop_requested_at,
         ended_at: row.ended_at,
+        deadline: row.deadline,
         last_seq: row.last_seq,
         head_hash: row.head_hash.clone(),
         turn_count: row.turn_count,

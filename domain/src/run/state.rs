@@ -3,6 +3,8 @@
 //! A worker that takes a run over folds its log and asks [`State::next`]; nothing else is
 //! remembered anywhere.
 
+mod asked;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
@@ -10,6 +12,7 @@ use entity::{
     FailureCode, Millis, NoteVisibility, Outcome, RequestStatus, RunStatus, SummaryAuthor,
 };
 
+pub use self::asked::{Asked, Verdict};
 use super::event::{
     Event, LimitReached, ModelFailed, ModelRequested, PartRef, RunStarted, StopRequested,
     ToolRequested, Totals,
@@ -42,6 +45,12 @@ pub struct State {
     pub pending: VecDeque<ToolCall>,
     /// What was begun and has not ended.
     pub open: Option<Open>,
+    /// The call that a person was asked about and that was neither made nor refused since.
+    pub asked: Option<Asked>,
+    /// Since when the run waits for a decision.
+    pub paused_at: Option<Millis>,
+    /// When its time is up.
+    pub deadline: Option<Millis>,
     /// The failure of the newest model call, until one succeeds.
     pub model_failed: Option<ModelFailed>,
     /// Failed tries in this turn, given-up ones not counted.
@@ -112,6 +121,8 @@ pub enum Next {
         /// Whether only the end may follow.
         closing: bool,
     },
+    /// Let go of the run: it waits for a decision.
+    Wait,
     /// Check and dispatch a call.
     Dispatch(ToolCall),
     /// Send a call again under its key: the worker died before it recorded a result.
@@ -153,6 +164,7 @@ impl State {
             Event::RunStarted(e) => {
                 self.started = Some(Arc::new(e.clone()));
                 self.started_at = Some(at);
+                self.deadline = Some(e.deadline);
                 self.attempt = 1;
             }
             Event::AttemptStarted(e) => self.attempt = e.attempt,
@@ -220,6 +232,27 @@ impl State {
                 self.answered(&e.call_id, e.message.clone(), true);
                 self.outcome_unknown = Some(e.message.clone());
             }
+            Event::ApprovalRequested(e) => {
+                self.asked = Some(Asked {
+                    requested: e.clone(),
+                    verdict: None,
+                });
+            }
+            Event::ApprovalApproved(e) => self.decided(&e.call_id, Verdict::Approved),
+            Event::ApprovalDenied(e) => {
+                let verdict = Verdict::Denied(e.by.clone(), e.reason.clone());
+                self.decided(&e.call_id, verdict);
+            }
+            Event::ApprovalExpired(e) => self.decided(&e.call_id, Verdict::Expired),
+            Event::ApprovalVoided(e) => {
+                self.decided(&e.call_id, Verdict::Void);
+                self.paused_at = None;
+            }
+            Event::RunPaused(_) => self.paused_at = Some(at),
+            Event::RunResumed(e) => {
+                self.paused_at = None;
+                self.deadline = Some(e.deadline);
+            }
             Event::StopRequested(e) => {
                 self.stop_requested_at.get_or_insert(at);
                 self.stop.get_or_insert_with(|| e.clone());
@@ -251,6 +284,8 @@ impl State {
 
     fn called(&mut self, call_id: &str, tool: &str) {
         self.pending.retain(|call| call.id != call_id);
+        self.asked
+            .take_if(|asked| asked.requested.call_id == call_id);
         self.totals.tool_calls += 1;
         *self.calls.entry(tool.to_owned()).or_default() += 1;
     }
@@ -314,6 +349,9 @@ impl State {
                 format!("{} stopped the run{why}", stop.by.name),
             ));
         }
+        if self.paused_at.is_some() {
+            return Next::Wait;
+        }
         if let Some(message) = &self.outcome_unknown {
             return Next::End(Ending::Blocked(message.clone()));
         }
@@ -355,6 +393,7 @@ impl State {
     /// The status.
     pub fn status(&self) -> RunStatus {
         match self.end.as_ref().map(|end| end.how) {
+            None if self.paused_at.is_some() => RunStatus::PausedForApproval,
             None => RunStatus::Running,
             Some(Ok(_)) => RunStatus::Completed,
             Some(Err(_)) => RunStatus::Failed,
@@ -386,6 +425,7 @@ impl State {
             summary_author: self.summary.as_ref().map(|(_, author)| *author),
             stop_requested_at: self.stop_requested_at,
             ended_at: end.map(|end| end.at),
+            deadline: self.deadline.unwrap_or(Millis(0)),
             last_seq,
             head_hash,
             turn_count: turns,

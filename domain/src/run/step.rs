@@ -3,10 +3,14 @@
 //! An event touches one step at the most. A step's header is a row; its body is read from the
 //! events between `first_seq` and `last_seq` that [`belongs`] to it.
 
+mod approval;
+
 use entity::{Millis, NoteVisibility, RunId, StepKind, run_event, run_step};
 
 use super::envelope;
-use super::event::{Event, ModelCompleted, ModelFailed, NotePosted, Reassigned, StatusChanged};
+use super::event::{
+    ApprovalRequested, Event, ModelCompleted, ModelFailed, NotePosted, Reassigned, StatusChanged,
+};
 use crate::tool::ToolErrorClass;
 
 /// The steps of a run, in their order.
@@ -96,6 +100,13 @@ impl Steps {
                     format!("Assigned the request to {to}"),
                 ))
             }
+            Event::ApprovalRequested(_)
+            | Event::ApprovalApproved(_)
+            | Event::ApprovalDenied(_)
+            | Event::ApprovalExpired(_)
+            | Event::ApprovalVoided(_)
+            | Event::RunPaused(_)
+            | Event::RunResumed(_) => self.approval(run, seq, at, event),
             Event::SummaryWritten(_) => {
                 Some(self.open(run, seq, at, StepKind::Done, "Done".into(), None))
             }
@@ -214,10 +225,16 @@ pub fn belongs(step: &run_step::Model, event: &Event) -> bool {
         | (StepKind::Note, Event::NotePosted(_))
         | (StepKind::StatusChange, Event::StatusChanged(_))
         | (StepKind::Handoff, Event::Reassigned(_))
+        | (StepKind::Approval, Event::RunPaused(_) | Event::RunResumed(_))
         | (
             StepKind::Done,
             Event::SummaryWritten(_) | Event::RunCompleted(_) | Event::RunFailed(_),
         ) => true,
+        (StepKind::Approval, Event::ApprovalRequested(e)) => same_call(&e.call_id),
+        (StepKind::Approval, Event::ApprovalApproved(e)) => same_call(&e.call_id),
+        (StepKind::Approval, Event::ApprovalDenied(e)) => same_call(&e.call_id),
+        (StepKind::Approval, Event::ApprovalExpired(e)) => same_call(&e.call_id),
+        (StepKind::Approval, Event::ApprovalVoided(e)) => same_call(&e.call_id),
         (StepKind::ToolCall, Event::ToolRequested(e)) => same_call(&e.call_id),
         (StepKind::ToolCall, Event::ToolCompleted(e)) => same_call(&e.call_id),
         (StepKind::ToolCall, Event::ToolFailed(e)) => same_call(&e.call_id),
@@ -262,6 +279,8 @@ pub enum Body {
     StatusChange(StatusChanged),
     /// A hand-off.
     Handoff(Reassigned),
+    /// What a person was asked.
+    Approval(ApprovalRequested),
     /// The end.
     Done {
         /// The summary.
@@ -299,11 +318,12 @@ pub fn body(step: &run_step::Model, rows: &[run_event::Model]) -> serde_json::Re
         StepKind::RunStarted | StepKind::Attempt => Body::Header,
         StepKind::Thinking => thinking(events),
         StepKind::ToolCall => tool_call(events),
-        StepKind::Note | StepKind::StatusChange | StepKind::Handoff => {
+        StepKind::Note | StepKind::StatusChange | StepKind::Handoff | StepKind::Approval => {
             match events.into_iter().next() {
                 Some(Event::NotePosted(e)) => Body::Note(e),
                 Some(Event::StatusChanged(e)) => Body::StatusChange(e),
                 Some(Event::Reassigned(e)) => Body::Handoff(e),
+                Some(Event::ApprovalRequested(e)) => Body::Approval(e),
                 _ => Body::Header,
             }
         }

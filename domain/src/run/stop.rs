@@ -1,17 +1,21 @@
 //! A person stops a run.
 
-use entity::{RunId, run};
+use entity::{RunId, RunStatus, run};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
 
+use super::approval::end_paused;
 use super::event::{ActorRef, StopRequested};
 use super::log::Log;
+use super::state::Next;
 use crate::access::{Action, Actor};
 use crate::bus::Signal;
 use crate::error::{Error, Result};
+use crate::request::desk::Desk;
 use crate::store::{Command, Tx};
 
-/// Asks a run to stop. Whoever holds it first records what became of an open call, then ends it.
+/// Asks a run to stop. Whoever holds it first records what became of an open call, then ends it; a paused one ends at
+/// once.
 #[derive(Clone, Debug)]
 pub struct StopRun {
     /// Who asks.
@@ -38,6 +42,10 @@ impl Command for StopRun {
         if let Some(reason) = reason {
             crate::text::check_text("reason", reason, 1_000)?;
         }
+        let row = super::query::get(tx.conn(), actor, *run).await?;
+        // The request first, as whoever ends or pauses the run does.
+        let stint = Actor::stint(row.workspace_id);
+        let mut desk = Desk::lock(tx, &stint, row.request_id).await?;
         let row = super::query::visible(actor)
             .filter(run::Column::Id.eq(*run))
             .lock(LockType::NoKeyUpdate)
@@ -66,6 +74,14 @@ impl Command for StopRun {
                 reason: reason.clone(),
             },
         )?;
+        // Nobody holds a paused run: it ends here and now.
+        if log.run().status == RunStatus::PausedForApproval
+            && let Next::End(ending) = log.state().next()
+        {
+            let log = end_paused(tx, &mut desk, log, &ending).await?;
+            desk.save(tx);
+            return Ok(log.projection().onto(log.run().clone()));
+        }
         log.flush_in(tx, false);
         tx.signal(Signal::Run {
             run: *run,

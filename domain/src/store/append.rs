@@ -1,8 +1,8 @@
 //! The hot door: events of runs, set-wise.
 
 use entity::{
-    EventId, FailureCode, Millis, Outcome, RunId, RunStatus, SummaryAuthor, prompt_part, run,
-    run_event, run_step, usage_ledger,
+    EventId, FailureCode, Millis, Outcome, RunId, RunStatus, SummaryAuthor, approval, prompt_part,
+    run, run_event, run_step, usage_ledger,
 };
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, DbBackend, Value};
@@ -33,6 +33,8 @@ pub struct Append {
     pub events: Vec<run_event::Model>,
     /// The steps that they touched, as they are now.
     pub steps: Vec<run_step::Model>,
+    /// The approvals that they touched, as they are now.
+    pub approvals: Vec<approval::Model>,
     /// The model calls that they recorded.
     pub ledger: Vec<usage_ledger::Model>,
     /// Prompt parts that may not be stored yet.
@@ -72,6 +74,8 @@ pub struct Projection {
     pub stop_requested_at: Option<Millis>,
     /// When it ended.
     pub ended_at: Option<Millis>,
+    /// When its time is up.
+    pub deadline: Millis,
     /// The newest event.
     pub last_seq: i64,
     /// Its hash.
@@ -113,6 +117,7 @@ impl Projection {
             summary_author,
             stop_requested_at,
             ended_at,
+            deadline,
             last_seq,
             head_hash,
             turn_count,
@@ -137,6 +142,7 @@ impl Projection {
             summary_author,
             stop_requested_at,
             ended_at,
+            deadline,
             last_seq,
             head_hash,
             turn_count,
@@ -157,7 +163,7 @@ impl Projection {
 
 /// The columns of the conditional update's `VALUES`, with PostgreSQL's types: the first row is cast,
 /// the others follow it.
-const COLUMNS: [Column; 27] = [
+const COLUMNS: [Column; 28] = [
     ("id", "uuid"),
     ("lease", "bigint"),
     ("fenced", "boolean"),
@@ -172,6 +178,7 @@ const COLUMNS: [Column; 27] = [
     ("summary_author", "text"),
     ("stop_requested_at", "bigint"),
     ("ended_at", "bigint"),
+    ("deadline", "bigint"),
     ("last_seq", "bigint"),
     ("head_hash", "bytea"),
     ("turn_count", "integer"),
@@ -187,7 +194,7 @@ const COLUMNS: [Column; 27] = [
     ("unknown_calls", "integer"),
 ];
 
-fn values(append: &Append) -> [Value; 27] {
+fn values(append: &Append) -> [Value; 28] {
     let Append {
         run,
         lease_epoch,
@@ -207,6 +214,7 @@ fn values(append: &Append) -> [Value; 27] {
         summary_author,
         stop_requested_at,
         ended_at,
+        deadline,
         last_seq,
         head_hash,
         turn_count,
@@ -236,6 +244,7 @@ fn values(append: &Append) -> [Value; 27] {
         summary_author.map(SummaryAuthor::as_str).into(),
         stop_requested_at.map(|at| at.0).into(),
         ended_at.map(|at| at.0).into(),
+        deadline.0.into(),
         last_seq.into(),
         head_hash.into(),
         turn_count.into(),
@@ -252,7 +261,8 @@ fn values(append: &Append) -> [Value; 27] {
     ]
 }
 
-/// The fence and the projection of `n` runs in one statement.
+/// The fence and the projection of `n` runs in one statement. Who pauses a run lets go of it, for good: a lease's epoch
+/// ends there.
 fn update_sql(backend: DbBackend, n: usize) -> String {
     let set = COLUMNS[5..]
         .iter()
@@ -262,6 +272,7 @@ fn update_sql(backend: DbBackend, n: usize) -> String {
     format!(
         "{} UPDATE run SET {set}, \
          idle_attempts = CASE WHEN v.progress THEN 0 ELSE run.idle_attempts END, \
+         lease_epoch = run.lease_epoch + CASE WHEN v.status = 'PAUSED_FOR_APPROVAL' THEN 1 ELSE 0 END, \
          lease_owner = CASE WHEN v.status = 'RUNNING' THEN run.lease_owner END, \
          lease_until = CASE WHEN v.status = 'RUNNING' THEN run.lease_until END \
          FROM v WHERE run.id = v.id AND run.last_seq = v.after_seq \
@@ -337,6 +348,14 @@ pub(crate) async fn apply<C: ConnectionTrait>(
     .await?;
     insert_all(
         conn,
+        winners()
+            .flat_map(|a| a.approvals.iter().cloned())
+            .collect(),
+        Some(newer_approval()),
+    )
+    .await?;
+    insert_all(
+        conn,
         winners().flat_map(|a| a.ledger.iter().cloned()).collect(),
         None,
     )
@@ -363,6 +382,13 @@ fn newer_step() -> OnConflict {
     use run_step::Column::{EndedAt, Failed, Idx, LastSeq, RunId, Title};
     OnConflict::columns([RunId, Idx])
         .update_columns([Title, Failed, EndedAt, LastSeq])
+        .to_owned()
+}
+
+fn newer_approval() -> OnConflict {
+    use approval::Column::{DecidedAt, DecidedById, DecidedByKind, Id, Reason, State, UsedAt};
+    OnConflict::column(Id)
+        .update_columns([State, DecidedByKind, DecidedById, DecidedAt, Reason, UsedAt])
         .to_owned()
 }
 

@@ -154,6 +154,7 @@ fn spec<T: JsonSchema>(name: &str, description: &str) -> ToolSpec {
         parameters: schemars::schema_for!(T).to_value(),
         // They run in the append's transaction: there is no window in which they could repeat.
         effect: Effect::Effect,
+        destructive: false,
     }
 }
 

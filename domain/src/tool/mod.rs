@@ -35,6 +35,8 @@ pub struct ToolSpec {
     pub parameters: serde_json::Value,
     /// What happens when it is called twice.
     pub effect: Effect,
+    /// Whether it may destroy something: a coworker can be set to ask a person before such calls.
+    pub destructive: bool,
 }
 
 /// What happens when a call is repeated.

@@ -221,6 +221,7 @@ closed_set! {
     "Compares where a request came from. Comparators given together must all hold." RequestSourceComparator of RequestSource,
     "Compares who may read a note. Comparators given together must all hold." NoteVisibilityComparator of NoteVisibility,
     "Compares where a coworker stands. Comparators given together must all hold." CoworkerStateComparator of CoworkerState,
+    "Compares where an approval stands. Comparators given together must all hold." ApprovalStateComparator of ApprovalState,
     "Compares a run's status. Comparators given together must all hold." RunStatusComparator of RunStatus,
     "Compares what started a run. Comparators given together must all hold." TriggerComparator of Trigger,
     "Compares a kind of step. Comparators given together must all hold." StepKindComparator of StepKind,

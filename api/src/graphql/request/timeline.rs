@@ -4,11 +4,12 @@ use async_graphql::{Context, Interface, Object, Union};
 use domain::page::Page;
 use domain::request::TimelineData;
 use domain::request::query as requests;
-use entity::{AssignmentId, DispatchId, NoteId, RunId, request_event};
+use entity::{ApprovalId, AssignmentId, DispatchId, NoteId, RunId, request_event};
 use futures_util::future::try_join_all;
 
 use super::{Assignment, Dispatch, Note, Request};
 use crate::graphql::actor::{self, Actor};
+use crate::graphql::approval::Approval;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::Result;
 use crate::graphql::kind::RequestStatus;
@@ -37,6 +38,8 @@ pub enum TimelineItem {
     LeftToPeople(LeftToPeople),
     /// Coworkers passed it on too often.
     Escalated(Escalated),
+    /// It was decided about a call of a coworker.
+    ApprovalDecided(ApprovalDecided),
 }
 
 /// What every entry of a request's timeline has.
@@ -74,6 +77,8 @@ pub enum TimelineEntry {
     LeftToPeople(LeftToPeople),
     /// Coworkers passed it on too often.
     Escalated(Escalated),
+    /// It was decided about a call of a coworker.
+    ApprovalDecided(ApprovalDecided),
 }
 
 impl TimelineItem {
@@ -99,6 +104,7 @@ impl TimelineItem {
             TimelineData::RunEnded => RunEnded { row }.into(),
             TimelineData::DispatchDropped { dispatch } => DispatchDropped { row, dispatch }.into(),
             TimelineData::LeftToPeople { reason } => LeftToPeople { row, reason }.into(),
+            TimelineData::ApprovalDecided { approval } => ApprovalDecided { row, approval }.into(),
             TimelineData::Escalated { assignment, runs } => Escalated {
                 row,
                 assignment,
@@ -246,6 +252,15 @@ entries! {
         /// What was dropped, and why.
         async fn dispatch(&self, ctx: &Context<'_>) -> Result<Dispatch> {
             Ok(Dispatch(ctx.loaders().referred(self.dispatch).await?))
+        }
+    }
+
+    "A person decided about a call of a coworker, or nobody did in time." ApprovalDecided { approval: ApprovalId }
+    actor: "Who decided; Stint, where nobody did in time.", run: "Always null; the approval names its run.",
+    {
+        /// The call, and the decision; null for callers with the role REQUESTER.
+        async fn approval(&self, ctx: &Context<'_>) -> Option<Result<Approval>> {
+            Approval::if_visible(ctx, self.approval).await
         }
     }
 

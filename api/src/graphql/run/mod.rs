@@ -21,11 +21,12 @@ pub use filter::{RunEventFilter, RunEventOrder, RunFilter, RunOrder, StepFilter,
 pub use mutation::RunMutation;
 pub use query::RunQuery;
 pub use step::{
-    AttemptStep, DoneStep, HandoffStep, NoteStep, RunStartedStep, StatusChangeStep, Step,
-    StepConnection, ThinkingStep, ToolCallStep,
+    ApprovalStep, AttemptStep, DoneStep, HandoffStep, NoteStep, RunStartedStep, StatusChangeStep,
+    Step, StepConnection, ThinkingStep, ToolCallStep,
 };
 pub use subscription::RunSubscription;
 
+use super::approval::{ApprovalConnection, ApprovalFilter};
 use super::context::{ContextExt as _, cursor_key, slice};
 use super::coworker::{Coworker, CoworkerVersion};
 use super::error::{Error, Result};
@@ -256,6 +257,27 @@ impl Run {
         Ok(runs::events(db, key, self.0.id, filter, &order, &slice)
             .await?
             .into())
+    }
+
+    /// The calls that people were asked to approve, newest first.
+    #[graphql(
+        complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
+    )]
+    #[expect(clippy::too_many_arguments, reason = "the contract's own arguments")]
+    async fn approvals(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "Which approvals; all without it.")] filter: Option<ApprovalFilter>,
+        #[graphql(
+            desc = "How many from the start of the list: 0 to 100, 50 when neither `first` nor `last` is given."
+        )]
+        first: Option<i32>,
+        #[graphql(desc = "Only what follows this cursor.")] after: Option<String>,
+        #[graphql(desc = "How many from the end of the list: 0 to 100.")] last: Option<i32>,
+        #[graphql(desc = "Only what precedes this cursor.")] before: Option<String>,
+    ) -> Result<ApprovalConnection> {
+        let slice = slice(ctx, first, after, last, before)?;
+        ApprovalConnection::of(ctx, Some(self.0.id), None, filter, slice).await
     }
 
     /// The whole raw log as JSON lines. Null, with the error PAYLOAD_TOO_LARGE, above 4 MiB; `GET /runs/{number}/raw` streams a log of any size.

@@ -37,7 +37,8 @@ pub struct RunMutation;
 
 #[Object]
 impl RunMutation {
-    /// Asks a run to stop. It records the result of an open tool call first, then ends as FAILED with the code STOPPED.
+    /// Asks a run to stop. It records the result of an open tool call first, then ends as FAILED with the code STOPPED. One that is paused ends
+    /// at once, and its approval becomes VOID.
     async fn run_stop(
         &self,
         ctx: &Context<'_>,

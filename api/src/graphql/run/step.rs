@@ -6,6 +6,7 @@ use entity::{StepKind as Kind, run_step};
 
 use super::body::{Header, called, said, taken_over, thought};
 use super::{Run, RunEvent};
+use crate::graphql::approval::Approval;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{Error, Result};
 use crate::graphql::kind::{
@@ -55,6 +56,8 @@ pub enum Step {
     StatusChangeStep(StatusChangeStep),
     /// The request was handed off.
     HandoffStep(HandoffStep),
+    /// A person was asked to approve a call.
+    ApprovalStep(ApprovalStep),
     /// The run ended.
     DoneStep(DoneStep),
 }
@@ -71,6 +74,7 @@ impl From<run_step::Model> for Step {
             Kind::Note => NoteStep(header).into(),
             Kind::StatusChange => StatusChangeStep(header).into(),
             Kind::Handoff => HandoffStep(header).into(),
+            Kind::Approval => ApprovalStep(header).into(),
             Kind::Done => DoneStep(header).into(),
         }
     }
@@ -246,6 +250,14 @@ steps! {
         }
     }
 
+    "A person was asked to approve a call, and the run waited." ApprovalStep "Always APPROVAL." {
+        /// What was asked, and what was decided.
+        async fn approval(&self, ctx: &Context<'_>) -> Result<Approval> {
+            let Body::Approval(asked) = self.0.body(ctx).await? else { return Err(self.0.unlike()) };
+            Ok(Approval(ctx.loaders().referred(asked.approval).await?))
+        }
+    }
+
     "The run ended." DoneStep "Always DONE." {
         /// How the run ended; null if it failed.
         async fn outcome(&self, ctx: &Context<'_>) -> Option<Result<RunOutcome>> {
@@ -268,6 +280,12 @@ steps! {
             let Body::Done { summary, reason: _ } = self.0.body(ctx).await? else { return Err(self.0.unlike()) };
             Ok(summary.clone())
         }
+    }
+}
+
+impl From<run_step::Model> for ToolCallStep {
+    fn from(row: run_step::Model) -> Self {
+        Self(row.into())
     }
 }
 

@@ -116,6 +116,8 @@ struct ToolForm {
     name: Spanned<String>,
     description: String,
     effect: Option<Effect>,
+    #[serde(default)]
+    destructive: bool,
     parameters: Option<Spanned<serde_json::Value>>,
     answers: Spanned<Vec<Spanned<Answer>>>,
 }
@@ -193,6 +195,7 @@ impl ToolForm {
             name,
             description,
             effect,
+            destructive,
             parameters,
             answers,
         } = self;
@@ -254,6 +257,7 @@ impl ToolForm {
                 description,
                 parameters,
                 effect: effect.unwrap_or(Effect::Effect),
+                destructive,
             },
             answers: answers
                 .value
