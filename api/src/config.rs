@@ -2,6 +2,7 @@
 //! default. A key that the file has and Stint does not know is an error, because a typo must not be
 //! silent; an unknown variable is none, because orchestrators set their own (`STINT_PORT=tcp://…`).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,10 +10,15 @@ use anyhow::{Context as _, bail};
 use clap::{Args, ValueEnum};
 use domain::clock::Clock;
 use domain::executor::Options;
+use domain::model::Provider;
 use domain::secret::Vault;
+use models::ModelTable;
 use serde::Deserialize;
 
+mod models;
 pub(crate) mod vault;
+
+pub use models::ModelFlags;
 
 /// What a server does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
@@ -159,6 +165,9 @@ pub struct ServerFlags {
         help_heading = "Retention"
     )]
     pub keep_deliveries: Option<String>,
+    /// The providers of models.
+    #[command(flatten)]
+    pub models: ModelFlags,
     /// Let playbooks kill the process; for tests of crashes
     #[arg(long, env = "STINT_ALLOW_ABORTS", hide = true)]
     pub allow_aborts: bool,
@@ -182,6 +191,8 @@ struct File {
     renew: Option<String>,
     reap: Option<String>,
     keep_deliveries: Option<String>,
+    #[serde(default)]
+    models: BTreeMap<String, ModelTable>,
 }
 
 /// What every command that touches a database needs.
@@ -284,6 +295,7 @@ pub fn server(common: &CommonFlags, flags: &ServerFlags) -> anyhow::Result<(Comm
             None => usual.worker.approval_ttl,
         },
         aborts: flags.allow_aborts,
+        providers: models::providers(&flags.models, file.models)?,
         ..usual.worker
     };
     // A key on the command line or in the environment comes before a file that the settings file names.
@@ -314,6 +326,14 @@ pub fn server(common: &CommonFlags, flags: &ServerFlags) -> anyhow::Result<(Comm
     };
     check(&settings)?;
     Ok((common, settings))
+}
+
+/// Settles which providers of models there are.
+///
+/// # Errors
+/// One sentence that names the provider, the setting and the remedy.
+pub fn models(common: &CommonFlags, flags: &ModelFlags) -> anyhow::Result<Vec<Provider>> {
+    models::providers(flags, read(common.config.as_deref())?.models)
 }
 
 fn settle_common(flags: &CommonFlags, file: &File) -> Common {

@@ -376,6 +376,7 @@ both_dbs! {
         for (subscription, id) in [
             ("subscription ($id: ID!) { runEvents(runId: $id) { sequence } }", &things.run),
             ("subscription ($id: ID!) { runSteps(runId: $id) { cursor } }", &things.run),
+            ("subscription ($id: ID!) { runDeltas(runId: $id) { text } }", &things.run),
             ("subscription ($id: ID!) { requestTimeline(requestId: $id) { __typename } }", &things.request),
         ] {
             match stranger.subscribe(subscription, json!({ "id": id })).await.item().await {

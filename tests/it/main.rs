@@ -34,6 +34,7 @@ mod limit;
 mod lint;
 mod log;
 mod make;
+mod model;
 mod note;
 mod once;
 mod pagerduty;

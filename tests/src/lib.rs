@@ -12,6 +12,7 @@ pub mod coworker;
 pub mod db;
 pub mod postgres;
 pub mod process;
+pub mod provider;
 pub mod proxy;
 pub mod redis;
 pub mod store;

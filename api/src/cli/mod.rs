@@ -6,6 +6,7 @@
 mod demo;
 mod files;
 mod key;
+mod model;
 mod prices;
 mod run;
 mod serve;
@@ -62,6 +63,9 @@ enum Command {
     /// Make API keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Check the providers of models
+    #[command(subcommand)]
+    Model(model::Command),
     /// Import what models cost
     #[command(subcommand)]
     Prices(prices::Command),
@@ -116,6 +120,7 @@ fn start(command: Command) -> anyhow::Result<()> {
             Command::Export(args) => files::export(args).await,
             Command::Schema => print(&api::graphql::sdl()),
             Command::Key(command) => key::run(command).await,
+            Command::Model(command) => model::run(command).await,
             Command::Prices(command) => prices::run(command).await,
             Command::Run(command) => run::run(command).await,
         }

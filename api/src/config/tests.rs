@@ -195,3 +195,70 @@ fn what_is_wrong_is_named_with_its_key_and_the_remedy() {
         "{error}"
     );
 }
+
+#[test]
+fn providers_of_models_come_from_variables_and_from_the_file() {
+    let (_kept, common) = with_file(
+        "[models.local]\nkind = \"openai\"\nbase_url = \"http://localhost:11434/v1\"\nidle_timeout = \"5s\"\noutput_limit = \"max_completion_tokens\"\n\
+         [models.azure]\nkind = \"openai\"\nbase_url = \"https://x.openai.azure.com/openai/v1\"\napi_key = \"sk-canary\"\napi_key_header = \"api-key\"\napi_version = \"2026-01-01\"\nheaders = { x-team = \"sk-canary\" }\n",
+    );
+    let flags = ServerFlags {
+        models: ModelFlags {
+            anthropic_api_key: Some(domain::secret::Secret::new("sk-canary")),
+            openai_api_key: Some(domain::secret::Secret::new("")),
+            ..ModelFlags::default()
+        },
+        ..ServerFlags::default()
+    };
+    let (_, settings) = server(&common, &flags).expect("settings");
+    let providers = &settings.worker.providers;
+    let names: Vec<&str> = providers
+        .iter()
+        .map(|provider| provider.name.as_str())
+        .collect();
+    assert_eq!(
+        names,
+        ["anthropic", "azure", "local"],
+        "an empty variable is none"
+    );
+    assert_eq!(providers[0].base_url, "https://api.anthropic.com");
+    assert_eq!(
+        providers[1].query,
+        [("api-version".to_owned(), "2026-01-01".to_owned())]
+    );
+    assert_eq!(providers[2].patience.idle.as_secs(), 5);
+    assert!(!format!("{flags:?}{settings:?}").contains("canary"));
+}
+
+#[test]
+fn a_provider_that_cannot_work_is_named_with_its_setting() {
+    for (file, told) in [
+        (
+            "[models.x]\nkind = \"oracle\"\n",
+            "unknown variant `oracle`",
+        ),
+        (
+            "[models.x]\nkind = \"openai\"\nkey = \"k\"\n",
+            "unknown field `key`",
+        ),
+        (
+            "[models.x]\nkind = \"openai\"\napi_key = \"k\"\napi_key_env = \"K\"\n",
+            "the model provider x ([models.x] in the settings file): give one of api_key, api_key_file and api_key_env",
+        ),
+        (
+            "[models.x]\nkind = \"openai\"\napi_key_file = \"/nowhere/key\"\n",
+            "the key file /nowhere/key can't be read",
+        ),
+        (
+            "[models.x]\nkind = \"openai\"\napi_key_env = \"STINT_TEST_NOT_SET\"\n",
+            "api_key_env names STINT_TEST_NOT_SET",
+        ),
+        (
+            "[models.x]\nkind = \"openai\"\nidle_timeout = \"5\"\n",
+            "idle_timeout can't be \"5\"",
+        ),
+    ] {
+        let message = refused(ServerFlags::default(), file);
+        assert!(message.contains(told), "{message}");
+    }
+}

@@ -454,6 +454,36 @@ impl FindingRule {
     }
 }
 
+/// How much a model shall reason. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::model::Effort")]
+pub enum ReasoningEffort {
+    /// Not at all.
+    None,
+    /// As little as it can.
+    Minimal,
+    /// Little.
+    Low,
+    /// As it mostly does.
+    Medium,
+    /// Much.
+    High,
+    /// As much as it can.
+    Max,
+}
+
+/// What a model is writing. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::bus::delta::DeltaKind")]
+pub enum DeltaKind {
+    /// Its reasoning.
+    Thinking,
+    /// What it says.
+    Text,
+    /// The arguments of a tool call, JSON that is not whole yet.
+    ToolCall,
+}
+
 macro_rules! words {
     ($($name:ident of $row:ident),+ $(,)?) => {$(
         impl $name {

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, watch};
 
 use super::Signal;
+use super::delta;
 use crate::run::log::Logged;
 
 /// Items of what is watched that are kept in memory; who falls further behind pages the database.
@@ -29,6 +30,7 @@ pub struct Local {
     interrupts: Mutex<HashMap<RunId, Arc<Notify>>>,
     /// A run was rung that nobody executes here: it may be free.
     unheld: AtomicBool,
+    deltas: Arc<delta::Channels>,
 }
 
 impl Default for Local {
@@ -41,6 +43,7 @@ impl Default for Local {
             requests: Channels::default(),
             interrupts: Mutex::default(),
             unheld: AtomicBool::new(false),
+            deltas: Arc::default(),
         }
     }
 }
@@ -69,6 +72,11 @@ impl Local {
     /// Registers interest in a request's timeline. Register before you look.
     pub fn watch_request(&self, request: RequestId) -> Watched<RequestId, request_event::Model> {
         self.requests.watch(request)
+    }
+
+    /// What models write in this process, for those who watch it.
+    pub fn deltas(&self) -> &Arc<delta::Channels> {
+        &self.deltas
     }
 
     /// The watched runs, for the safety net that looks without having been rung.

@@ -1,6 +1,7 @@
 //! The bus says *look*; the store says *what*. A lost signal costs latency, never data: whoever
 //! waits for one also looks by itself from time to time.
 
+pub mod delta;
 pub mod local;
 
 use std::sync::Arc;

@@ -7,7 +7,6 @@ use serde::{Deserialize, Serialize};
 use super::tools::{self, ToolServer};
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
-use crate::model::playbook::Playbook;
 use crate::text::{bounded, required};
 
 /// The whole configuration of a coworker. Kept as JSON; files spell it as YAML with the same keys.
@@ -218,22 +217,7 @@ impl Config {
         }
         tools::check(tools)?;
         limits.check()?;
-        if model.provider != "scripted" {
-            return Err(Error::invalid(
-                "model.provider",
-                "INVALID",
-                format!(
-                    "there is no model provider \"{}\"; this installation offers: scripted",
-                    model.provider
-                ),
-            ));
-        }
-        if let Some(playbook) = &model.playbook {
-            Playbook::parse(playbook).map_err(|err| {
-                Error::invalid("model.playbook", "INVALID_PLAYBOOK", err.to_string())
-            })?;
-        }
-        Ok(())
+        model.check()
     }
 }
 

@@ -6,7 +6,7 @@ use crate::coworker::config::Limits;
 use crate::run::event::LimitReached;
 use crate::run::state::State;
 
-/// The most that a model may write in one turn.
+/// The most that a model may write in one turn, unless its coworker says otherwise.
 const MOST_OUTPUT: i64 = 8_192;
 
 /// A tenth of a limit, at least `least`, at most half of it.
@@ -24,15 +24,15 @@ fn working_tokens(limits: &Limits) -> i64 {
     limits.max_tokens - reserve(limits.max_tokens, 1_000)
 }
 
-/// The most that the model may write in the next turn.
-pub fn max_output(state: &State, limits: &Limits, closing: bool) -> i64 {
+/// The most that the model may write in the next turn; `most`: what its coworker says of one turn.
+pub fn max_output(state: &State, limits: &Limits, most: Option<i64>, closing: bool) -> i64 {
     let used = state.totals.input_tokens + state.totals.output_tokens;
     let until = if closing {
         limits.max_tokens
     } else {
         working_tokens(limits)
     };
-    (until - used).clamp(1, MOST_OUTPUT)
+    (until - used).clamp(1, most.unwrap_or(MOST_OUTPUT).max(1))
 }
 
 /// The limit that forbids another turn, if any: the turn after it is the closing one.

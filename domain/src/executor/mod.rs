@@ -35,7 +35,7 @@ use crate::clock::random_id;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
 use crate::model::scripted::Scripted;
-use crate::model::{Model, ModelCall, ModelError, ModelErrorClass, ModelReply};
+use crate::model::{Models, Provider};
 use crate::price::Prices;
 use crate::run::lease::{HandBack, VoidLeases};
 use crate::store::Store;
@@ -66,6 +66,8 @@ pub struct Options {
     pub sweep: Duration,
     /// Whether playbooks may kill the process (`fault: abort`); for tests of crashes.
     pub aborts: bool,
+    /// The providers of models that runs can use here, besides the scripted one.
+    pub providers: Vec<Provider>,
 }
 
 impl Default for Options {
@@ -82,6 +84,7 @@ impl Default for Options {
             keep_deliveries: Duration::from_secs(30 * 86_400),
             sweep: Duration::from_secs(600),
             aborts: false,
+            providers: Vec::new(),
         }
     }
 }
@@ -120,32 +123,11 @@ struct Shared {
     runs: TaskTracker,
 }
 
-/// The providers of models.
-struct Models {
-    scripted: Scripted,
-}
-
-impl Models {
-    async fn complete(&self, call: ModelCall<'_>) -> Result<ModelReply, ModelError> {
-        match call.config.provider.as_str() {
-            "scripted" => self.scripted.complete(call).await,
-            other => Err(ModelError {
-                class: ModelErrorClass::NotConfigured,
-                message: format!(
-                    "the model provider \"{other}\" is not configured on this installation"
-                ),
-                retry_after: None,
-                usage: None,
-            }),
-        }
-    }
-}
-
 impl Shared {
     /// The tools of a run; `routes`: it decides to whom its request goes.
     fn toolbox(&self, config: &Config, routes: bool) -> Toolbox {
         // A playbook that can't be read was refused when the coworker was written.
-        let outside = self.models.scripted.tools(&config.model);
+        let outside = self.models.scripted().tools(&config.model);
         Toolbox::new(config, routes, outside.unwrap_or_default())
     }
 
@@ -181,7 +163,7 @@ impl Executor {
     /// Starts executing. On an embedded database all earlier leases are void.
     ///
     /// # Errors
-    /// What the database said.
+    /// Settings of a provider that can't work, else what the database said.
     pub async fn start(store: Store, options: Options) -> Result<Self> {
         if store.backend() == DbBackend::Sqlite {
             store.write(VoidLeases).await?;
@@ -194,7 +176,7 @@ impl Executor {
         let shared = Arc::new(Shared {
             worker: random_id(),
             room: Arc::new(Semaphore::new(options.slots)),
-            models: Models { scripted },
+            models: Models::new(scripted, options.providers.clone())?,
             prices: Prices::default(),
             prefixes: prompt::Prefixes::default(),
             arrivals: tokio::sync::Mutex::default(),

@@ -10,7 +10,9 @@ use super::ranked::routes;
 use super::{elapsed, limits, prompt};
 use crate::error::{Error, Result};
 use crate::model::tokens::Components;
-use crate::model::{ModelCall, ModelError, ModelErrorClass, ModelReply, Prompt};
+use crate::model::{
+    Deltas, Model as _, ModelCall, ModelError, ModelErrorClass, ModelReply, Prompt,
+};
 use crate::price::{self, Card, Rates, STANDARD};
 use crate::run::event::{ModelCompleted, ModelFailed, ModelRequested, PartRef, TurnStarted};
 use crate::run::state::Next;
@@ -25,15 +27,22 @@ impl Driver {
             self.fact(limit)?;
             return Ok(Held::Yes);
         }
-        if attempt > 1 && !self.back_off().await {
-            return self.reload().await;
+        if attempt > 1 {
+            if !self.back_off().await {
+                return self.reload().await;
+            }
+            if !closing && let Some(limit) = limits::out_of_time(&limits, deadline, self.now()) {
+                self.fact(limit)?;
+                return Ok(Held::Yes);
+            }
         }
         if attempt == 1 {
             let turn = self.state().turn + 1;
             self.log.stage(self.now(), TurnStarted { turn })?;
         }
         let prompt = self.prompt().await?;
-        let max_output_tokens = limits::max_output(self.state(), &limits, closing);
+        let most = self.config.model.parameters.max_output_tokens;
+        let max_output_tokens = limits::max_output(self.state(), &limits, most, closing);
         let tools = self.tools.specs();
         let estimate = match &self.prefix {
             Some(prefix) => {
@@ -75,6 +84,12 @@ impl Driver {
             tools: &tools,
             max_output_tokens,
             attempt,
+            deltas: Deltas::of(
+                self.shared.store.bus().here().deltas(),
+                self.log.run().id,
+                self.state().turn,
+                attempt,
+            ),
         };
         let mut out_of_time = None;
         let answer = tokio::select! {
@@ -107,6 +122,7 @@ impl Driver {
             usage,
             first_token_ms,
             service_tier,
+            verbatim,
         } = reply;
         let turn = self.state().turn;
         for (i, call) in calls.iter_mut().enumerate() {
@@ -124,7 +140,8 @@ impl Driver {
         let now = self.now();
         let tier = price::service_tier(service_tier.as_deref());
         let card = self.price(tier, now).await?;
-        let price = card.as_ref().and_then(|card| card.row(usage.total_input()));
+        let price = card.as_ref().zip(usage);
+        let price = price.and_then(|(card, usage)| Some((card.row(usage.total_input())?, usage)));
         self.fact(ModelCompleted {
             model: self.log.run().model.clone(),
             text,
@@ -132,11 +149,12 @@ impl Driver {
             calls,
             finish_reason: finish,
             usage,
-            price: price.map(|price| price.id),
-            cost_nano: price.and_then(|price| Rates::from(price).cost(&usage)),
+            price: price.map(|(price, _)| price.id),
+            cost_nano: price.and_then(|(price, usage)| Rates::from(price).cost(&usage)),
             service_tier: (tier != STANDARD).then(|| tier.to_owned()),
             latency_ms: elapsed(asked_at, now),
             first_token_ms,
+            verbatim,
         })
     }
 
@@ -147,18 +165,41 @@ impl Driver {
         };
         let price = card.as_ref().zip(err.usage);
         let price = price.and_then(|(card, usage)| Some((card.row(usage.total_input())?, usage)));
+        // Who is told to come back when the run has ended does not come back.
+        let wait = err.retry_after.unwrap_or(Duration::ZERO);
+        let too_long = wait > self.time_left();
+        let message = if too_long {
+            format!(
+                "{}; it asks to wait {} s, longer than the run has",
+                err.message,
+                wait.as_secs()
+            )
+        } else {
+            err.message.clone()
+        };
         self.fact(ModelFailed {
             model: self.log.run().model.clone(),
             attempt,
             class: err.class,
-            message: err.message.clone(),
-            retryable: err.class.retryable(),
+            message,
+            retryable: err.class.retryable() && !too_long,
             usage: err.usage,
             price: price.map(|(price, _)| price.id),
             cost_nano: price.and_then(|(price, usage)| Rates::from(price).cost(&usage)),
         })?;
-        self.retry_after = err.retry_after.unwrap_or(Duration::ZERO);
+        self.retry_after = wait;
         Ok(())
+    }
+
+    /// How long the run may go on: a closing turn to its deadline, any other until its reserve begins.
+    fn time_left(&self) -> Duration {
+        let deadline = self.log.run().deadline;
+        let until = if self.state().limit.is_some() {
+            deadline
+        } else {
+            limits::closing_from(&self.config.limits, deadline)
+        };
+        Duration::from_millis(u64::try_from(until.since(self.now())).unwrap_or(0))
     }
 
     async fn price(&self, service_tier: &str, at: Millis) -> Result<Option<Card>> {
@@ -177,8 +218,9 @@ impl Driver {
         }
         let asked = std::mem::take(&mut self.retry_after);
         let own = Duration::from_millis(100 << self.state().model_failures.clamp(0, 6));
-        let jitter = Duration::from_millis(u64::from(crate::clock::random_id().as_bytes()[0]) / 4);
-        let pause = asked.max(own).min(Duration::from_secs(60)) + jitter;
+        // Runs that failed together shall not come back together.
+        let jitter = own * u32::from(crate::clock::random_id().as_bytes()[0]) / 256;
+        let pause = (asked.max(own) + jitter).min(self.time_left());
         tokio::select! {
             () = tokio::time::sleep(pause) => true,
             () = self.interrupt.notified() => false,

@@ -3,9 +3,22 @@
 //! Implementations are siblings of this file. A provider never retries by itself: retries belong to
 //! the run, which logs each try.
 
+pub mod anthropic;
+pub mod check;
+pub mod config;
+pub mod delta;
+pub mod http;
+pub mod openai;
 pub mod playbook;
+pub mod provider;
 pub mod scripted;
+pub mod sse;
 pub mod tokens;
+pub mod wire;
+
+pub use config::{Effort, ModelConfig, Parameters, Thousandths};
+pub use delta::Deltas;
+pub use provider::{Kind, Models, OutputLimit, Patience, Provider};
 
 use std::time::Duration;
 
@@ -27,24 +40,6 @@ pub trait Model: Send + Sync {
     async fn complete(&self, call: ModelCall<'_>) -> Result<ModelReply, ModelError>;
 }
 
-/// The model of a coworker, as its configuration names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ModelConfig {
-    /// Who serves the model; `scripted` is the only provider that needs no key.
-    pub provider: String,
-    /// The scripted model's playbook, YAML; only for `scripted`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub playbook: Option<String>,
-}
-
-impl ModelConfig {
-    /// The name under which runs, prices and metrics know the model.
-    pub fn name(&self) -> &str {
-        &self.provider
-    }
-}
-
 /// One call of a model.
 #[derive(Clone, Copy, Debug)]
 pub struct ModelCall<'a> {
@@ -58,6 +53,8 @@ pub struct ModelCall<'a> {
     pub max_output_tokens: i64,
     /// From 1: the try within this turn.
     pub attempt: i32,
+    /// Where the answer is shown while it is written.
+    pub deltas: Deltas<'a>,
 }
 
 /// What the model reads: a stable prefix, the request as the run found it, then the turns.
@@ -84,8 +81,10 @@ pub struct Part {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PartKind {
-    /// Soul, identity, goal and tool definitions: the same bytes for every run of one version.
+    /// Soul, identity and goal: the same bytes for every run of one version.
     Prefix,
+    /// The definitions of the tools, as stable as the prefix. A provider gets them in its own field for tools.
+    Tools,
     /// A skill that the version pins; as stable as the prefix.
     Skill,
     /// The request, its notes and earlier outcomes as the run found them.
@@ -98,7 +97,7 @@ impl PartKind {
     /// Whether its text is the same in every run of a version.
     pub const fn is_stable(self) -> bool {
         match self {
-            Self::Prefix | Self::Skill => true,
+            Self::Prefix | Self::Tools | Self::Skill => true,
             Self::Request | Self::Notes => false,
         }
     }
@@ -190,6 +189,8 @@ pub enum Message {
         thinking: String,
         /// The calls that it asked for.
         calls: Vec<ToolCall>,
+        /// The answer in the provider's own form, where it must go back unchanged.
+        verbatim: Option<Verbatim>,
     },
     /// What a call gave.
     Tool {
@@ -219,6 +220,16 @@ pub struct ToolCall {
     pub arguments: String,
 }
 
+/// An answer in its provider's own form: signed reasoning, for example, which the provider wants back
+/// byte for byte. It goes to providers of this kind only.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verbatim {
+    /// The kind of provider that wrote it.
+    pub kind: Kind,
+    /// JSON, the exact text of the answer's content blocks.
+    pub blocks: String,
+}
+
 /// What the model answered.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelReply {
@@ -230,12 +241,14 @@ pub struct ModelReply {
     pub calls: Vec<ToolCall>,
     /// Why it stopped writing.
     pub finish: FinishReason,
-    /// What it used.
-    pub usage: Usage,
+    /// What it used; none if the provider did not say.
+    pub usage: Option<Usage>,
     /// Milliseconds until its first token, if known.
     pub first_token_ms: Option<i64>,
     /// The provider's word for the service tier that it answered in, if it said one.
     pub service_tier: Option<String>,
+    /// The answer in the provider's own form, where it must go back unchanged.
+    pub verbatim: Option<Verbatim>,
 }
 
 /// Why a model stopped writing.
@@ -297,6 +310,18 @@ pub struct ModelError {
     pub usage: Option<Usage>,
 }
 
+impl ModelError {
+    /// A failure of which no more is known.
+    pub fn new(class: ModelErrorClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            retry_after: None,
+            usage: None,
+        }
+    }
+}
+
 /// The kinds of model failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -309,6 +334,8 @@ pub enum ModelErrorClass {
     Overloaded,
     /// The answer broke off.
     Truncated,
+    /// The answer can't be read.
+    Malformed,
     /// No answer within the time that the run had for it.
     TimedOut,
     /// The provider refused the request as it is.
@@ -327,6 +354,7 @@ impl ModelErrorClass {
             | Self::RateLimited
             | Self::Overloaded
             | Self::Truncated
+            | Self::Malformed
             | Self::Abandoned => true,
             Self::TimedOut | Self::Rejected | Self::NotConfigured => false,
         }

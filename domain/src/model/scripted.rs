@@ -63,19 +63,20 @@ impl Scripted {
 #[async_trait]
 impl Model for Scripted {
     async fn complete(&self, call: ModelCall<'_>) -> Result<ModelReply, ModelError> {
-        let book = match &call.config.playbook {
-            None => None,
-            Some(text) => Some(
-                self.shelf
-                    .get(text)
-                    .map_err(|error| failure(ModelErrorClass::Rejected, error.to_string()))?,
-            ),
-        };
+        let book =
+            match &call.config.playbook {
+                None => None,
+                Some(text) => Some(self.shelf.get(text).map_err(|error| {
+                    ModelError::new(ModelErrorClass::Rejected, error.to_string())
+                })?),
+            };
         let choice = book
             .as_deref()
             .map_or(Choice::default(), |book| Choice::of(book, call.prompt));
         let Some(turn) = choice.turn else {
-            return Ok(reply::without_turn(&call, choice.played));
+            let reply = reply::without_turn(&call, choice.played);
+            reply::show(&reply, call.deltas);
+            return Ok(reply);
         };
         if let Some(delay) = turn.delay() {
             tokio::time::sleep(delay).await;
@@ -91,10 +92,12 @@ impl Model for Scripted {
                 .unwrap_or_else(|| format!("The playbook lets this call fail: {}.", fault.word));
             return Err(ModelError {
                 retry_after: fault.retry_after,
-                ..failure(class, message)
+                ..ModelError::new(class, message)
             });
         }
-        Ok(reply::of_turn(turn, &call))
+        let reply = reply::of_turn(turn, &call);
+        reply::show(&reply, call.deltas);
+        Ok(reply)
     }
 }
 
@@ -185,15 +188,6 @@ fn is_closing(messages: &[Message]) -> bool {
     let news = messages.iter().rev();
     news.take_while(|message| !matches!(message, Message::Assistant { .. }))
         .any(|message| matches!(message, Message::Closing(_)))
-}
-
-fn failure(class: ModelErrorClass, message: String) -> ModelError {
-    ModelError {
-        class,
-        message,
-        retry_after: None,
-        usage: None,
-    }
 }
 
 /// What a fault does before it fails, and the class with which it fails; none if it was to kill the

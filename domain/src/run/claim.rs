@@ -258,7 +258,7 @@ impl Claim {
             dispatch_id: dispatch.id,
             trigger: dispatch.trigger,
             assignment_epoch: dispatch.assignment_epoch,
-            model: config.model.name().to_owned(),
+            model: config.model.name(),
             status: RunStatus::Running,
             outcome: None,
             failure_code: None,

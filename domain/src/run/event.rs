@@ -21,7 +21,7 @@ use uuid::Uuid;
 
 use crate::coworker::config::Limits;
 use crate::model::tokens::Components;
-use crate::model::{FinishReason, ModelErrorClass, PartKind, ToolCall, Usage};
+use crate::model::{FinishReason, ModelErrorClass, PartKind, ToolCall, Usage, Verbatim};
 use crate::tool::{Effect, ToolErrorClass};
 
 /// The version of this vocabulary.
@@ -282,8 +282,8 @@ pub struct ModelCompleted {
     pub calls: Vec<ToolCall>,
     /// Why it stopped writing.
     pub finish_reason: FinishReason,
-    /// What it used.
-    pub usage: Usage,
+    /// What it used; none if the provider did not say.
+    pub usage: Option<Usage>,
     /// The price that was in force; none: unpriced.
     pub price: Option<ModelPriceId>,
     /// Cost, nano-USD; none: unpriced.
@@ -295,6 +295,9 @@ pub struct ModelCompleted {
     /// The service tier that it was priced by; none: the standard one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_tier: Option<String>,
+    /// The answer in the provider's own form, where it must go back unchanged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verbatim: Option<Verbatim>,
 }
 
 /// See [`Event::ModelFailed`].

@@ -274,7 +274,7 @@ impl Log {
         let (model, usage, price_id, cost_nano, tier) = match event {
             Event::ModelCompleted(e) => {
                 let tier = e.service_tier.as_ref();
-                (&e.model, Some(e.usage), e.price, e.cost_nano, tier)
+                (&e.model, e.usage, e.price, e.cost_nano, tier)
             }
             Event::ModelFailed(e) => (&e.model, e.usage, e.price, e.cost_nano, None),
             _ => return None,

@@ -2,6 +2,7 @@
 
 pub mod approval;
 pub mod claim;
+pub mod delta;
 pub mod envelope;
 pub mod event;
 pub mod lease;

@@ -200,9 +200,10 @@ impl State {
                     text: e.text.clone(),
                     thinking: e.thinking.clone(),
                     calls: e.calls.clone(),
+                    verbatim: e.verbatim.clone(),
                 });
                 self.pending.extend(e.calls.iter().cloned());
-                self.charge(Some(&e.usage), e.cost_nano);
+                self.charge(e.usage.as_ref(), e.cost_nano);
             }
             Event::ModelFailed(e) => {
                 self.open = None;

@@ -50,8 +50,8 @@ fn what_is_wrong_is_told_with_its_place() {
             "a.yaml:7:3: goal.purpose is empty",
         ),
         (
-            changed("provider: scripted", "provider: oracle"),
-            "a.yaml:9:3: there is no model provider",
+            changed("provider: scripted", "provider: Oracle"),
+            "a.yaml:9:3: \"Oracle\" can't be a provider's name",
         ),
         (
             format!("{SOUND}limits:\n  maxDurationMs: 0\n"),

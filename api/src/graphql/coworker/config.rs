@@ -3,10 +3,10 @@
 use async_graphql::{Object, SimpleObject};
 use domain::coworker::Config;
 use domain::coworker::config::{EndOfRun, Goal, Identity, Limits, OutOfScope};
-use domain::model::ModelConfig;
+use domain::model::{ModelConfig, Parameters};
 
 use super::tools::CoworkerToolServer;
-use crate::graphql::kind::RequestStatus;
+use crate::graphql::kind::{ReasoningEffort, RequestStatus};
 use crate::graphql::scalar::{Decimal, Duration, Int64};
 
 /// All that makes a coworker behave as it does.
@@ -143,15 +143,72 @@ impl From<Goal> for CoworkerGoal {
 /// The model that thinks for a coworker.
 #[derive(SimpleObject)]
 pub struct CoworkerModel {
-    /// The provider. This release has one: `scripted`, a deterministic model that follows a playbook and needs no key.
+    /// The provider: `scripted`, a deterministic model that follows a playbook and needs no key, or one that the installation is configured with, such as `openai` or `anthropic`.
     pub provider: String,
+    /// The model's name at its provider. Null for `scripted`.
+    pub model: Option<String>,
+    /// The name under which runs, prices and metrics know it: `openai:gpt-5-mini`, or `scripted`.
+    pub name: String,
+    /// How it shall write.
+    pub parameters: CoworkerModelParameters,
     /// The playbook of the scripted model, YAML, exactly as it was written.
     pub playbook: Option<String>,
 }
 
 impl From<ModelConfig> for CoworkerModel {
-    fn from(ModelConfig { provider, playbook }: ModelConfig) -> Self {
-        Self { provider, playbook }
+    fn from(config: ModelConfig) -> Self {
+        let name = config.name();
+        let ModelConfig {
+            provider,
+            model,
+            parameters,
+            playbook,
+        } = config;
+        Self {
+            provider,
+            model,
+            name,
+            parameters: parameters.into(),
+            playbook,
+        }
+    }
+}
+
+/// How a model shall write. Null is as the provider has it.
+#[derive(SimpleObject)]
+pub struct CoworkerModelParameters {
+    /// How freely it chooses its words, 0 to 2.
+    pub temperature: Option<f64>,
+    /// The share of likely words that it chooses from, 0 to 1.
+    pub top_p: Option<f64>,
+    /// The most tokens that it may write in one turn, reasoning included. Null: 8,192.
+    pub max_output_tokens: Option<Int64>,
+    /// How much it shall reason.
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// The most tokens that it may reason in one turn, for providers of the kind anthropic.
+    pub thinking_budget_tokens: Option<Int64>,
+    /// Whether the stable part of the prompt is kept in the provider's cache for an hour instead of minutes, for providers of the kind anthropic.
+    pub long_cache: bool,
+}
+
+impl From<Parameters> for CoworkerModelParameters {
+    fn from(parameters: Parameters) -> Self {
+        let Parameters {
+            temperature,
+            top_p,
+            max_output_tokens,
+            reasoning_effort,
+            thinking_budget_tokens,
+            long_cache,
+        } = parameters;
+        Self {
+            temperature: temperature.map(|value| value.value()),
+            top_p: top_p.map(|value| value.value()),
+            max_output_tokens: max_output_tokens.map(Int64),
+            reasoning_effort: reasoning_effort.map(Into::into),
+            thinking_budget_tokens: thinking_budget_tokens.map(Int64),
+            long_cache,
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use async_graphql::InputObject;
 use domain::coworker::config::{EndOfRun, Goal, Identity, Limits, OutOfScope};
-use domain::model::ModelConfig;
+use domain::model::{ModelConfig, Parameters};
 
-use crate::graphql::kind::RequestStatus;
+use crate::graphql::kind::{ReasoningEffort, RequestStatus};
 use crate::graphql::scalar::{Decimal, Duration, Int64};
 
 /// Who a coworker shall be.
@@ -104,15 +104,69 @@ impl From<CoworkerGoalInput> for Goal {
 /// The model that shall think for a coworker.
 #[derive(InputObject, Clone, Debug)]
 pub struct CoworkerModelInput {
-    /// The provider: `scripted`.
+    /// The provider: `scripted`, or one that the installation is configured with, such as `openai` or `anthropic`. The short form `openai:gpt-5-mini` names the model too. A provider that the worker does not have fails its runs with MODEL_ERROR.
     pub provider: String,
+    /// The model's name at its provider, up to 150 bytes. Needed unless the provider is `scripted` or names it.
+    pub model: Option<String>,
+    /// How it shall write.
+    pub parameters: Option<CoworkerModelParametersInput>,
     /// The playbook of the scripted model, YAML. A malformed one is refused with the line and column of the fault.
     pub playbook: Option<String>,
 }
 
 impl From<CoworkerModelInput> for ModelConfig {
-    fn from(CoworkerModelInput { provider, playbook }: CoworkerModelInput) -> Self {
-        Self { provider, playbook }
+    fn from(
+        CoworkerModelInput {
+            provider,
+            model,
+            parameters,
+            playbook,
+        }: CoworkerModelInput,
+    ) -> Self {
+        Self {
+            parameters: parameters.map(Into::into).unwrap_or_default(),
+            playbook,
+            ..Self::new(provider, model)
+        }
+    }
+}
+
+/// How a model shall write. What is left out is as the provider has it.
+#[derive(InputObject, Clone, Debug)]
+pub struct CoworkerModelParametersInput {
+    /// How freely it chooses its words, 0 to 2.
+    pub temperature: Option<f64>,
+    /// The share of likely words that it chooses from, 0 to 1.
+    pub top_p: Option<f64>,
+    /// The most tokens that it may write in one turn, reasoning included, 1 to 1,000,000; without it 8,192.
+    pub max_output_tokens: Option<Int64>,
+    /// How much it shall reason. Instead of `thinkingBudgetTokens`.
+    pub reasoning_effort: Option<ReasoningEffort>,
+    /// The most tokens that it may reason in one turn, at least 1,024; at most half of what it may write is used. Only for providers of the kind anthropic: others fail the run with MODEL_ERROR.
+    pub thinking_budget_tokens: Option<Int64>,
+    /// Whether the stable part of the prompt is kept in the provider's cache for an hour instead of minutes. Only for providers of the kind anthropic; others keep it as they do.
+    #[graphql(default)]
+    pub long_cache: bool,
+}
+
+impl From<CoworkerModelParametersInput> for Parameters {
+    fn from(input: CoworkerModelParametersInput) -> Self {
+        let CoworkerModelParametersInput {
+            temperature,
+            top_p,
+            max_output_tokens,
+            reasoning_effort,
+            thinking_budget_tokens,
+            long_cache,
+        } = input;
+        Self {
+            temperature: temperature.map(Into::into),
+            top_p: top_p.map(Into::into),
+            max_output_tokens: max_output_tokens.map(|tokens| tokens.0),
+            reasoning_effort: reasoning_effort.map(Into::into),
+            thinking_budget_tokens: thinking_budget_tokens.map(|tokens| tokens.0),
+            long_cache,
+        }
     }
 }
 

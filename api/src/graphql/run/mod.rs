@@ -2,6 +2,7 @@
 
 mod board;
 mod body;
+mod delta;
 mod event;
 mod filter;
 mod mutation;
@@ -16,6 +17,7 @@ use domain::page::Slice;
 use domain::run::query as runs;
 use entity::{RunId, run};
 
+pub use delta::RunDelta;
 pub use event::{RunEvent, RunEventConnection};
 pub use filter::{RunEventFilter, RunEventOrder, RunFilter, RunOrder, StepFilter, StepOrder};
 pub use mutation::RunMutation;

@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use async_graphql::{Context, ID, SimpleObject, Subscription};
 use domain::access::Action;
+use domain::run::delta;
 use domain::run::log::Logged;
 use domain::run::tail::{self, Tail};
 use futures_util::stream::{self, Stream, StreamExt as _};
 
 use super::board::Board;
-use super::{Run, RunEvent, RunFilter, Step};
+use super::{Run, RunDelta, RunEvent, RunFilter, Step};
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{Error, Result};
 use crate::graphql::node;
@@ -61,6 +62,24 @@ impl RunSubscription {
         )
         .await?;
         Ok(follow(tail).map(|item| item.map(RunEvent::Shared)))
+    }
+
+    /// What the run's model writes, while it writes it: thinking, text and the arguments of tool calls, from now on, at most some twenty items a second. Best effort: an item may be missed (`gap` says so), nothing is repeated, a failed try begins anew under the next `attempt`, and only the node that executes the run has it: where several serve the API, the others give nothing. What counts is the event `model.completed`, which has it whole. Completes after the run's end.
+    async fn run_deltas(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(desc = "The run's global id.")] run_id: ID,
+    ) -> Result<impl Stream<Item = Result<RunDelta>> + use<>> {
+        let run = node::parse_field(&run_id, "runId")?;
+        let tail = delta::deltas(ctx.store(), ctx.actor(), run).await?;
+        Ok(stream::unfold(Some(tail), async |tail| {
+            let mut tail = tail?;
+            match tail.next().await {
+                Ok(Some(written)) => Some((Ok(RunDelta::from(written)), Some(tail))),
+                Ok(None) => None,
+                Err(error) => Some((Err(Error::from(error)), None)),
+            }
+        }))
     }
 
     /// A board of runs: at the start every run under way that matches, then each run that matches or did, whenever it changes. Changes of

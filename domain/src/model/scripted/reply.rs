@@ -1,7 +1,9 @@
 //! The answers of the scripted model.
 
 use crate::model::playbook::Turn;
-use crate::model::{FinishReason, Message, ModelCall, ModelReply, Part, Prompt, ToolCall, Usage};
+use crate::model::{
+    Deltas, FinishReason, Message, ModelCall, ModelReply, Part, Prompt, ToolCall, Usage,
+};
 
 /// The answer that a turn gives.
 pub(super) fn of_turn(turn: &Turn, call: &ModelCall<'_>) -> ModelReply {
@@ -77,9 +79,10 @@ fn answer(
         thinking,
         calls,
         finish,
-        usage,
+        usage: Some(usage),
         first_token_ms: None,
         service_tier: None,
+        verbatim: None,
     }
 }
 
@@ -99,6 +102,7 @@ fn estimate(prompt: &Prompt, text: &str, thinking: &str, calls: &[ToolCall]) -> 
                 text,
                 thinking,
                 calls,
+                verbatim: _,
             } => {
                 cached = read;
                 read += text.len() + thinking.len() + calls_len(calls);
@@ -140,9 +144,42 @@ fn tokens(bytes: usize) -> i64 {
     i64::try_from(bytes.div_ceil(4)).unwrap_or(i64::MAX)
 }
 
+/// Pieces of an answer that are shown at most: more would outrun who reads them.
+const PIECES: usize = 256;
+
+/// Shows an answer word by word, as a model that writes would.
+pub(super) fn show(reply: &ModelReply, deltas: Deltas<'_>) {
+    if !deltas.is_watched() {
+        return;
+    }
+    pieces(&reply.thinking).for_each(|piece| deltas.thinking(piece));
+    pieces(&reply.text).for_each(|piece| deltas.text(piece));
+    for (place, call) in reply.calls.iter().enumerate() {
+        deltas.tool_call(place, &call.tool, &call.arguments);
+    }
+}
+
+/// A text in words; a long one in groups of words.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let least = text.len() / PIECES;
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let from = rest.ceil_char_boundary(least.min(rest.len()));
+        let end = rest[from..]
+            .find(' ')
+            .map_or(rest.len(), |space| from + space + 1);
+        let (piece, left) = rest.split_at(end);
+        rest = left;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
 /// What the model may not write, it does not write: the answer breaks off, and its calls are lost.
 fn bounded(reply: ModelReply, max_output_tokens: i64) -> ModelReply {
-    if max_output_tokens <= 0 || reply.usage.output <= max_output_tokens {
+    let Some(usage) = reply.usage.filter(|usage| usage.output > max_output_tokens) else {
+        return reply;
+    };
+    if max_output_tokens <= 0 {
         return reply;
     }
     let ModelReply {
@@ -150,9 +187,10 @@ fn bounded(reply: ModelReply, max_output_tokens: i64) -> ModelReply {
         thinking,
         calls: _,
         finish: _,
-        usage,
+        usage: _,
         first_token_ms,
         service_tier,
+        verbatim,
     } = reply;
     let room = usize::try_from(max_output_tokens.saturating_mul(4)).unwrap_or(usize::MAX);
     let thinking = cut(thinking, room);
@@ -167,9 +205,10 @@ fn bounded(reply: ModelReply, max_output_tokens: i64) -> ModelReply {
         thinking,
         calls: Vec::new(),
         finish: FinishReason::Length,
-        usage,
+        usage: Some(usage),
         first_token_ms,
         service_tier,
+        verbatim,
     }
 }
 

@@ -8,7 +8,7 @@ use entity::{Outcome, RequestStatus, Trigger};
 use serde_json::Value;
 
 use super::*;
-use crate::model::{Brief, OutcomeBrief, ToolCall};
+use crate::model::{Brief, Deltas, OutcomeBrief, ToolCall};
 
 /// A demo coworker's file.
 struct Coworker {
@@ -27,8 +27,8 @@ fn coworkers() -> BTreeMap<String, Coworker> {
         let playbook = file["model"]["playbook"].as_str().expect("a playbook");
         Playbook::parse(playbook).unwrap_or_else(|error| panic!("{path:?}: {error}"));
         let config = ModelConfig {
-            provider: PROVIDER.into(),
             playbook: Some(playbook.to_owned()),
+            ..ModelConfig::new(PROVIDER.into(), None)
         };
         let handle = file["handle"].as_str().expect("a handle").to_owned();
         assert_eq!(
@@ -95,12 +95,14 @@ fn play(coworker: &Coworker, brief: Brief) -> Played {
             tools: &[],
             max_output_tokens: 4_000,
             attempt: 1,
+            deltas: Deltas::nobody(),
         };
         let reply = reply::of_turn(turn, &call);
         prompt.messages.push(Message::Assistant {
             text: reply.text,
             thinking: reply.thinking,
             calls: reply.calls.clone(),
+            verbatim: None,
         });
         for call in reply.calls {
             let (content, failed) = answer(&book, &call, &prompt.brief, &mut played);

@@ -4,7 +4,9 @@ use entity::{ActorKind, Millis, NoteVisibility, Outcome, RequestStatus, Trigger}
 use futures_util::FutureExt;
 
 use super::*;
-use crate::model::{Brief, FinishReason, NoteBrief, OutcomeBrief, Part, PartKind, ToolCall, Usage};
+use crate::model::{
+    Brief, Deltas, FinishReason, NoteBrief, OutcomeBrief, Part, PartKind, ToolCall, Usage,
+};
 use crate::tool::{Effect, Invocation, ToolError, ToolErrorClass};
 
 /// A run: the playbook, the request, and what happened so far.
@@ -21,8 +23,8 @@ impl Play {
         Self {
             scripted: Scripted::default(),
             config: ModelConfig {
-                provider: PROVIDER.into(),
                 playbook: Some(playbook.into()),
+                ..ModelConfig::new(PROVIDER.into(), None)
             },
             prompt: Prompt::default(),
             attempt: 1,
@@ -44,6 +46,7 @@ impl Play {
                 tools: &[],
                 max_output_tokens: self.room,
                 attempt: self.attempt,
+                deltas: Deltas::nobody(),
             })
             .await
     }
@@ -59,6 +62,7 @@ impl Play {
             text: reply.text.clone(),
             thinking: reply.thinking.clone(),
             calls: reply.calls.clone(),
+            verbatim: None,
         });
         reply
     }
@@ -400,6 +404,56 @@ turns:
 }
 
 #[test]
+fn an_answer_is_shown_word_by_word_to_whoever_watches() {
+    let channels = std::sync::Arc::new(crate::bus::delta::Channels::default());
+    let run = entity::RunId(uuid::Uuid::nil());
+    let book = format!(
+        "turns: [{{ thinking: 'One two  three', text: '{}', calls: [{{ tool: finish, arguments: {{ a: 1 }} }}] }}]",
+        "word ".repeat(5_000)
+    );
+    let play = Play::new(&book);
+    let ask = || {
+        let call = ModelCall {
+            config: &play.config,
+            prompt: &play.prompt,
+            tools: &[],
+            max_output_tokens: 100_000,
+            attempt: 1,
+            deltas: Deltas::of(&channels, run, 3, 1),
+        };
+        play.scripted
+            .complete(call)
+            .now_or_never()
+            .expect("at once")
+            .expect("an answer")
+    };
+    ask();
+    let mut watch = channels.watch(run);
+    let reply = ask();
+    let mut shown = Vec::new();
+    while let Ok(delta) = watch.heard.try_recv() {
+        shown.push(delta);
+    }
+    let text = |kind| {
+        let pieces = shown.iter().filter(|delta| delta.kind == kind);
+        pieces.map(|delta| &*delta.text).collect::<String>()
+    };
+    use crate::bus::delta::DeltaKind;
+    assert_eq!(text(DeltaKind::Thinking), reply.thinking);
+    assert_eq!(text(DeltaKind::Text), reply.text);
+    assert_eq!(text(DeltaKind::ToolCall), r#"{"a":1}"#);
+    assert_eq!(
+        shown
+            .iter()
+            .filter(|delta| delta.kind == DeltaKind::Thinking)
+            .count(),
+        4
+    );
+    drop(watch);
+    assert!(!channels.is_watched(run));
+}
+
+#[test]
 fn usage_is_as_written_or_estimated_from_the_texts() {
     let book = "turns: [{ text: twelve bytes, thinking: four }, { text: x }, { text: y, usage: { input: 10, cache_read: 90, output: 5, reasoning: 2 } }]";
     let mut play = Play::new(book);
@@ -407,15 +461,15 @@ fn usage_is_as_written_or_estimated_from_the_texts() {
         kind: PartKind::Prefix,
         text: "p".repeat(400).into(),
     }];
-    let first = play.next().usage;
+    let first = play.next().usage.expect("known");
     assert_eq!(
         (first.input, first.cache_read, first.output, first.reasoning),
         (100, 0, 4, 1)
     );
     play.result("a.bc", &"r".repeat(396), false);
-    let second = play.next().usage;
+    let second = play.next().usage.expect("known");
     assert_eq!((second.input, second.cache_read), (104, 100));
-    let third = play.next().usage;
+    let third = play.next().usage.expect("known");
     assert_eq!(
         third,
         Usage {
@@ -439,7 +493,7 @@ fn no_more_is_written_than_allowed() {
         ("aaaaaaaa", "bbbb")
     );
     assert_eq!(
-        (reply.finish, reply.usage.output),
+        (reply.finish, reply.usage.expect("known").output),
         (FinishReason::Length, 3)
     );
     assert!(reply.calls.is_empty());

@@ -1,0 +1,452 @@
+//! An answer of Anthropic's messages, put together from its events. Its content blocks are kept as they came: signed
+//! reasoning must go back unchanged.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use tokio::time::Instant;
+
+use crate::model::delta::Deltas;
+use crate::model::http::{Assemble, class_within, said};
+use crate::model::sse::Event;
+use crate::model::wire::{Names, object};
+use crate::model::{
+    FinishReason, Kind, ModelError, ModelErrorClass, ModelReply, ToolCall, Usage, Verbatim,
+};
+
+/// The most content blocks of one answer.
+const MOST_BLOCKS: usize = 512;
+
+/// What this release reads of the events; others are passed over, as the provider asks.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Said {
+    MessageStart {
+        message: Started,
+    },
+    ContentBlockStart {
+        index: usize,
+        content_block: Value,
+    },
+    ContentBlockDelta {
+        index: usize,
+        delta: Delta,
+    },
+    MessageDelta {
+        delta: Ended,
+        #[serde(default)]
+        usage: Counted,
+    },
+    MessageStop,
+    Error {
+        error: Value,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Started {
+    #[serde(default)]
+    usage: Counted,
+}
+
+#[derive(Deserialize)]
+struct Ended {
+    stop_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Delta {
+    TextDelta {
+        text: String,
+    },
+    ThinkingDelta {
+        thinking: String,
+    },
+    SignatureDelta {
+        signature: String,
+    },
+    InputJsonDelta {
+        partial_json: String,
+    },
+    #[serde(other)]
+    Other,
+}
+
+/// Figures that were given so far: later ones replace earlier ones.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Counted {
+    input_tokens: Option<i64>,
+    output_tokens: Option<i64>,
+    cache_read_input_tokens: Option<i64>,
+    cache_creation_input_tokens: Option<i64>,
+    cache_creation: Option<Written>,
+    output_tokens_details: Option<OutputDetails>,
+    service_tier: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Written {
+    ephemeral_5m_input_tokens: i64,
+    ephemeral_1h_input_tokens: i64,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct OutputDetails {
+    thinking_tokens: i64,
+}
+
+/// A content block on its way.
+enum Block {
+    Text(String),
+    Thinking {
+        thinking: String,
+        signature: String,
+    },
+    Call {
+        id: String,
+        name: String,
+        input: String,
+    },
+    /// One that goes back as it came, such as reasoning that only the provider can read.
+    Opaque(Value),
+}
+
+/// A content block in the provider's form.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Form<'a> {
+    Text {
+        text: &'a str,
+    },
+    Thinking {
+        thinking: &'a str,
+        signature: &'a str,
+    },
+    ToolUse {
+        id: &'a str,
+        name: &'a str,
+        input: Box<RawValue>,
+    },
+    #[serde(untagged)]
+    Opaque(&'a Value),
+}
+
+/// An answer on its way.
+pub(super) struct Answer<'a> {
+    provider: &'a str,
+    names: &'a Names,
+    deltas: Deltas<'a>,
+    began: Instant,
+    first_token_ms: Option<i64>,
+    blocks: Vec<Block>,
+    stop_reason: Option<String>,
+    counted: Counted,
+    started: bool,
+}
+
+impl<'a> Answer<'a> {
+    /// Nothing yet.
+    pub(super) fn new(provider: &'a str, names: &'a Names, deltas: Deltas<'a>) -> Self {
+        Self {
+            provider,
+            names,
+            deltas,
+            began: Instant::now(),
+            first_token_ms: None,
+            blocks: Vec::new(),
+            stop_reason: None,
+            counted: Counted::default(),
+            started: false,
+        }
+    }
+
+    fn malformed(&self, what: impl std::fmt::Display) -> ModelError {
+        let message = format!("{} answered what can't be read: {what}", self.provider);
+        ModelError::new(ModelErrorClass::Malformed, message)
+    }
+
+    fn take(&mut self, text: &str) -> Result<bool, ModelError> {
+        let event: Said = serde_json::from_str(text).map_err(|err| self.malformed(err))?;
+        match event {
+            Said::MessageStart { message } => {
+                self.started = true;
+                self.count(message.usage);
+            }
+            Said::ContentBlockStart {
+                index,
+                content_block,
+            } => {
+                if index != self.blocks.len() || index >= MOST_BLOCKS {
+                    return Err(self.malformed(format!("content block {index} is out of place")));
+                }
+                self.begin(content_block);
+            }
+            Said::ContentBlockDelta { index, delta } => self.add(index, delta)?,
+            Said::MessageDelta { delta, usage } => {
+                self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
+                self.count(usage);
+            }
+            Said::MessageStop => return Ok(true),
+            Said::Error { error } => {
+                let message = format!(
+                    "{} failed in the middle of its answer: {}",
+                    self.provider,
+                    said(&error.to_string())
+                );
+                return Err(ModelError::new(class_within(&error), message));
+            }
+            Said::Other => {}
+        }
+        Ok(false)
+    }
+
+    fn begin(&mut self, block: Value) {
+        if self.first_token_ms.is_none() {
+            self.first_token_ms = i64::try_from(self.began.elapsed().as_millis()).ok();
+        }
+        let field = |name: &str| block[name].as_str().unwrap_or_default().to_owned();
+        let block = match block["type"].as_str() {
+            Some("text") => {
+                let text = field("text");
+                self.deltas.text(&text);
+                Block::Text(text)
+            }
+            Some("thinking") => {
+                let (thinking, signature) = (field("thinking"), field("signature"));
+                self.deltas.thinking(&thinking);
+                Block::Thinking {
+                    thinking,
+                    signature,
+                }
+            }
+            Some("tool_use") => {
+                // What stands here is mostly an empty object that the pieces then replace.
+                let input = block["input"].as_object().filter(|input| !input.is_empty());
+                Block::Call {
+                    id: field("id"),
+                    name: field("name"),
+                    input: input
+                        .map(|_| block["input"].to_string())
+                        .unwrap_or_default(),
+                }
+            }
+            Some(_) | None => Block::Opaque(block),
+        };
+        self.blocks.push(block);
+    }
+
+    fn add(&mut self, index: usize, delta: Delta) -> Result<(), ModelError> {
+        let deltas = self.deltas;
+        let before = self.blocks.iter().take(index);
+        let place = before
+            .filter(|block| matches!(block, Block::Call { .. }))
+            .count();
+        match (self.blocks.get_mut(index), delta) {
+            (Some(Block::Text(text)), Delta::TextDelta { text: more }) => {
+                text.push_str(&more);
+                deltas.text(&more);
+            }
+            (Some(Block::Thinking { thinking, .. }), Delta::ThinkingDelta { thinking: more }) => {
+                thinking.push_str(&more);
+                deltas.thinking(&more);
+            }
+            (
+                Some(Block::Thinking { signature, .. }),
+                Delta::SignatureDelta { signature: more },
+            ) => {
+                signature.push_str(&more);
+            }
+            (Some(Block::Call { name, input, .. }), Delta::InputJsonDelta { partial_json }) => {
+                input.push_str(&partial_json);
+                if deltas.is_watched() {
+                    deltas.tool_call(place, &self.names.ours(name), &partial_json);
+                }
+            }
+            (Some(_), Delta::Other) => {}
+            (Some(Block::Opaque(_)), _) => {}
+            (Some(_) | None, _) => {
+                let message = format!("a piece does not fit to content block {index}");
+                return Err(self.malformed(message));
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, new: Counted) {
+        let Counted {
+            input_tokens,
+            output_tokens,
+            cache_read_input_tokens,
+            cache_creation_input_tokens,
+            cache_creation,
+            output_tokens_details,
+            service_tier,
+        } = new;
+        let known = std::mem::take(&mut self.counted);
+        self.counted = Counted {
+            input_tokens: input_tokens.or(known.input_tokens),
+            output_tokens: output_tokens.or(known.output_tokens),
+            cache_read_input_tokens: cache_read_input_tokens.or(known.cache_read_input_tokens),
+            cache_creation_input_tokens: cache_creation_input_tokens
+                .or(known.cache_creation_input_tokens),
+            cache_creation: cache_creation.or(known.cache_creation),
+            output_tokens_details: output_tokens_details.or(known.output_tokens_details),
+            service_tier: service_tier.or(known.service_tier),
+        };
+    }
+
+    /// The answer, once its end marker has come.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn reply(self) -> Result<ModelReply, ModelError> {
+        if !self.started {
+            let message = format!("{} ended its answer before it began", self.provider);
+            return Err(ModelError::new(ModelErrorClass::Truncated, message));
+        }
+        let (mut text, mut thinking, mut calls) = (String::new(), String::new(), Vec::new());
+        let mut forms = Vec::with_capacity(self.blocks.len());
+        // Only an answer with blocks that can't be made again is kept in its own form too; one that broke off before
+        // its signature would be refused.
+        let (mut kept, mut unsigned) = (false, false);
+        for block in &self.blocks {
+            match block {
+                Block::Text(said) => {
+                    text.push_str(said);
+                    // An empty one would be refused when it goes back.
+                    forms.extend((!said.is_empty()).then_some(Form::Text { text: said }));
+                }
+                Block::Thinking {
+                    thinking: thought,
+                    signature,
+                } => {
+                    kept = true;
+                    unsigned |= signature.is_empty();
+                    thinking.push_str(thought);
+                    forms.push(Form::Thinking {
+                        thinking: thought,
+                        signature,
+                    });
+                }
+                Block::Call { id, name, input } => {
+                    // A tool without parameters is called with nothing at all.
+                    let arguments = if input.trim().is_empty() { "{}" } else { input };
+                    forms.push(Form::ToolUse {
+                        id,
+                        name,
+                        input: object(arguments),
+                    });
+                    calls.push(ToolCall {
+                        id: id.clone(),
+                        tool: self.names.ours(name),
+                        arguments: arguments.to_owned(),
+                    });
+                }
+                Block::Opaque(block) => {
+                    kept = true;
+                    forms.push(Form::Opaque(block));
+                }
+            }
+        }
+        let finish = match self.stop_reason.as_deref() {
+            Some("max_tokens" | "model_context_window_exceeded") => FinishReason::Length,
+            Some("refusal") => FinishReason::Filtered,
+            Some(_) | None if calls.is_empty() => FinishReason::Stop,
+            Some(_) | None => FinishReason::ToolCalls,
+        };
+        // Nor may reasoning come last.
+        let ends = matches!(forms.last(), Some(Form::Text { .. } | Form::ToolUse { .. }));
+        let blocks = (kept && ends && !unsigned)
+            .then(|| serde_json::to_string(&forms))
+            .transpose();
+        let blocks = blocks.map_err(|err| self.malformed(err))?;
+        Ok(ModelReply {
+            text,
+            thinking,
+            calls,
+            finish,
+            usage: usage(&self.counted),
+            first_token_ms: self.first_token_ms,
+            service_tier: self.counted.service_tier,
+            verbatim: blocks.map(|blocks| Verbatim {
+                kind: Kind::Anthropic,
+                blocks,
+            }),
+        })
+    }
+}
+
+impl Assemble for Answer<'_> {
+    fn event(&mut self, event: &Event) -> Result<bool, ModelError> {
+        if event.data.trim().is_empty() {
+            return Ok(false);
+        }
+        self.take(&event.data)
+    }
+
+    fn whole(&mut self, body: &str) -> Result<(), ModelError> {
+        #[derive(Deserialize)]
+        struct Message {
+            content: Vec<Value>,
+            stop_reason: Option<String>,
+            #[serde(default)]
+            usage: Counted,
+        }
+        let Message {
+            content,
+            stop_reason,
+            usage,
+        } = serde_json::from_str(body).map_err(|err| self.malformed(err))?;
+        content
+            .into_iter()
+            .take(MOST_BLOCKS)
+            .for_each(|block| self.begin(block));
+        self.started = true;
+        self.stop_reason = stop_reason;
+        self.count(usage);
+        Ok(())
+    }
+}
+
+/// The provider's figures in disjoint kinds, as it gives them: its input excludes what was read from the cache or
+/// written to it.
+fn usage(counted: &Counted) -> Option<Usage> {
+    let Counted {
+        input_tokens,
+        output_tokens,
+        cache_read_input_tokens,
+        cache_creation_input_tokens,
+        cache_creation,
+        output_tokens_details,
+        service_tier: _,
+    } = counted;
+    let (Some(input), Some(output)) = (*input_tokens, *output_tokens) else {
+        return None;
+    };
+    let long = cache_creation
+        .as_ref()
+        .map_or(0, |written| written.ephemeral_1h_input_tokens.max(0));
+    let short = cache_creation
+        .as_ref()
+        .map_or(0, |written| written.ephemeral_5m_input_tokens.max(0));
+    // What is not told apart was written for minutes.
+    let written = cache_creation_input_tokens.unwrap_or(0).max(long + short);
+    let output = output.max(0);
+    let reasoning = output_tokens_details
+        .as_ref()
+        .map_or(0, |details| details.thinking_tokens);
+    Some(Usage {
+        input: input.max(0),
+        cache_read: cache_read_input_tokens.unwrap_or(0).max(0),
+        cache_write_short: written - long,
+        cache_write_long: long,
+        output,
+        reasoning: reasoning.clamp(0, output),
+    })
+}

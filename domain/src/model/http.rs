@@ -1,0 +1,443 @@
+//! What the providers of models have in common: one HTTP client each, patience, bounds, and what a refusal means.
+//! Nothing is tried again here: retries belong to the run.
+
+mod refusal;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Client, RequestBuilder, Response, Url};
+use tokio::time::{Instant, timeout};
+
+use super::sse::{Event, Reader};
+use super::{Kind, ModelError, ModelErrorClass, ModelReply, Patience, Provider};
+use crate::error::{Error, Result};
+use crate::secret::Secret;
+pub(super) use refusal::{class_within, said};
+use refusal::{refusal, retry_after};
+
+/// The most bytes of an answer.
+const LARGEST: usize = 16 * 1024 * 1024;
+/// The most bytes that are read of a refusal.
+const REFUSAL: usize = 64 * 1024;
+/// How long an answer that is whole may take to end its connection, so that the next call can use it.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Shorter values can't be told from ordinary words.
+const LEAST_SECRET: usize = 8;
+
+/// Puts an answer together from what a provider sends.
+pub(super) trait Assemble {
+    /// Takes in one event of the stream; whether it was the end marker.
+    ///
+    /// # Errors
+    /// What the provider says went wrong, or that the event can't be read.
+    fn event(&mut self, event: &Event) -> std::result::Result<bool, ModelError>;
+
+    /// Takes in an answer that came in one piece, from servers that do not stream.
+    ///
+    /// # Errors
+    /// As [`Assemble::event`].
+    fn whole(&mut self, body: &str) -> std::result::Result<(), ModelError>;
+}
+
+/// The client of one provider; cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Http {
+    name: String,
+    base: Url,
+    client: Client,
+    patience: Patience,
+    /// What must not be shown.
+    secrets: Vec<Secret>,
+}
+
+impl Http {
+    /// A client for this provider.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] that names the provider and what is wrong with its settings; never their values.
+    pub(super) fn new(provider: &Provider) -> Result<Self> {
+        let Provider {
+            name,
+            kind,
+            base_url,
+            key,
+            key_header,
+            headers,
+            query,
+            output_limit: _,
+            patience,
+        } = provider;
+        let wrong = |what: &str| {
+            Error::invalid(
+                "models",
+                "INVALID",
+                format!("the model provider {name}: {what}"),
+            )
+        };
+        let base = base(*kind, base_url, query).map_err(|what| wrong(&what))?;
+        let mut map = HeaderMap::new();
+        let mut carry = |header: &str, value: &[u8]| -> Result<()> {
+            let header = HeaderName::from_bytes(header.as_bytes())
+                .map_err(|_| wrong(&format!("{header:?} can't be a header's name")))?;
+            let mut value = HeaderValue::from_bytes(value)
+                .map_err(|_| wrong(&format!("the value of the header {header} can't be sent")))?;
+            value.set_sensitive(true);
+            map.insert(header, value);
+            Ok(())
+        };
+        if let Some(key) = key {
+            match (key_header, kind) {
+                (Some(header), _) => carry(header, key.reveal())?,
+                (None, Kind::OpenAi) => {
+                    carry("authorization", &[b"Bearer ", key.reveal()].concat())?;
+                }
+                (None, Kind::Anthropic) => carry("x-api-key", key.reveal())?,
+            }
+        }
+        if *kind == Kind::Anthropic {
+            carry("anthropic-version", b"2023-06-01")?;
+        }
+        for (header, value) in headers {
+            carry(header, value.reveal())?;
+        }
+        let client = Client::builder()
+            .user_agent(concat!("stint/", env!("CARGO_PKG_VERSION")))
+            .default_headers(map)
+            .connect_timeout(patience.connect)
+            // A redirect would carry the prompt, and perhaps the key, to where the operator did not send it.
+            .redirect(Policy::none())
+            .tcp_nodelay(true);
+        // A server on the same machine is never behind the machine's proxy.
+        let client = if is_here(&base) {
+            client.no_proxy()
+        } else {
+            client
+        };
+        let secrets = key.iter().chain(headers.iter().map(|(_, value)| value));
+        Ok(Self {
+            name: name.clone(),
+            base,
+            client: client
+                .build()
+                .map_err(|err| wrong(&format!("no client can be made: {err}")))?,
+            patience: *patience,
+            secrets: secrets
+                .filter(|secret| secret.reveal().len() >= LEAST_SECRET)
+                .cloned()
+                .collect(),
+        })
+    }
+
+    /// The provider's name.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is, for people.
+    pub(super) fn address(&self) -> &str {
+        self.base.as_str()
+    }
+
+    /// The host, by which official servers are known.
+    pub(super) fn host(&self) -> &str {
+        self.base.host_str().unwrap_or_default()
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        // A base that can't have a path was refused.
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+
+    /// Sends a prompt and puts the streamed answer together, until its end marker.
+    ///
+    /// # Errors
+    /// What the provider says, or that it could not be reached, stalled, broke off or said something unreadable.
+    pub(super) async fn stream(
+        &self,
+        path: &[&str],
+        body: String,
+        assemble: &mut (impl Assemble + Send),
+    ) -> std::result::Result<(), ModelError> {
+        let request = self
+            .client
+            .post(self.url(path))
+            .header(CONTENT_TYPE, "application/json");
+        let began = Instant::now();
+        let mut response = self.send(request.body(body)).await?;
+        let kind = content_type(&response);
+        if kind == "application/json" {
+            let body = self.body(response, LARGEST, began).await?;
+            return assemble.whole(&body);
+        }
+        if kind == "text/html" {
+            let message = format!(
+                "{} answered with a web page; is its address right?",
+                self.name
+            );
+            return Err(ModelError::new(ModelErrorClass::Malformed, message));
+        }
+        let mut stream = Stream::new(&self.name, assemble);
+        while let Some(piece) = self.piece(&mut response, began, stream.size).await? {
+            if stream.take(&piece)? {
+                tokio::spawn(timeout(FAREWELL, farewell(response)));
+                return Ok(());
+            }
+        }
+        stream.end()
+    }
+
+    /// Gets a small document.
+    ///
+    /// # Errors
+    /// As [`Http::stream`].
+    pub(super) async fn get(&self, path: &[&str]) -> std::result::Result<String, ModelError> {
+        let began = Instant::now();
+        let response = self.send(self.client.get(self.url(path))).await?;
+        self.body(response, LARGEST, began).await
+    }
+
+    async fn send(&self, request: RequestBuilder) -> std::result::Result<Response, ModelError> {
+        let began = Instant::now();
+        let response = timeout(self.patience.first_byte, request.send()).await;
+        let response = response.map_err(|_| self.slow())?.map_err(|err| {
+            let what = if err.is_connect() {
+                "can't be reached"
+            } else {
+                "broke off before it answered"
+            };
+            let message = format!("{} {what}: {}", self.name, root(err.without_url()));
+            ModelError::new(ModelErrorClass::Unreachable, message)
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        let retry_after = retry_after(response.headers());
+        // What it says is shown; that it can't be read makes it no other refusal.
+        let body = self
+            .body(response, REFUSAL, began)
+            .await
+            .unwrap_or_default();
+        Err(ModelError {
+            retry_after,
+            ..refusal(&self.name, status, &body)
+        })
+    }
+
+    /// The next piece of an answer of which `size` bytes came; none at its end.
+    async fn piece(
+        &self,
+        response: &mut Response,
+        began: Instant,
+        size: usize,
+    ) -> std::result::Result<Option<impl std::ops::Deref<Target = [u8]> + use<>>, ModelError> {
+        let first = size == 0;
+        let time = if first {
+            self.patience.first_byte.saturating_sub(began.elapsed())
+        } else {
+            self.patience.idle
+        };
+        match timeout(time, response.chunk()).await {
+            Ok(Ok(piece)) => Ok(piece),
+            Ok(Err(_)) => Err(broke_off(&self.name)),
+            Err(_) if first => Err(self.slow()),
+            Err(_) => {
+                let message = format!(
+                    "{} stopped in the middle of its answer for {:?}",
+                    self.name, self.patience.idle
+                );
+                Err(ModelError::new(ModelErrorClass::Truncated, message))
+            }
+        }
+    }
+
+    async fn body(
+        &self,
+        mut response: Response,
+        most: usize,
+        began: Instant,
+    ) -> std::result::Result<String, ModelError> {
+        let mut body = Vec::new();
+        while let Some(piece) = self.piece(&mut response, began, body.len()).await? {
+            body.extend_from_slice(&piece);
+            if body.len() > most {
+                return Err(too_large(&self.name));
+            }
+        }
+        Ok(String::from_utf8_lossy(&body).into_owned())
+    }
+
+    fn slow(&self) -> ModelError {
+        let message = format!(
+            "{} did not begin to answer within {:?}",
+            self.name, self.patience.first_byte
+        );
+        ModelError::new(ModelErrorClass::Unreachable, message)
+    }
+
+    /// A text without the provider's secrets.
+    pub(super) fn scrub(&self, mut text: String) -> String {
+        for secret in &self.secrets {
+            if let Ok(secret) = std::str::from_utf8(secret.reveal())
+                && text.contains(secret)
+            {
+                text = text.replace(secret, &format!("‹secret:{}›", self.name));
+            }
+        }
+        text
+    }
+
+    /// An answer without the provider's secrets: a gateway may show what it was sent.
+    pub(super) fn scrubbed(&self, reply: ModelReply) -> ModelReply {
+        let mut reply = reply;
+        reply.text = self.scrub(reply.text);
+        reply.thinking = self.scrub(reply.thinking);
+        for call in &mut reply.calls {
+            for text in [&mut call.id, &mut call.tool, &mut call.arguments] {
+                *text = self.scrub(std::mem::take(text));
+            }
+        }
+        if let Some(verbatim) = &mut reply.verbatim {
+            verbatim.blocks = self.scrub(std::mem::take(&mut verbatim.blocks));
+        }
+        reply
+    }
+}
+
+/// A streamed answer as it comes in.
+pub(super) struct Stream<'a, A> {
+    provider: &'a str,
+    assemble: &'a mut A,
+    reader: Reader,
+    size: usize,
+}
+
+impl<'a, A: Assemble> Stream<'a, A> {
+    /// Nothing yet.
+    pub(super) fn new(provider: &'a str, assemble: &'a mut A) -> Self {
+        Self {
+            provider,
+            assemble,
+            reader: Reader::default(),
+            size: 0,
+        }
+    }
+
+    /// Takes in a piece; whether the answer is whole.
+    ///
+    /// # Errors
+    /// As [`Assemble::event`], or too much was said.
+    pub(super) fn take(&mut self, piece: &[u8]) -> std::result::Result<bool, ModelError> {
+        self.size += piece.len();
+        if self.size > LARGEST {
+            return Err(too_large(self.provider));
+        }
+        for event in self.reader.feed(piece) {
+            if self.assemble.event(&event)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// The stream has ended before the answer was whole, unless only the last line's end is missing.
+    ///
+    /// # Errors
+    /// That it broke off, or what its last words say went wrong.
+    pub(super) fn end(mut self) -> std::result::Result<(), ModelError> {
+        match self.reader.end().map(|event| self.assemble.event(&event)) {
+            Some(Ok(true)) => Ok(()),
+            // Cut in the middle, the last event can't be read: then the stream broke off, and nothing else is wrong.
+            Some(Err(error)) if error.class != ModelErrorClass::Malformed => Err(error),
+            Some(Ok(false) | Err(_)) | None => Err(broke_off(self.provider)),
+        }
+    }
+}
+
+fn broke_off(provider: &str) -> ModelError {
+    let message = format!("the answer of {provider} broke off");
+    ModelError::new(ModelErrorClass::Truncated, message)
+}
+
+fn too_large(provider: &str) -> ModelError {
+    let message = format!("{provider} answered more than {LARGEST} bytes");
+    ModelError::new(ModelErrorClass::Malformed, message)
+}
+
+/// Reads a connection to its end: then it can carry the next call.
+async fn farewell(mut response: Response) {
+    while let Ok(Some(_)) = response.chunk().await {}
+}
+
+fn base(
+    kind: Kind,
+    base_url: &str,
+    query: &[(String, String)],
+) -> std::result::Result<Url, String> {
+    let mut url = Url::parse(base_url).map_err(|err| {
+        format!(
+            "its base URL can't be read ({err}); it is an address such as {}",
+            kind.base_url()
+        )
+    })?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return Err(format!(
+            "its base URL is an address such as {}",
+            kind.base_url()
+        ));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(
+            "its base URL holds a name or a password; give them as its key or as a header".into(),
+        );
+    }
+    if kind == Kind::Anthropic
+        && let Some(path) = url.path().trim_end_matches('/').strip_suffix("/v1")
+    {
+        let path = path.to_owned();
+        url.set_path(&path);
+    }
+    url.set_fragment(None);
+    if !query.is_empty() {
+        url.query_pairs_mut().extend_pairs(query);
+    }
+    Ok(url)
+}
+
+fn is_here(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| {
+        let ip = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .parse::<std::net::IpAddr>();
+        host == "localhost" || ip.is_ok_and(|ip| ip.is_loopback())
+    })
+}
+
+fn content_type(response: &Response) -> String {
+    let value = response
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let kind = value
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
+}
+
+/// The innermost cause: the outer ones say only that there was one.
+fn root(err: reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = &err;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}

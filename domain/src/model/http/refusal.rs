@@ -1,0 +1,116 @@
+//! What a provider's refusal means: its class, what it says, and when to come back.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta};
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+
+use crate::model::{ModelError, ModelErrorClass};
+
+/// The most bytes that are shown of what it says.
+const SHOWN: usize = 500;
+
+/// What a status that is no success means.
+pub(super) fn refusal(name: &str, status: StatusCode, body: &str) -> ModelError {
+    use ModelErrorClass::{Overloaded, RateLimited, Rejected};
+    let code = status.as_u16();
+    let (class, what) = match code {
+        // Nothing but money helps against an empty account.
+        429 if body.contains("insufficient_quota") => (Rejected, "has no credit left for its key"),
+        429 => (RateLimited, "gets too many requests"),
+        401 | 403 => (Rejected, "refuses the key"),
+        404 => (Rejected, "does not know the model or the address"),
+        300..=399 => (
+            Rejected,
+            "sends us elsewhere, which is not followed; is its address right?",
+        ),
+        408 | 409 | 425 | 500..=599 => (Overloaded, "failed or is overloaded"),
+        _ => (Rejected, "refuses the request"),
+    };
+    let said = said(body);
+    let said = if said.is_empty() {
+        said
+    } else {
+        format!(": {said}")
+    };
+    ModelError::new(class, format!("{name} {what} ({code}){said}"))
+}
+
+/// What an error's text says, in whichever form; bounded, on one line.
+pub(in crate::model) fn said(body: &str) -> String {
+    let parsed = serde_json::from_str::<serde_json::Value>(body).ok();
+    let places = ["/error/message", "/error", "/message", "/detail"];
+    let found = parsed.as_ref().and_then(|json| {
+        places
+            .iter()
+            .find_map(|place| json.pointer(place).and_then(serde_json::Value::as_str))
+    });
+    let text = found.unwrap_or(body);
+    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if line.len() > SHOWN {
+        line.truncate(line.floor_char_boundary(SHOWN));
+        line.push('…');
+    }
+    line
+}
+
+/// The class of an error that stands in the middle of a stream, by whatever it gives as type, code or status.
+pub(in crate::model) fn class_within(error: &serde_json::Value) -> ModelErrorClass {
+    use ModelErrorClass::{Overloaded, RateLimited, Rejected};
+    let word = |place: &str| match error.pointer(place) {
+        Some(serde_json::Value::String(word)) => word.to_lowercase(),
+        Some(serde_json::Value::Number(number)) => number.to_string(),
+        Some(_) | None => String::new(),
+    };
+    let words = ["/type", "/code", "/status"].map(word);
+    let any = |parts: &[&str]| {
+        words
+            .iter()
+            .any(|word| parts.iter().any(|part| word.contains(part)))
+    };
+    if any(&["rate_limit", "429"]) {
+        RateLimited
+    } else if any(&[
+        "invalid_request",
+        "authentication",
+        "permission",
+        "not_found",
+        "quota",
+        "400",
+        "401",
+        "403",
+        "404",
+        "context_length",
+        "too_large",
+    ]) {
+        Rejected
+    } else {
+        Overloaded
+    }
+}
+
+/// How long the provider asks to wait: in milliseconds, seconds, or as a date beside its own.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::trim)
+    };
+    let number = |text: &str, unit: f64| {
+        let number = text.parse::<f64>().ok()?;
+        Duration::try_from_secs_f64(number * unit).ok()
+    };
+    if let Some(wait) = text("retry-after-ms").and_then(|text| number(text, 0.001)) {
+        return Some(wait);
+    }
+    let wanted = text("retry-after")?;
+    if let Some(wait) = number(wanted, 1.0) {
+        return Some(wait);
+    }
+    // By the provider's own clock: ours may be another.
+    let until = DateTime::parse_from_rfc2822(wanted).ok()?;
+    let now = DateTime::parse_from_rfc2822(text("date")?).ok()?;
+    (until - now).max(TimeDelta::zero()).to_std().ok()
+}
