@@ -2,6 +2,7 @@
 //! Nothing is tried again here: retries belong to the run.
 
 mod refusal;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -12,36 +13,20 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
 use tokio::time::{Instant, timeout};
 
-use super::sse::{Event, Reader};
 use super::{Kind, ModelError, ModelErrorClass, ModelReply, Patience, Provider};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 pub(super) use refusal::{class_within, said};
 use refusal::{refusal, retry_after};
+pub(super) use stream::{Assemble, Stream};
+use stream::{LARGEST, broke_off, too_large};
 
-/// The most bytes of an answer.
-const LARGEST: usize = 16 * 1024 * 1024;
 /// The most bytes that are read of a refusal.
 const REFUSAL: usize = 64 * 1024;
 /// How long an answer that is whole may take to end its connection, so that the next call can use it.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Shorter values can't be told from ordinary words.
 const LEAST_SECRET: usize = 8;
-
-/// Puts an answer together from what a provider sends.
-pub(super) trait Assemble {
-    /// Takes in one event of the stream; whether it was the end marker.
-    ///
-    /// # Errors
-    /// What the provider says went wrong, or that the event can't be read.
-    fn event(&mut self, event: &Event) -> std::result::Result<bool, ModelError>;
-
-    /// Takes in an answer that came in one piece, from servers that do not stream.
-    ///
-    /// # Errors
-    /// As [`Assemble::event`].
-    fn whole(&mut self, body: &str) -> std::result::Result<(), ModelError>;
-}
 
 /// The client of one provider; cheap to clone.
 #[derive(Clone, Debug)]
@@ -310,66 +295,6 @@ impl Http {
         }
         reply
     }
-}
-
-/// A streamed answer as it comes in.
-pub(super) struct Stream<'a, A> {
-    provider: &'a str,
-    assemble: &'a mut A,
-    reader: Reader,
-    size: usize,
-}
-
-impl<'a, A: Assemble> Stream<'a, A> {
-    /// Nothing yet.
-    pub(super) fn new(provider: &'a str, assemble: &'a mut A) -> Self {
-        Self {
-            provider,
-            assemble,
-            reader: Reader::default(),
-            size: 0,
-        }
-    }
-
-    /// Takes in a piece; whether the answer is whole.
-    ///
-    /// # Errors
-    /// As [`Assemble::event`], or too much was said.
-    pub(super) fn take(&mut self, piece: &[u8]) -> std::result::Result<bool, ModelError> {
-        self.size += piece.len();
-        if self.size > LARGEST {
-            return Err(too_large(self.provider));
-        }
-        for event in self.reader.feed(piece) {
-            if self.assemble.event(&event)? {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// The stream has ended before the answer was whole, unless only the last line's end is missing.
-    ///
-    /// # Errors
-    /// That it broke off, or what its last words say went wrong.
-    pub(super) fn end(mut self) -> std::result::Result<(), ModelError> {
-        match self.reader.end().map(|event| self.assemble.event(&event)) {
-            Some(Ok(true)) => Ok(()),
-            // Cut in the middle, the last event can't be read: then the stream broke off, and nothing else is wrong.
-            Some(Err(error)) if error.class != ModelErrorClass::Malformed => Err(error),
-            Some(Ok(false) | Err(_)) | None => Err(broke_off(self.provider)),
-        }
-    }
-}
-
-fn broke_off(provider: &str) -> ModelError {
-    let message = format!("the answer of {provider} broke off");
-    ModelError::new(ModelErrorClass::Truncated, message)
-}
-
-fn too_large(provider: &str) -> ModelError {
-    let message = format!("{provider} answered more than {LARGEST} bytes");
-    ModelError::new(ModelErrorClass::Malformed, message)
 }
 
 /// Reads a connection to its end: then it can carry the next call.

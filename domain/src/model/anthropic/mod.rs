@@ -1,5 +1,6 @@
 //! Anthropic's messages.
 
+mod event;
 mod request;
 mod stream;
 #[cfg(test)]

@@ -6,100 +6,17 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use tokio::time::Instant;
 
+use super::event::{Counted, Delta, Said, usage};
 use crate::model::delta::Deltas;
 use crate::model::http::{Assemble, class_within, said};
 use crate::model::sse::Event;
 use crate::model::wire::{Names, object};
 use crate::model::{
-    FinishReason, Kind, ModelError, ModelErrorClass, ModelReply, ToolCall, Usage, Verbatim,
+    FinishReason, Kind, ModelError, ModelErrorClass, ModelReply, ToolCall, Verbatim,
 };
 
 /// The most content blocks of one answer.
 const MOST_BLOCKS: usize = 512;
-
-/// What this release reads of the events; others are passed over, as the provider asks.
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Said {
-    MessageStart {
-        message: Started,
-    },
-    ContentBlockStart {
-        index: usize,
-        content_block: Value,
-    },
-    ContentBlockDelta {
-        index: usize,
-        delta: Delta,
-    },
-    MessageDelta {
-        delta: Ended,
-        #[serde(default)]
-        usage: Counted,
-    },
-    MessageStop,
-    Error {
-        error: Value,
-    },
-    #[serde(other)]
-    Other,
-}
-
-#[derive(Deserialize)]
-struct Started {
-    #[serde(default)]
-    usage: Counted,
-}
-
-#[derive(Deserialize)]
-struct Ended {
-    stop_reason: Option<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Delta {
-    TextDelta {
-        text: String,
-    },
-    ThinkingDelta {
-        thinking: String,
-    },
-    SignatureDelta {
-        signature: String,
-    },
-    InputJsonDelta {
-        partial_json: String,
-    },
-    #[serde(other)]
-    Other,
-}
-
-/// Figures that were given so far: later ones replace earlier ones.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Counted {
-    input_tokens: Option<i64>,
-    output_tokens: Option<i64>,
-    cache_read_input_tokens: Option<i64>,
-    cache_creation_input_tokens: Option<i64>,
-    cache_creation: Option<Written>,
-    output_tokens_details: Option<OutputDetails>,
-    service_tier: Option<String>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Written {
-    ephemeral_5m_input_tokens: i64,
-    ephemeral_1h_input_tokens: i64,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct OutputDetails {
-    thinking_tokens: i64,
-}
 
 /// A content block on its way.
 enum Block {
@@ -412,41 +329,4 @@ impl Assemble for Answer<'_> {
         self.count(usage);
         Ok(())
     }
-}
-
-/// The provider's figures in disjoint kinds, as it gives them: its input excludes what was read from the cache or
-/// written to it.
-fn usage(counted: &Counted) -> Option<Usage> {
-    let Counted {
-        input_tokens,
-        output_tokens,
-        cache_read_input_tokens,
-        cache_creation_input_tokens,
-        cache_creation,
-        output_tokens_details,
-        service_tier: _,
-    } = counted;
-    let (Some(input), Some(output)) = (*input_tokens, *output_tokens) else {
-        return None;
-    };
-    let long = cache_creation
-        .as_ref()
-        .map_or(0, |written| written.ephemeral_1h_input_tokens.max(0));
-    let short = cache_creation
-        .as_ref()
-        .map_or(0, |written| written.ephemeral_5m_input_tokens.max(0));
-    // What is not told apart was written for minutes.
-    let written = cache_creation_input_tokens.unwrap_or(0).max(long + short);
-    let output = output.max(0);
-    let reasoning = output_tokens_details
-        .as_ref()
-        .map_or(0, |details| details.thinking_tokens);
-    Some(Usage {
-        input: input.max(0),
-        cache_read: cache_read_input_tokens.unwrap_or(0).max(0),
-        cache_write_short: written - long,
-        cache_write_long: long,
-        output,
-        reasoning: reasoning.clamp(0, output),
-    })
 }
