@@ -2,6 +2,7 @@
 //! default. A key that the file has and Stint does not know is an error, because a typo must not be
 //! silent; an unknown variable is none, because orchestrators set their own (`STINT_PORT=tcp://…`).
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,8 +11,10 @@ use clap::{Args, ValueEnum};
 use domain::clock::Clock;
 use domain::executor::Options;
 use domain::secret::Vault;
+use domain::tool::Program;
 use serde::Deserialize;
 
+mod tools;
 pub(crate) mod vault;
 
 /// What a server does.
@@ -128,6 +131,16 @@ pub struct ServerFlags {
         help_heading = "Secrets"
     )]
     pub secret_key_file: Option<PathBuf>,
+    /// A host that tools may reach though its address is not public, such as desk.internal:8443; repeat it, or separate
+    /// several by commas
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "STINT_ALLOW_PRIVATE_HOST",
+        value_delimiter = ',',
+        help_heading = "Tools"
+    )]
+    pub allow_private_host: Option<Vec<String>>,
     /// For how long a worker owns a run without a sign of life [default: 15s]
     #[arg(
         long,
@@ -174,6 +187,9 @@ struct File {
     ui_url: Option<String>,
     allow_origin: Option<Vec<String>>,
     secret_key_file: Option<PathBuf>,
+    allow_private_host: Option<Vec<String>>,
+    #[serde(default)]
+    mcp: BTreeMap<String, Program>,
     lease: Option<String>,
     renew: Option<String>,
     reap: Option<String>,
@@ -206,6 +222,8 @@ pub struct Settings {
     pub origins: Vec<String>,
     /// What secrets are kept under; without it, what lies beside an embedded database.
     pub vault: Option<Vault>,
+    /// What tools may reach, and the programs that they may be.
+    pub tools: domain::tool::Settings,
     /// How the worker works: its slots, its leases.
     pub worker: Options,
     /// How long a key is taken as valid without asking the database again.
@@ -227,6 +245,7 @@ impl Default for Settings {
             ui_url: None,
             origins: Vec::new(),
             vault: None,
+            tools: domain::tool::Settings::default(),
             worker: Options::default(),
             key_life: crate::auth::LIFE,
             patience: crate::ws::Patience::default(),
@@ -300,6 +319,13 @@ pub fn server(common: &CommonFlags, flags: &ServerFlags) -> anyhow::Result<(Comm
                 .as_ref()
                 .or(key_file)
                 .map(PathBuf::as_path),
+        )?,
+        tools: tools::settle(
+            flags
+                .allow_private_host
+                .as_ref()
+                .or(file.allow_private_host.as_ref()),
+            file.mcp,
         )?,
         worker,
         ..usual

@@ -174,6 +174,8 @@ actions! {
     KeyManage: "manage API keys",
     /// Create, see and change webhook endpoints, and see what is delivered to them.
     HookManage: "manage webhook endpoints",
+    /// Declare, see and change tool servers, their actions, and the secrets that they are reached with.
+    ToolManage: "manage tool servers and secrets",
     /// Change the workspace's settings.
     WorkspaceUpdate: "change the workspace's settings",
 }
@@ -201,6 +203,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
         Standing::Role(Role::Analyst) => match action {
@@ -221,6 +224,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
         Standing::Role(Role::Requester) => match action {
@@ -239,6 +243,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
         Standing::AssignedRun => match action {
@@ -259,6 +264,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
         // It sees its own requests only, so that no sender reaches another's.
@@ -280,6 +286,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
         // R42: mentioned, not assigned: it may answer, the ticket stays where it is.
@@ -301,6 +308,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
     }

@@ -37,6 +37,7 @@ use crate::model::{Model, ModelCall, ModelError, ModelErrorClass, ModelReply};
 use crate::price::Prices;
 use crate::run::lease::{HandBack, VoidLeases};
 use crate::store::Store;
+use crate::tool::{Given, Outside};
 use toolbox::Toolbox;
 
 /// How an executor works.
@@ -98,6 +99,7 @@ struct Shared {
     models: Models,
     prices: Prices,
     prefixes: prompt::Prefixes,
+    outside: Arc<Outside>,
     room: Arc<Semaphore>,
     /// Held while runs come in, from the write to [`Shared::held`]: what is owned and not held then was lost on
     /// its way.
@@ -135,11 +137,12 @@ impl Models {
 }
 
 impl Shared {
-    /// The tools of a run; `routes`: it decides to whom its request goes.
-    fn toolbox(&self, config: &Config, routes: bool) -> Toolbox {
+    /// The tools of a run, with what its coworker was given of servers; `routes`: it decides to whom
+    /// its request goes.
+    fn toolbox(&self, config: &Config, routes: bool, given: Given) -> Toolbox {
         // A playbook that can't be read was refused when the coworker was written.
-        let outside = self.models.scripted.tools(&config.model);
-        Toolbox::new(config, routes, outside.unwrap_or_default())
+        let played = self.models.scripted.tools(&config.model);
+        Toolbox::new(config, routes, played.unwrap_or_default(), given)
     }
 
     /// The reply to a claim or a takeover was lost: what it brought is looked for.
@@ -165,11 +168,12 @@ impl Shared {
 }
 
 impl Executor {
-    /// Starts executing. On an embedded database all earlier leases are void.
+    /// Starts executing; `outside` is the way to the tools of servers. On an embedded database all earlier leases
+    /// are void.
     ///
     /// # Errors
     /// What the database said.
-    pub async fn start(store: Store, options: Options) -> Result<Self> {
+    pub async fn start(store: Store, options: Options, outside: Arc<Outside>) -> Result<Self> {
         if store.backend() == DbBackend::Sqlite {
             store.write(VoidLeases).await?;
         }
@@ -184,6 +188,7 @@ impl Executor {
             models: Models { scripted },
             prices: Prices::default(),
             prefixes: prompt::Prefixes::default(),
+            outside,
             arrivals: tokio::sync::Mutex::default(),
             unsure: AtomicBool::new(false),
             held: Mutex::default(),
