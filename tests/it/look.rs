@@ -203,7 +203,7 @@ pub fn run_id(id: &Value) -> RunId {
 
 /// How many rows each table has, for tests that nothing was changed.
 pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
-    const TABLES: [&str; 24] = [
+    const TABLES: [&str; 27] = [
         "workspace",
         "person",
         "api_key",
@@ -228,6 +228,9 @@ pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
         "webhook_secret",
         "webhook_delivery",
         "webhook_subject",
+        "tool_server",
+        "tool_action",
+        "secret",
     ];
     let mut counts = BTreeMap::new();
     for table in TABLES {

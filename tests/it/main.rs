@@ -6,6 +6,7 @@
 )]
 
 mod look;
+mod outside;
 mod sender;
 
 mod access;
@@ -32,6 +33,7 @@ mod limit;
 mod lint;
 mod log;
 mod make;
+mod mcp;
 mod note;
 mod once;
 mod pagerduty;
@@ -49,3 +51,4 @@ mod store;
 mod storm;
 mod story;
 mod stream;
+mod tools;

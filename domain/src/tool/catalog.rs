@@ -112,9 +112,22 @@ impl Catalog {
         if config.named_servers().next().is_none() {
             return Ok(given);
         }
-        let servers = self.servers(outside.store(), workspace).await?;
+        let mut servers = self.servers(outside.store(), workspace).await?;
+        let named = |server: &Server| config.named_servers().any(|named| named == server.row.name);
+        // One that came from a file was never asked.
+        let silent = |server: &&Arc<Server>| {
+            named(server) && server.actions.is_empty() && server.declaration.defined().is_none()
+        };
+        let silent: Vec<Arc<Server>> = servers.iter().filter(silent).cloned().collect();
+        if !silent.is_empty() {
+            for server in silent {
+                outside.ask(&server).await?;
+            }
+            self.known.write().remove(&workspace);
+            servers = self.servers(outside.store(), workspace).await?;
+        }
         for server in servers.iter() {
-            if !config.named_servers().any(|named| named == server.row.name) {
+            if !named(server) {
                 continue;
             }
             for action in &server.actions {
@@ -135,20 +148,19 @@ impl Catalog {
 }
 
 /// Why a coworker can't call an action; `None`: it can.
-pub(crate) fn withheld(
-    config: &Config,
-    server: &str,
-    action: &tool_action::Model,
-) -> Option<&'static str> {
+fn withheld(config: &Config, server: &str, action: &tool_action::Model) -> Option<&'static str> {
+    let own = || (!config.is_given(server, &action.name)).then_some("is not enabled for you");
+    barred(action).or_else(own)
+}
+
+/// Why no coworker can call an action; `None`: those can that were given it.
+pub(crate) fn barred(action: &tool_action::Model) -> Option<&'static str> {
     match action.state {
         ToolActionState::Changed => Some(
             "has changed its definition, and can't be called until an administrator accepts it",
         ),
         ToolActionState::Gone => Some("is not offered by its server any more"),
         ToolActionState::Ok if !action.enabled => Some("is disabled by an administrator"),
-        ToolActionState::Ok if !config.is_given(server, &action.name) => {
-            Some("is not enabled for you")
-        }
         ToolActionState::Ok => None,
     }
 }

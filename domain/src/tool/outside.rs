@@ -155,7 +155,8 @@ impl Outside {
         }
     }
 
-    async fn ask(&self, server: &Server) -> Result<()> {
+    /// Asks a server what it offers, and writes that down, or what it failed with.
+    pub(super) async fn ask(&self, server: &Server) -> Result<()> {
         let found = self.discover(server).await;
         self.health.lock().insert(server.row.id, found.is_ok());
         match found {

@@ -89,6 +89,7 @@ impl Play {
                 brief,
             })
             .await
+            .map(|answer| answer.text)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Reading servers of tools and their actions, within the actor's workspace and rights.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use entity::{ToolActionId, ToolServerId, WorkspaceId, secret, tool_action, tool_server};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -146,6 +148,28 @@ pub(crate) async fn all<C: ConnectionTrait>(
         (server, actions)
     });
     Ok((servers.collect(), secrets))
+}
+
+/// The tools of a workspace's servers by name, each with why it can't be called now, if it can't; and the servers that have not
+/// said yet what they offer. Not scoped: whoever sees what a
+/// coworker is made of sees what it may be given.
+///
+/// # Errors
+/// What the database said.
+pub(crate) async fn names<C: ConnectionTrait>(
+    db: &C,
+    workspace: WorkspaceId,
+) -> Result<(BTreeMap<String, Option<&'static str>>, BTreeSet<String>)> {
+    let (servers, _) = all(db, workspace).await?;
+    let silent = servers.iter().filter(|(_, actions)| actions.is_empty());
+    let silent = silent.map(|(server, _)| server.name.clone()).collect();
+    let names = servers.iter().flat_map(|(server, actions)| {
+        actions.iter().map(|action| {
+            let name = format!("{}.{}", server.name, action.name);
+            (name, crate::tool::catalog::barred(action))
+        })
+    });
+    Ok((names.collect(), silent))
 }
 
 /// What servers are sorted by.
