@@ -12,10 +12,12 @@ use domain::clock::Clock;
 use domain::executor::Options;
 use domain::model::Provider;
 use domain::secret::Vault;
+use domain::tool::Program;
 use models::ModelTable;
 use serde::Deserialize;
 
 mod models;
+mod tools;
 pub(crate) mod vault;
 
 pub use models::ModelFlags;
@@ -137,6 +139,16 @@ pub struct ServerFlags {
     /// For how long a person may approve a call of a coworker: 1s to 30d [default: 24h]
     #[arg(long, value_name = "TIME", env = "STINT_APPROVAL_TTL")]
     pub approval_ttl: Option<String>,
+    /// A host that tools may reach though its address is not public, such as desk.internal:8443; repeat it, or separate
+    /// several by commas
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "STINT_ALLOW_PRIVATE_HOST",
+        value_delimiter = ',',
+        help_heading = "Tools"
+    )]
+    pub allow_private_host: Option<Vec<String>>,
     /// For how long a worker owns a run without a sign of life [default: 15s]
     #[arg(
         long,
@@ -187,6 +199,9 @@ struct File {
     allow_origin: Option<Vec<String>>,
     secret_key_file: Option<PathBuf>,
     approval_ttl: Option<String>,
+    allow_private_host: Option<Vec<String>>,
+    #[serde(default)]
+    mcp: BTreeMap<String, Program>,
     lease: Option<String>,
     renew: Option<String>,
     reap: Option<String>,
@@ -221,6 +236,8 @@ pub struct Settings {
     pub origins: Vec<String>,
     /// What secrets are kept under; without it, what lies beside an embedded database.
     pub vault: Option<Vault>,
+    /// What tools may reach, and the programs that they may be.
+    pub tools: domain::tool::Settings,
     /// How the worker works: its slots, its leases.
     pub worker: Options,
     /// How long a key is taken as valid without asking the database again.
@@ -242,6 +259,7 @@ impl Default for Settings {
             ui_url: None,
             origins: Vec::new(),
             vault: None,
+            tools: domain::tool::Settings::default(),
             worker: Options::default(),
             key_life: crate::auth::LIFE,
             patience: crate::ws::Patience::default(),
@@ -320,6 +338,13 @@ pub fn server(common: &CommonFlags, flags: &ServerFlags) -> anyhow::Result<(Comm
                 .as_ref()
                 .or(key_file)
                 .map(PathBuf::as_path),
+        )?,
+        tools: tools::settle(
+            flags
+                .allow_private_host
+                .as_ref()
+                .or(file.allow_private_host.as_ref()),
+            file.mcp,
         )?,
         worker,
         ..usual

@@ -24,6 +24,7 @@ use axum::serve::ListenerExt as _;
 use domain::executor::Executor;
 use domain::key::{Holder, KeyText};
 use domain::store::{OpenOptions, Store};
+use domain::tool::Outside;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +49,7 @@ pub struct App {
     store: Store,
     first_key: Option<KeyText>,
     executor: Option<Executor>,
+    outside: Arc<Outside>,
     /// Cancelled when no connection is to be accepted any more.
     leaving: CancellationToken,
     /// Cancelled when sockets are to finish and close.
@@ -78,8 +80,9 @@ impl App {
             None => config::vault::embedded(&settings.database_url)?,
         };
         let sweep = settings.worker.reap;
+        let outside = Outside::new(store.clone(), vault.clone(), settings.tools)?;
         let executor = if works {
-            Some(Executor::start(store.clone(), settings.worker).await?)
+            Some(Executor::start(store.clone(), settings.worker, outside.clone()).await?)
         } else {
             None
         };
@@ -102,7 +105,12 @@ impl App {
             closing.clone(),
         ));
         let gateway = Gateway {
-            executor: graphql::schema(store.clone(), vault.clone(), settings.ui_url),
+            executor: graphql::schema(
+                store.clone(),
+                vault.clone(),
+                outside.clone(),
+                settings.ui_url,
+            ),
             keys: Arc::new(Keys::new(auth::lookup(store.clone()), settings.key_life)),
             request_id: Box::new(|| domain::clock::fresh_id().simple().to_string()),
             origins: settings.origins,
@@ -135,6 +143,7 @@ impl App {
             store,
             first_key,
             executor,
+            outside,
             leaving,
             closing,
             tasks,
@@ -172,6 +181,7 @@ impl App {
         let Self {
             store,
             executor,
+            outside,
             leaving,
             closing,
             tasks,
@@ -194,6 +204,8 @@ impl App {
             tracing::warn!("some clients did not leave in time");
             abort.abort();
         }
+        // After the last call, of a run or of an administrator.
+        outside.close().await;
         drop(store);
     }
 }

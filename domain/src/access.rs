@@ -176,6 +176,8 @@ actions! {
     KeyManage: "manage API keys",
     /// Create, see and change webhook endpoints, and see what is delivered to them.
     HookManage: "manage webhook endpoints",
+    /// Declare, see and change tool servers, their actions, and the secrets that they are reached with.
+    ToolManage: "manage tool servers and secrets",
     /// Change the workspace's settings.
     WorkspaceUpdate: "change the workspace's settings",
 }
@@ -204,6 +206,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
         Standing::Role(Role::Analyst) => match action {
@@ -225,6 +228,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
         Standing::Role(Role::Requester) => match action {
@@ -244,6 +248,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
         Standing::AssignedRun => match action {
@@ -265,6 +270,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
         // It sees its own requests only, so that no sender reaches another's.
@@ -287,6 +293,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
         // R42: mentioned, not assigned: it may answer, the ticket stays where it is.
@@ -309,6 +316,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
     }

@@ -4,6 +4,11 @@
 //! to what it belongs to: a sealed secret that is moved to another row does not open. What is sealed names the
 //! installation's key that sealed it, so that keys can be replaced one after the other.
 
+pub mod kept;
+mod veil;
+
+pub use veil::Veil;
+
 use std::sync::Arc;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};

@@ -64,4 +64,10 @@ ids! {
     WebhookSecretId,
     /// One delivery to a webhook endpoint.
     WebhookDeliveryId,
+    /// A server of tools.
+    ToolServerId,
+    /// An action of a server of tools.
+    ToolActionId,
+    /// A secret that servers of tools are reached with (its id, never its value).
+    SecretId,
 }

@@ -293,6 +293,33 @@ kinds! {
         /// Too many came at once.
         TooMany = "TOO_MANY",
     }
+    /// How the tools of a server are reached.
+    ToolServerKind {
+        /// A program that speaks the Model Context Protocol on its standard input and output.
+        McpStdio = "MCP_STDIO",
+        /// A server that speaks the Model Context Protocol over streamable HTTP.
+        McpHttp = "MCP_HTTP",
+        /// Calls over HTTP that an administrator declared.
+        Http = "HTTP",
+    }
+    /// What happens when a call of a tool is repeated.
+    ToolEffect {
+        /// Only reads: may repeat.
+        Read = "READ",
+        /// May repeat under the same key.
+        Idempotent = "IDEMPOTENT",
+        /// At most once: after a crash in the window its outcome is unknown.
+        Effect = "EFFECT",
+    }
+    /// Whether the definition of an action is the one that an administrator knows.
+    ToolActionState {
+        /// It is.
+        Ok = "OK",
+        /// The server has changed it: it can't be called until an administrator accepts it.
+        Changed = "CHANGED",
+        /// The server does not have it any more.
+        Gone = "GONE",
+    }
 }
 
 impl RunStatus {

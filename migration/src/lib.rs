@@ -10,6 +10,7 @@ mod m20261122_000003_making;
 mod m20261122_000004_routing;
 mod m20261122_000005_ended;
 mod m20261122_000006_addresses;
+mod m20261122_000007_tool_servers;
 mod m20261122_000008_approvals;
 mod m20261122_000009_prices;
 mod sql;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_routing::Migration),
             Box::new(m20261122_000005_ended::Migration),
             Box::new(m20261122_000006_addresses::Migration),
+            Box::new(m20261122_000007_tool_servers::Migration),
             Box::new(m20261122_000008_approvals::Migration),
             Box::new(m20261122_000009_prices::Migration),
         ]

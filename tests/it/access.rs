@@ -31,6 +31,8 @@ struct Things {
     endpoint: Value,
     delivery: Value,
     heard: Value,
+    server: Value,
+    action: Value,
 }
 
 /// A workspace with one of everything; `own` is a request of `client`'s.
@@ -122,6 +124,18 @@ async fn furnish(app: &TestApp, admin: &Client, client: &Client) -> Things {
         ))
         .await;
     let log = pagerduty.log().await;
+    let server = json!({ "name": "desk", "kind": "HTTP", "tools": [
+        { "name": "get", "description": "Gets.", "url": "https://desk.example.com/", "parameters": {} },
+    ] });
+    let server = admin
+        .mutate(
+            "toolServerCreate",
+            server,
+            "toolServer { id actions { id } }",
+        )
+        .await;
+    let secret = json!({ "name": "DESK", "value": "a secret value" });
+    admin.mutate("secretSet", secret, "").await;
     let own = client
         .post(
             "mutation { requestCreate(input: { title: \"Mine\" }) { request { id } } }",
@@ -146,6 +160,8 @@ async fn furnish(app: &TestApp, admin: &Client, client: &Client) -> Things {
         endpoint: json!(pagerduty.id),
         delivery: log[0]["id"].clone(),
         heard: log[1]["id"].clone(),
+        server: server["toolServer"]["id"].clone(),
+        action: server["toolServer"]["actions"][0]["id"].clone(),
         coworker: worker.id,
         request,
         dispatch,
@@ -224,6 +240,14 @@ both_dbs! {
                 ("webhookEndpointCreate", json!({ "name": role.as_str(), "kind": "PAGERDUTY" }), vec![Action::HookManage]),
                 ("webhookEndpointUpdate", json!({ "id": format!("whe_{:032x}", 7), "enabled": false }), vec![Action::HookManage]),
                 ("webhookEndpointSecretRotate", json!({ "id": format!("whe_{:032x}", 7) }), vec![Action::HookManage]),
+                ("toolServerCreate", json!({ "name": name, "kind": "MCP_STDIO", "command": "none" }), vec![Action::ToolManage]),
+                ("toolServerUpdate", json!({ "id": format!("tls_{:032x}", 7), "command": "none" }), vec![Action::ToolManage]),
+                ("toolServerDelete", json!({ "id": format!("tls_{:032x}", 7) }), vec![Action::ToolManage]),
+                ("toolServerRefresh", json!({ "id": format!("tls_{:032x}", 7) }), vec![Action::ToolManage]),
+                ("toolActionAccept", json!({ "id": format!("tla_{:032x}", 7), "digest": "" }), vec![Action::ToolManage]),
+                ("toolActionUpdate", json!({ "id": format!("tla_{:032x}", 7), "enabled": false }), vec![Action::ToolManage]),
+                ("secretSet", json!({ "name": name, "value": "a secret value" }), vec![Action::ToolManage]),
+                ("secretDelete", json!({ "name": name }), vec![Action::ToolManage]),
             ] {
                 let before = look::counts(&app).await;
                 let allowed = needed.iter().all(|action| allows(Standing::Role(*role), *action));
@@ -269,6 +293,10 @@ both_dbs! {
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.delivery }), Action::HookManage),
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.heard }), Action::RequestReadAll),
                 ("{ webhookEndpoints { nodes { id } } }", json!({}), Action::HookManage),
+                ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.server }), Action::ToolManage),
+                ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.action }), Action::ToolManage),
+                ("{ toolServers { nodes { id name actions { name } health { state } } } }", json!({}), Action::ToolManage),
+                ("{ secrets { name } }", json!({}), Action::ToolManage),
             ] {
                 let answer = client.post(query, variables).await;
                 let code = answer.body["errors"][0]["extensions"]["code"].as_str();
@@ -313,7 +341,7 @@ both_dbs! {
         let ids = [
             &things.request, &things.note, &things.assignment, &json!(things.coworker), &things.version, &things.skill, &things.skill_version, &things.run,
             &things.approval, &things.step, &things.event, &things.dispatch, &things.key, &things.person, &things.price,
-            &things.endpoint, &things.delivery, &things.heard,
+            &things.endpoint, &things.delivery, &things.heard, &things.server, &things.action,
         ];
         for id in ids {
             app.gql(node, json!({ "id": id })).await;
@@ -344,6 +372,12 @@ both_dbs! {
             ("apiKeyRevoke", json!({ "id": things.key })),
             ("webhookEndpointUpdate", json!({ "id": things.endpoint, "enabled": false })),
             ("webhookEndpointSecretRotate", json!({ "id": things.endpoint, "secret": "0123456789abcdef" })),
+            ("toolServerUpdate", json!({ "id": things.server, "headers": [] })),
+            ("toolServerRefresh", json!({ "id": things.server })),
+            ("toolServerDelete", json!({ "id": things.server })),
+            ("toolActionUpdate", json!({ "id": things.action, "enabled": false })),
+            ("toolActionAccept", json!({ "id": things.action, "digest": "" })),
+            ("secretDelete", json!({ "name": "DESK" })),
             ("workspaceUpdate", json!({ "escalationAssigneeId": things.coworker })),
             ("workspaceUpdate", json!({ "escalationAssigneeId": things.person })),
         ] {
@@ -361,12 +395,12 @@ both_dbs! {
         // Mentions stay at home, and so do lists, metrics and boards.
         stranger.mutate("noteCreate", json!({ "requestId": theirs["request"]["id"], "body": "@worker" }), "").await;
         app.drain().await;
-        let query = "{ runs { totalCount } approvals { totalCount } coworkers { totalCount } skills { totalCount } requests { totalCount } modelPrices(startsWith: \"scripted\") { id } apiKeys { totalCount } webhookEndpoints { totalCount }
+        let query = "{ runs { totalCount } approvals { totalCount } coworkers { totalCount } skills { totalCount } requests { totalCount } modelPrices(startsWith: \"scripted\") { id } apiKeys { totalCount } webhookEndpoints { totalCount } toolServers { totalCount } secrets { name }
             metrics(range: { start: \"-P7D\", end: \"2030-01-01T00:00:00Z\" }) { totals { runs modelCalls } } }";
         let seen = stranger.gql(query, json!({})).await;
         assert_eq!(seen, json!({
             "runs": { "totalCount": 0 }, "approvals": { "totalCount": 0 }, "coworkers": { "totalCount": 1 }, "skills": { "totalCount": 0 }, "requests": { "totalCount": 1 }, "modelPrices": [],
-            "apiKeys": { "totalCount": 1 }, "webhookEndpoints": { "totalCount": 0 }, "metrics": { "totals": { "runs": 0, "modelCalls": 0 } },
+            "apiKeys": { "totalCount": 1 }, "webhookEndpoints": { "totalCount": 0 }, "toolServers": { "totalCount": 0 }, "secrets": [], "metrics": { "totals": { "runs": 0, "modelCalls": 0 } },
         }));
         let mut expected = before;
         for (table, more) in [("note", 1), ("request_event", 1), ("coworker", 1)] {

@@ -17,7 +17,7 @@ macro_rules! every_entity {
         let mut tables = BTreeSet::new();
         every_entity!(@each tables $check ($($argument),*)
             api_key approval assignment coworker coworker_version coworker_version_skill dispatch idempotency_key model_price note
-            person prompt_part request request_event run run_event run_step skill skill_version usage_ledger
+            person prompt_part request request_event run run_event run_step secret skill skill_version tool_action tool_server usage_ledger
             webhook_delivery webhook_endpoint webhook_secret webhook_subject workspace);
         tables
     }};

@@ -209,7 +209,7 @@ pub fn run_id(id: &Value) -> RunId {
 
 /// How many rows each table has, for tests that nothing was changed.
 pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
-    const TABLES: [&str; 25] = [
+    const TABLES: [&str; 28] = [
         "approval",
         "workspace",
         "person",
@@ -235,6 +235,9 @@ pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
         "webhook_secret",
         "webhook_delivery",
         "webhook_subject",
+        "tool_server",
+        "tool_action",
+        "secret",
     ];
     let mut counts = BTreeMap::new();
     for table in TABLES {

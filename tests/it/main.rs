@@ -6,6 +6,7 @@
 )]
 
 mod look;
+mod outside;
 mod sender;
 
 mod access;
@@ -34,6 +35,7 @@ mod limit;
 mod lint;
 mod log;
 mod make;
+mod mcp;
 mod model;
 mod note;
 mod once;
@@ -52,3 +54,4 @@ mod store;
 mod storm;
 mod story;
 mod stream;
+mod tools;

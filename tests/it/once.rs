@@ -14,7 +14,7 @@ use tests::{Coworker, TestApp, both_dbs};
 use crate::look;
 
 /// The mutations that create nothing: to repeat them sets again what is set already.
-const CREATE_NOTHING: [&str; 7] = [
+const CREATE_NOTHING: [&str; 14] = [
     "requestUpdate",
     "coworkerUpdate",
     "coworkerUnpublish",
@@ -22,6 +22,13 @@ const CREATE_NOTHING: [&str; 7] = [
     "apiKeyRevoke",
     "webhookEndpointUpdate",
     "workspaceUpdate",
+    "toolServerUpdate",
+    "toolServerDelete",
+    "toolServerRefresh",
+    "toolActionAccept",
+    "toolActionUpdate",
+    "secretSet",
+    "secretDelete",
 ];
 
 /// The definition of an object or input type of the contract.
@@ -114,6 +121,7 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
     app.mutate("requestCreate", input, "").await;
     app.drain().await;
     let asked = app.gql("{ approvals { nodes { id } } }", json!({})).await;
+    let declared = json!({ "name": "get", "description": "Gets.", "url": "https://desk.example.com/", "parameters": {} });
     let sample = |mutation, input: Value, change: Value, made| {
         let mut other = input.clone();
         for (field, value) in change.as_object().expect("fields") {
@@ -204,6 +212,12 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
             json!({ "id": endpoint, "secret": "0123456789abcdef" }),
             json!({ "secret": "fedcba9876543210" }),
             "webhookEndpoint { id }",
+        ),
+        sample(
+            "toolServerCreate",
+            json!({ "name": "once", "kind": "HTTP", "tools": [declared] }),
+            json!({ "name": "twice" }),
+            "toolServer { id }",
         ),
     ]
 }

@@ -17,6 +17,7 @@ use domain::access::Actor;
 use domain::executor::Executor;
 use domain::key::Holder;
 use domain::store::{OpenOptions, Store};
+use domain::tool::Outside;
 use entity::Role;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -230,7 +231,9 @@ impl Stage {
             .write(make)
             .await?
             .context("the demo's database is not new")?;
-        let executor = Executor::start(store.clone(), settings.worker).await?;
+        let vault = settings.vault.unwrap_or_default();
+        let outside = Outside::new(store.clone(), vault, settings.tools)?;
+        let executor = Executor::start(store.clone(), settings.worker, outside).await?;
         Ok(Self::Alone {
             store,
             executor,

@@ -143,7 +143,7 @@ mod tests {
             .into_iter()
             .filter_map(|source| match source.object {
                 Object::Coworker(coworker) => Some(*coworker),
-                Object::Skill(_) | Object::Prices(_) => None,
+                Object::Skill(_) | Object::ToolServer(_) | Object::Prices(_) => None,
             });
         coworkers.collect()
     }

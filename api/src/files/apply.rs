@@ -14,9 +14,10 @@ use domain::error::{Error, Result};
 use domain::price::SetPrice;
 use domain::skill::{CreateSkill, UpdateSkill};
 use domain::store::{Command, Needs, Store, Tx};
+use domain::tool::server::{CreateServer, UpdateServer};
 use entity::CoworkerId;
 
-use super::plan::{CoworkerStep, Plan, PriceStep, SkillStep, Then, Write, plan};
+use super::plan::{CoworkerStep, Plan, PriceStep, ServerStep, SkillStep, Then, Write, plan};
 use super::read::{Problem, Problems, Source, field};
 use super::state::State;
 
@@ -80,6 +81,10 @@ impl Command for Apply {
         for step in &self.plan.skills {
             let done = self.skill(tx, step).await;
             done.map_err(|error| self.placed(step.source, error, |field| field.to_owned()))?;
+        }
+        for step in &self.plan.servers {
+            let done = self.server(tx, step).await;
+            done.map_err(|error| self.placed(step.source, error, |_| "reach".to_owned()))?;
         }
         for step in &self.plan.prices {
             let path = |field: &str| format!("prices[{}].{field}", step.index);
@@ -172,6 +177,30 @@ impl Apply {
             }
         }
         Ok(())
+    }
+
+    async fn server(&self, tx: &Tx, step: &ServerStep) -> Result<()> {
+        let (actor, server) = (self.actor.clone(), step.server.clone());
+        let done = match step.before {
+            None => {
+                let create = CreateServer {
+                    actor,
+                    name: server.name,
+                    declaration: server.reach,
+                    idempotency_key: None,
+                };
+                create.run(tx).await
+            }
+            Some((id, _)) => {
+                let update = UpdateServer {
+                    actor,
+                    server: id,
+                    declaration: server.reach,
+                };
+                update.run(tx).await
+            }
+        };
+        done.map(drop)
     }
 
     async fn price(&self, tx: &Tx, step: &PriceStep) -> Result<()> {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::SCHEMA;
-use super::form::{Coworker, Prices, PricesKind, Skill, SkillKind};
+use super::form::{Coworker, Prices, PricesKind, Server, ServerKind, Skill, SkillKind};
 use super::state::State;
 
 /// The schema's name in the folder.
@@ -41,6 +41,17 @@ pub fn files(state: &State) -> domain::Result<Vec<(PathBuf, String)>> {
             text: kept.text.clone(),
         };
         files.push((format!("skills/{handle}.yaml").into(), text("../", &skill)?));
+    }
+    for (name, kept) in &state.servers {
+        let server = Server {
+            kind: ServerKind::ToolServer,
+            name: name.clone(),
+            reach: kept.reach.clone(),
+        };
+        files.push((
+            format!("tool-servers/{name}.yaml").into(),
+            text("../", &server)?,
+        ));
     }
     if !state.prices.is_empty() {
         let prices = Prices {

@@ -8,13 +8,14 @@ use domain::coworker::config::{Goal, Identity, Limits};
 use domain::coworker::tools::ToolServer;
 use domain::model::ModelConfig;
 use domain::money::{parse_decimal, print_decimal};
+use domain::tool::server::Declaration;
 use entity::Millis;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::graphql::scalar::{instant, print_instant};
 
-/// A file of Stint: a coworker, a skill, or prices of models, by its `kind`.
+/// A file of Stint: a coworker, a skill, a tool server, or prices of models, by its `kind`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Object {
@@ -22,12 +23,14 @@ pub enum Object {
     Coworker(Box<Coworker>),
     /// A skill.
     Skill(Skill),
+    /// A server of tools.
+    ToolServer(Server),
     /// Prices.
     Prices(Prices),
 }
 
 /// The words that `kind` may be.
-pub const KINDS: [&str; 3] = ["coworker", "skill", "prices"];
+pub const KINDS: [&str; 4] = ["coworker", "skill", "tool-server", "prices"];
 
 /// A coworker: who it is, what it shall achieve, with which tools and which model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -55,7 +58,8 @@ pub struct Coworker {
     /// The handles of the skills that it has, in the order in which its model reads them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<String>,
-    /// Which tools it may use, action by action; those that are not named it may.
+    /// Which tools it may use, action by action. Of the built-in tools and of those of its playbook it may use those that are not
+    /// named too; of those of tool servers it may not.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tools: Vec<ToolServer>,
     /// The model that thinks for it.
@@ -77,6 +81,19 @@ pub struct Skill {
     pub handle: String,
     /// The text that models read, up to 64 KiB.
     pub text: String,
+}
+
+/// A server of tools outside of Stint. Secrets stand in no file: headers name them, and the API sets them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[schemars(rename = "ToolServerFile")]
+pub struct Server {
+    /// What the file holds.
+    pub kind: ServerKind,
+    /// What stands before the dot of its tools' names: 1 to 64 of a-z, 0-9, _ and -; unique in the workspace.
+    pub name: String,
+    /// How its tools are reached. What it is (its type) stays.
+    pub reach: Declaration,
 }
 
 /// Prices of models.
@@ -169,6 +186,15 @@ pub enum CoworkerKind {
 pub enum SkillKind {
     /// A skill.
     Skill,
+}
+
+/// The kind of a tool server's file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+#[schemars(inline)]
+pub enum ServerKind {
+    /// A server of tools.
+    ToolServer,
 }
 
 /// The kind of a file of prices.

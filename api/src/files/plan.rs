@@ -1,9 +1,9 @@
 //! What is to be done so that a workspace is what the files say. Pure.
 
 use domain::coworker::Config;
-use entity::{CoworkerId, SkillId};
+use entity::{CoworkerId, SkillId, ToolServerId};
 
-use super::form::{Coworker, Object, Price, Skill};
+use super::form::{Coworker, Object, Price, Server, Skill};
 use super::read::{Problem, Problems, Source};
 use super::state::{self, State};
 
@@ -12,6 +12,8 @@ use super::state::{self, State};
 pub struct Plan {
     /// Skills that are made or changed.
     pub skills: Vec<SkillStep>,
+    /// Servers of tools that are made or changed.
+    pub servers: Vec<ServerStep>,
     /// Prices that are set.
     pub prices: Vec<PriceStep>,
     /// Coworkers that are made, changed, published, or taken out of work. Those that stop being the Triage
@@ -30,6 +32,17 @@ pub struct SkillStep {
     pub skill: Skill,
     /// What is; none: it is made.
     pub before: Option<(SkillId, Skill)>,
+}
+
+/// A server of tools that is made or changed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServerStep {
+    /// Its file, as an index of the sources.
+    pub source: usize,
+    /// What shall be.
+    pub server: Server,
+    /// What is; none: it is made.
+    pub before: Option<(ToolServerId, Server)>,
 }
 
 /// A price that is set.
@@ -83,7 +96,10 @@ pub enum Then {
 impl Plan {
     /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
-        self.skills.is_empty() && self.prices.is_empty() && self.coworkers.is_empty()
+        self.skills.is_empty()
+            && self.servers.is_empty()
+            && self.prices.is_empty()
+            && self.coworkers.is_empty()
     }
 }
 
@@ -98,6 +114,7 @@ pub fn plan(sources: &[Source], state: &State) -> Result<Plan, Problems> {
     for (at, source) in sources.iter().enumerate() {
         match &source.object {
             Object::Skill(skill) => plan.skill(at, skill, state),
+            Object::ToolServer(server) => plan.server(at, server, state),
             Object::Prices(file) => {
                 for (index, price) in file.prices.iter().enumerate() {
                     let step = PriceStep {
@@ -114,7 +131,7 @@ pub fn plan(sources: &[Source], state: &State) -> Result<Plan, Problems> {
     for (at, source) in sources.iter().enumerate() {
         match &source.object {
             Object::Coworker(coworker) => plan.coworker(at, coworker, state),
-            Object::Skill(_) | Object::Prices(_) => {}
+            Object::Skill(_) | Object::ToolServer(_) | Object::Prices(_) => {}
         }
     }
     plan.coworkers.sort_by_key(|step| step.coworker.is_triage);
@@ -145,6 +162,25 @@ impl Plan {
             self.skills.push(SkillStep {
                 source,
                 skill,
+                before,
+            });
+        }
+    }
+
+    fn server(&mut self, source: usize, server: &Server, state: &State) {
+        let before = state.servers.get(&server.name).map(|kept| {
+            let before = Server {
+                reach: kept.reach.clone(),
+                ..server.clone()
+            };
+            (kept.id, before)
+        });
+        if before.as_ref().is_some_and(|(_, before)| before == server) {
+            self.same += 1;
+        } else {
+            self.servers.push(ServerStep {
+                source,
+                server: server.clone(),
                 before,
             });
         }

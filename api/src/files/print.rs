@@ -45,6 +45,22 @@ pub fn changes(plan: &Plan, sources: &[Source]) -> domain::Result<String> {
             &domain::yaml::print(&step.skill)?,
         );
     }
+    for step in &plan.servers {
+        let verb = if step.before.is_some() {
+            "change"
+        } else {
+            "create"
+        };
+        let before = step
+            .before
+            .as_ref()
+            .map(|(_, server)| domain::yaml::print(server));
+        text += &head("tool server", &step.server.name, verb, file(step.source));
+        text += &diff(
+            &before.transpose()?.unwrap_or_default(),
+            &domain::yaml::print(&step.server)?,
+        );
+    }
     for step in &plan.prices {
         let entry = Prices {
             kind: PricesKind::Prices,
@@ -84,8 +100,13 @@ pub fn summary(plan: &Plan) -> String {
             .iter()
             .filter(|step| step.before.is_none())
             .count()
+        + plan
+            .servers
+            .iter()
+            .filter(|step| step.before.is_none())
+            .count()
         + plan.prices.len();
-    let all = plan.skills.len() + plan.coworkers.len() + plan.prices.len();
+    let all = plan.skills.len() + plan.coworkers.len() + plan.servers.len() + plan.prices.len();
     format!(
         "{made} to create, {} to change, {} as the files say",
         all - made,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_saphyr::Spanned;
 
-use super::form::{Coworker, KINDS, Object, Prices, Skill};
+use super::form::{Coworker, KINDS, Object, Prices, Server, Skill};
 use super::place;
 
 /// The most files of a folder.
@@ -238,6 +238,7 @@ fn one(name: &str, bytes: Vec<u8>) -> Result<Source, Problem> {
             as_yaml::<Coworker>(&text).map(|coworker| Object::Coworker(Box::new(coworker)))
         }
         "skill" => as_yaml::<Skill>(&text).map(Object::Skill),
+        "tool-server" => as_yaml::<Server>(&text).map(Object::ToolServer),
         "prices" => as_yaml::<Prices>(&text).map(Object::Prices),
         other => {
             let at = head.kind.referenced;
@@ -259,6 +260,12 @@ fn one(name: &str, bytes: Vec<u8>) -> Result<Source, Problem> {
         && let Err(error) = coworker.config().check()
     {
         return Err(source.problem(field(&error), error.to_string()));
+    }
+    if let Object::ToolServer(server) = &source.object
+        && let Err(error) = server.reach.check()
+    {
+        let path = format!("reach.{}", field(&error));
+        return Err(source.problem(&path, error.to_string()));
     }
     Ok(source)
 }
@@ -308,6 +315,10 @@ fn twice(sources: &[Source]) -> Vec<Problem> {
             Object::Skill(skill) => {
                 let what = format!("the skill {}", skill.handle);
                 once("skill", &skill.handle, Millis(0), "handle", what);
+            }
+            Object::ToolServer(server) => {
+                let what = format!("the tool server {}", server.name);
+                once("tool-server", &server.name, Millis(0), "name", what);
             }
             Object::Prices(file) => {
                 for (i, price) in file.prices.iter().enumerate() {

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 use domain::access::{Action, Actor};
 use domain::coworker::Config;
 use domain::error::{Error, Result};
+use domain::tool::server::{Declaration, query as servers};
 use domain::{coworker::query as coworkers, skill::query as skills};
 use entity::{
-    CoworkerId, CoworkerState, CoworkerVersionId, SkillId, SkillVersionId, coworker,
-    coworker_version, coworker_version_skill, model_price, skill, skill_version,
+    CoworkerId, CoworkerState, CoworkerVersionId, SkillId, SkillVersionId, ToolServerId, coworker,
+    coworker_version, coworker_version_skill, model_price, skill, skill_version, tool_server,
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
@@ -29,6 +30,8 @@ pub struct State {
     pub coworkers: BTreeMap<String, Coworker>,
     /// Skills, by handle.
     pub skills: BTreeMap<String, Skill>,
+    /// Servers of tools, by name; none for those who may not see them.
+    pub servers: BTreeMap<String, Server>,
     /// Prices.
     pub prices: BTreeMap<PriceKey, Price>,
 }
@@ -86,6 +89,15 @@ pub struct Skill {
     pub text: String,
 }
 
+/// A server of tools as it is.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Its id.
+    pub id: ToolServerId,
+    /// How its tools are reached.
+    pub reach: Declaration,
+}
+
 impl State {
     /// Reads it.
     ///
@@ -97,6 +109,7 @@ impl State {
         Ok(Self {
             coworkers: load_coworkers(db, actor).await?,
             skills: load_skills(db, actor).await?,
+            servers: load_servers(db, actor).await?,
             prices: load_prices(db, actor).await?,
         })
     }
@@ -176,6 +189,23 @@ async fn load_skills<C: ConnectionTrait>(db: &C, actor: &Actor) -> Result<BTreeM
             text: text.ok_or_else(|| Error::internal("a skill's newest version is gone"))?,
         };
         Ok((row.handle, skill))
+    });
+    kept.collect()
+}
+
+async fn load_servers<C: ConnectionTrait>(
+    db: &C,
+    actor: &Actor,
+) -> Result<BTreeMap<String, Server>> {
+    let rows = servers::visible(actor)
+        .order_by_asc(tool_server::Column::Name)
+        .limit(domain::tool::server::MOST);
+    let kept = rows.all(db).await?.into_iter().map(|row| -> Result<_> {
+        let server = Server {
+            id: row.id,
+            reach: Declaration::from_row(&row.declaration)?,
+        };
+        Ok((row.name, server))
     });
     kept.collect()
 }

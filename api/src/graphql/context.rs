@@ -9,6 +9,7 @@ use domain::error::{Error, Result};
 use domain::page::Slice;
 use domain::secret::Vault;
 use domain::store::Store;
+use domain::tool::Outside;
 use entity::WorkspaceId;
 use parking_lot::Mutex;
 
@@ -43,12 +44,13 @@ impl Clone for Session {
 }
 
 /// What all operations share: data of the schema.
-#[derive(Debug)]
 pub struct Shared {
     /// The database.
     pub store: Store,
     /// What seals secrets.
     pub vault: Vault,
+    /// The way to the tools of servers.
+    pub outside: Arc<Outside>,
     /// Address of a frontend's page of a request, with `{number}` in the place of its number.
     pub ui_url: Option<String>,
     /// The workspaces' cursor keys; they never change.
@@ -57,10 +59,11 @@ pub struct Shared {
 
 impl Shared {
     /// What operations on `store` share.
-    pub fn new(store: Store, vault: Vault, ui_url: Option<String>) -> Self {
+    pub fn new(store: Store, vault: Vault, outside: Arc<Outside>, ui_url: Option<String>) -> Self {
         Self {
             store,
             vault,
+            outside,
             ui_url,
             cursor_keys: Mutex::default(),
         }

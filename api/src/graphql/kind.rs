@@ -193,6 +193,8 @@ pub enum FindingRule {
     ToolUnknown,
     /// The settings of tools name an action that does not exist.
     ActionUnknown,
+    /// A tool of a tool server has the name of a tool of the playbook, and is called in its place.
+    ToolShadowed,
     /// An out-of-scope rule routes to a coworker that does not exist, or to the coworker itself.
     RouteToNobody,
     /// An out-of-scope rule routes to a coworker that is not published.

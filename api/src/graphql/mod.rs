@@ -19,12 +19,14 @@ pub mod request;
 pub mod run;
 pub mod scalar;
 pub mod skill;
+pub mod tool;
 
 use std::sync::Arc;
 
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, SchemaBuilder};
 use domain::secret::Vault;
 use domain::store::Store;
+use domain::tool::Outside;
 
 use context::Shared;
 
@@ -39,6 +41,7 @@ pub struct Query(
     run::RunQuery,
     approval::ApprovalQuery,
     metric::MetricQuery,
+    tool::ToolQuery,
 );
 
 /// Everything that can be changed. An expected refusal (an empty title, a missing permission, a conflict) comes back in the
@@ -54,6 +57,8 @@ pub struct Mutation(
     admin::AdminMutation,
     admin::PriceMutation,
     hook::HookMutation,
+    tool::ToolMutation,
+    tool::SecretMutation,
 );
 
 /// Everything that can be watched live. `runSteps`, `runEvents` and `requestTimeline` promise every item after the cursor, once and in
@@ -71,11 +76,11 @@ const POINTS: usize = 1_000;
 /// The executable schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
-/// The schema over a store and what keeps its secrets. `ui_url` is the address of a frontend's page of a
-/// request, with `{number}` in the place of its number.
-pub fn schema(store: Store, vault: Vault, ui_url: Option<String>) -> Schema {
+/// The schema over a store, what keeps its secrets, and the way to the tools of servers. `ui_url` is the address of a
+/// frontend's page of a request, with `{number}` in the place of its number.
+pub fn schema(store: Store, vault: Vault, outside: Arc<Outside>, ui_url: Option<String>) -> Schema {
     builder()
-        .data(Arc::new(Shared::new(store, vault, ui_url)))
+        .data(Arc::new(Shared::new(store, vault, outside, ui_url)))
         .finish()
 }
 

@@ -8,8 +8,8 @@ use domain::access::{Action, Actor};
 use domain::error::{Error, Result};
 use entity::{
     ActorKind, ApiKeyId, ApprovalId, AssignmentId, CoworkerId, CoworkerVersionId, DispatchId,
-    ModelPriceId, NoteId, PersonId, RequestId, RunId, SkillId, SkillVersionId, WebhookDeliveryId,
-    WebhookEndpointId, WorkspaceId,
+    ModelPriceId, NoteId, PersonId, RequestId, RunId, SkillId, SkillVersionId, ToolActionId,
+    ToolServerId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use uuid::Uuid;
 
@@ -25,6 +25,7 @@ use super::run::{
     StatusChangeStep, Step, ThinkingStep, ToolCallStep,
 };
 use super::skill::{Skill, SkillVersion};
+use super::tool::{ToolAction, ToolServer};
 
 /// A row's id that has a global form.
 pub trait GlobalId: Copy {
@@ -70,6 +71,8 @@ global_ids! {
     ModelPriceId "prc" "ModelPrice",
     WebhookEndpointId "whe" "WebhookEndpoint",
     WebhookDeliveryId "whd" "WebhookDelivery",
+    ToolServerId "tls" "ToolServer",
+    ToolActionId "tla" "ToolAction",
 }
 
 const WORKFLOW: &str = "wfl";
@@ -240,6 +243,10 @@ pub enum Node {
     WebhookEndpoint(WebhookEndpoint),
     /// A delivery to a webhook endpoint.
     WebhookDelivery(WebhookDelivery),
+    /// A tool server.
+    ToolServer(ToolServer),
+    /// An action of a tool server.
+    ToolAction(ToolAction),
 }
 
 impl From<Step> for Node {
@@ -332,6 +339,14 @@ pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Node> {
             domain::hook::query::get_delivery(db, actor, parse(id)?).await?,
         )
         .into()),
+        ToolServerId::PREFIX => {
+            let row = domain::tool::server::query::get(db, actor, parse(id)?).await?;
+            Ok(ToolServer(row).into())
+        }
+        ToolActionId::PREFIX => {
+            let row = domain::tool::server::query::get_action(db, actor, parse(id)?).await?;
+            Ok(ToolAction(row).into())
+        }
         _ => Err(no_id(id)),
     }
 }

@@ -24,6 +24,7 @@ const BOARD: usize = 4096;
 pub struct Local {
     work: watch::Sender<u64>,
     prices: watch::Sender<u64>,
+    tools: watch::Sender<u64>,
     board: broadcast::Sender<RunId>,
     runs: Channels<RunId, Logged>,
     requests: Channels<RequestId, request_event::Model>,
@@ -38,6 +39,7 @@ impl Default for Local {
         Self {
             work: watch::Sender::new(0),
             prices: watch::Sender::new(0),
+            tools: watch::Sender::new(0),
             board: broadcast::Sender::new(BOARD),
             runs: Channels::default(),
             requests: Channels::default(),
@@ -57,6 +59,11 @@ impl Local {
     /// Rung when prices changed; the number grows with each change.
     pub fn prices(&self) -> watch::Receiver<u64> {
         self.prices.subscribe()
+    }
+
+    /// Rung when servers of tools or their secrets changed; the number grows with each change.
+    pub fn tools(&self) -> watch::Receiver<u64> {
+        self.tools.subscribe()
     }
 
     /// Every run whose log grew. A receiver that lags must query again.
@@ -141,6 +148,7 @@ impl Local {
         match signal {
             Signal::Work => self.work.send_modify(|n| *n += 1),
             Signal::Prices(_) => self.prices.send_modify(|n| *n += 1),
+            Signal::Tools(_) => self.tools.send_modify(|n| *n += 1),
             Signal::Run { run, seq } => {
                 self.runs.rise(run, seq);
                 self.board.send(run).ok();

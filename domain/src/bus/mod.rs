@@ -32,6 +32,8 @@ pub enum Signal {
     Interrupt(RunId),
     /// The workspace's prices changed.
     Prices(WorkspaceId),
+    /// The workspace's servers of tools, or the secrets that they are reached with, changed.
+    Tools(WorkspaceId),
 }
 
 /// How signals travel.

@@ -6,7 +6,7 @@ mod scope;
 mod tests;
 mod tool;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use entity::RequestStatus;
 use serde::{Deserialize, Serialize};
@@ -57,6 +57,8 @@ pub enum Rule {
     ToolUnknown,
     /// The settings name an action that does not exist.
     ActionUnknown,
+    /// A tool of a server has the name of a tool of the playbook.
+    ToolShadowed,
     /// An out-of-scope rule routes to a coworker that does not exist, or to itself.
     RouteToNobody,
     /// An out-of-scope rule routes to a coworker that is not published.
@@ -91,6 +93,10 @@ pub struct World {
     pub peers: Vec<Peer>,
     /// The texts of the skills that the configuration names, by handle; those that there are.
     pub skills: HashMap<String, String>,
+    /// The tools of the workspace's servers by name, each with why it can't be called now, if it can't.
+    pub served: BTreeMap<String, Option<&'static str>>,
+    /// The servers that have not said yet what they offer: a name that a coworker was given of them is taken at its word.
+    pub silent: BTreeSet<String>,
 }
 
 /// Another coworker.

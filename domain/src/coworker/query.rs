@@ -199,9 +199,12 @@ pub(super) async fn world<C: ConnectionTrait>(
     };
     let newest = newest(db, coworker.workspace_id, skills).await?;
     let texts = newest.into_iter().map(|(handle, row)| (handle, row.body));
+    let (served, silent) = crate::tool::server::query::names(db, coworker.workspace_id).await?;
     Ok(World {
         peers: rows.iter().map(peer).collect::<Result<_>>()?,
         skills: texts.collect(),
+        served,
+        silent,
     })
 }
 

@@ -21,8 +21,8 @@ const MOST_ACTIONS: usize = 100;
 pub struct ToolServer {
     /// What stands before the dot of its tools' names; `stint` for the built-in ones, which have no dot.
     pub server: String,
-    /// Its actions. One that is not named is enabled: the built-in tools and those of the coworker's
-    /// own playbook are its own.
+    /// Its actions. One that is not named is enabled if it is the coworker's own: a built-in tool, or one of its
+    /// playbook. An action of a tool server is enabled only by being named.
     #[serde(default)]
     pub actions: Vec<ToolAction>,
 }
@@ -77,6 +77,20 @@ impl Config {
             Approval::Always => true,
             Approval::WhenDestructive => tool.destructive,
         }
+    }
+
+    /// Whether it was given an action of a tool server: those are enabled by being named, and not otherwise.
+    pub fn is_given(&self, server: &str, action: &str) -> bool {
+        let named = self.tools.iter().filter(|named| named.server == server);
+        named
+            .flat_map(|named| &named.actions)
+            .any(|named| named.name == action && named.enabled)
+    }
+
+    /// The servers that its settings name besides the built-in one: those whose tools its runs have.
+    pub fn named_servers(&self) -> impl Iterator<Item = &str> {
+        let servers = self.tools.iter().map(|named| named.server.as_str());
+        servers.filter(|server| *server != BUILT_IN)
     }
 
     /// The names of all tools that the coworker has, enabled or not: the built-in ones, then its
@@ -135,20 +149,28 @@ fn parted(tool: &str) -> (&str, &str) {
     tool.split_once('.').unwrap_or((BUILT_IN, tool))
 }
 
+/// Whether this can be the name of a server: what stands before the dot of its tools' names.
+pub fn is_server(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(fits)
+}
+
+/// Whether this can be the name of an action. Servers of others choose them, so capitals are names too.
+pub fn is_action(name: &str) -> bool {
+    let fits = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    (1..=64).contains(&name.len()) && name.bytes().all(fits)
+}
+
 /// Refuses names that can't be, names that stand twice, and what this installation can't keep.
 ///
 /// # Errors
 /// [`Error::Invalid`] that names the field and the remedy.
 pub(super) fn check(tools: &[ToolServer]) -> Result<()> {
     let invalid = |field, message| Err(Error::invalid(field, "INVALID", message));
-    let named = |name: &str| {
-        let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-';
-        (1..=64).contains(&name.len()) && name.bytes().all(fits)
-    };
     super::config::at_most("tools", tools.len(), MOST_SERVERS)?;
     let mut servers = HashSet::new();
     for ToolServer { server, actions } in tools {
-        if !named(server) {
+        if !is_server(server) {
             let message =
                 format!("{server:?} is no name of a server; write 1 to 64 of a-z, 0-9, _ and -");
             return invalid("tools.server", message);
@@ -165,7 +187,7 @@ pub(super) fn check(tools: &[ToolServer]) -> Result<()> {
             approval,
         } in actions
         {
-            if !named(name) {
+            if !is_action(name) {
                 let message = format!(
                     "{name:?} is no name of an action; write what follows the dot of the tool's name, such as telemetry"
                 );

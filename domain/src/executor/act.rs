@@ -132,6 +132,7 @@ impl Command for Act {
         let done = ToolCompleted {
             call_id: call.id.clone(),
             response,
+            redacted: Vec::new(),
             latency_ms: 0,
         };
         log.stage(now, done)?;

@@ -10,10 +10,9 @@ use crate::model::ToolCall;
 use crate::run::event::{Refusal, ToolCompleted, ToolFailed, ToolRefused, ToolRequested};
 use crate::run::log::{FENCED, Log};
 use crate::run::state::Open;
-use crate::tool::{Builtin, Effect, FINISH, Invocation, ToolError, ToolErrorClass};
-
-/// The most bytes that a tool may answer.
-const LARGEST: usize = 1024 * 1024;
+use crate::tool::{
+    Answer, Builtin, Effect, FINISH, Invocation, LARGEST, ToolError, ToolErrorClass,
+};
 
 impl Driver {
     pub(super) async fn dispatch(&mut self, call: ToolCall) -> Result<Held> {
@@ -37,9 +36,9 @@ impl Driver {
                 return Ok(Held::Yes);
             }
         }
-        if self.tools.disables(&call.tool) {
+        if let Some(why) = self.tools.withholds(&call.tool) {
             let message = format!(
-                "the tool {} is not enabled for you; enabled are: {}",
+                "the tool {} {why}; enabled are: {}",
                 call.tool,
                 self.tools.names()
             );
@@ -64,7 +63,9 @@ impl Driver {
                     self.refuse(call, Refusal::Unknown, message)
                 }
                 Some(tool) => {
-                    if let Err(message) = check_arguments(&call.arguments) {
+                    let (schemas, schema) =
+                        (self.shared.outside.schemas(), &tool.spec().parameters);
+                    if let Err(message) = schemas.check(schema, &call.arguments) {
                         return self.refuse(call, Refusal::BadArguments, message);
                     }
                     if let Some(held) = self.approved(&call).await? {
@@ -162,6 +163,7 @@ impl Driver {
                 call_id: call.call_id,
                 class: ToolErrorClass::Offline,
                 message,
+                redacted: Vec::new(),
                 latency_ms: 0,
             })?;
             return Ok(Held::Yes);
@@ -191,48 +193,36 @@ impl Driver {
                     call.tool,
                     time.as_secs_f32()
                 );
-                Err(ToolError {
-                    class: ToolErrorClass::TimedOut,
-                    message,
-                })
+                Err(ToolError::new(ToolErrorClass::TimedOut, message))
             });
-        let answer = answer.and_then(|response| {
-            let message = || {
-                format!(
-                    "{} answered {} bytes; {LARGEST} are allowed",
-                    call.tool,
-                    response.len()
-                )
-            };
-            if response.len() > LARGEST {
-                return Err(ToolError {
-                    class: ToolErrorClass::BadResponse,
-                    message: message(),
-                });
+        let answer = answer.and_then(|answer| {
+            let size = answer.text.len();
+            if size > LARGEST {
+                let message = format!("{} answered {size} bytes; {LARGEST} are allowed", call.tool);
+                return Err(ToolError::new(ToolErrorClass::BadResponse, message));
             }
-            Ok(response)
+            Ok(answer)
         });
         let (call_id, latency_ms) = (call.call_id, elapsed(began, self.now()));
         match answer {
-            Ok(response) => self.fact(ToolCompleted {
+            Ok(Answer { text, redacted }) => self.fact(ToolCompleted {
                 call_id,
-                response,
+                response: text,
+                redacted,
                 latency_ms,
             })?,
-            Err(ToolError { class, message }) => self.fact(ToolFailed {
+            Err(ToolError {
+                class,
+                message,
+                redacted,
+            }) => self.fact(ToolFailed {
                 call_id,
                 class,
                 message,
+                redacted,
                 latency_ms,
             })?,
         }
         Ok(Held::Yes)
-    }
-}
-
-fn check_arguments(arguments: &str) -> Result<(), String> {
-    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(arguments) {
-        Ok(_) => Ok(()),
-        Err(err) => Err(format!("the arguments must be a JSON object: {err}")),
     }
 }

@@ -11,6 +11,9 @@ use crate::model::{Brief, Message, NoteBrief, Prompt};
 use crate::run::envelope::unhex;
 use crate::run::log::Log;
 
+/// The most bytes of a tool's answer that a prompt holds; the log has all of it.
+const SHOWN: usize = 64 * 1024;
+
 /// What the model reads besides the log.
 pub(super) struct Context {
     brief: Brief,
@@ -138,7 +141,7 @@ impl Context {
             while let Some(news) = news.next_if(|news| news.at <= i) {
                 messages.push(Message::Notes(news.notes.clone()));
             }
-            messages.push(message.clone());
+            messages.push(shown(message));
         }
         messages.extend(news.map(|news| Message::Notes(news.notes.clone())));
         Prompt {
@@ -146,5 +149,34 @@ impl Context {
             brief: self.brief.clone(),
             messages,
         }
+    }
+}
+
+/// A message as the model reads it: a long answer of a tool is cut, with a mark that says so.
+fn shown(message: &Message) -> Message {
+    match message {
+        Message::Tool {
+            call_id,
+            tool,
+            content,
+            failed,
+        } if content.len() > SHOWN => {
+            let end = content.floor_char_boundary(SHOWN);
+            let content = format!(
+                "{}\n… cut: {end} of {} bytes shown",
+                &content[..end],
+                content.len()
+            );
+            Message::Tool {
+                call_id: call_id.clone(),
+                tool: tool.clone(),
+                content,
+                failed: *failed,
+            }
+        }
+        Message::Tool { .. }
+        | Message::Assistant { .. }
+        | Message::Notes(_)
+        | Message::Closing(_) => message.clone(),
     }
 }

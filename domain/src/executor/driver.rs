@@ -24,6 +24,7 @@ use crate::run::event::{AttemptStarted, Event, Takeover, ToolOutcomeUnknown};
 use crate::run::lease::ATTEMPTS;
 use crate::run::log::{FENCED, Flushed, Log};
 use crate::run::state::{Ending, Next, State};
+use crate::tool::Given;
 
 /// Looks, twice a second, before a worker that can't reach its database gives a run up.
 const PATIENCE: u32 = 60;
@@ -39,6 +40,8 @@ pub(super) struct Driver {
     pub(super) config: Arc<Config>,
     pub(super) actor: Actor,
     pub(super) tools: Toolbox,
+    /// Whether the tools of servers are among them already.
+    tools_read: bool,
     pub(super) interrupt: Arc<Notify>,
     /// What happened and must not be lost if an append does not come back.
     pub(super) facts: Vec<(EventId, Millis, Event)>,
@@ -70,7 +73,8 @@ impl Driver {
         config: Config,
         interrupt: Arc<Notify>,
     ) -> Self {
-        let tools = shared.toolbox(&config, routes(&log));
+        let tools = shared.toolbox(&config, routes(&log), Given::default());
+        let tools_read = config.named_servers().next().is_none();
         Self {
             lease_epoch: log.run().lease_epoch,
             actor: Actor::in_run(log.run()),
@@ -78,6 +82,7 @@ impl Driver {
             log,
             config: Arc::new(config),
             tools,
+            tools_read,
             interrupt,
             facts: Vec::new(),
             superseded: false,
@@ -121,7 +126,9 @@ impl Driver {
             return Ok(());
         }
         // Only now its log says how it began.
-        self.tools = self.shared.toolbox(&self.config, routes(&self.log));
+        self.tools = self
+            .shared
+            .toolbox(&self.config, routes(&self.log), Given::default());
         let Some(reason) = reason else {
             return self.drive().await;
         };
@@ -179,7 +186,23 @@ impl Driver {
         }
     }
 
+    /// Reads what the coworker was given of servers, once in a worker's hands: what changes afterwards holds for later runs.
+    async fn read_tools(&mut self) -> Result<()> {
+        let run = self.log.run();
+        let given = self
+            .shared
+            .outside
+            .given(run.workspace_id, &self.config)
+            .await?;
+        self.tools = self.shared.toolbox(&self.config, routes(&self.log), given);
+        self.tools_read = true;
+        Ok(())
+    }
+
     async fn step(&mut self) -> Result<Held> {
+        if !self.tools_read {
+            self.read_tools().await?;
+        }
         let next = match self.state().next() {
             next @ (Next::Ended | Next::Wait | Next::AbandonModel(_) | Next::OutcomeUnknown(_)) => {
                 next

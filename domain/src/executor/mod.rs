@@ -39,6 +39,7 @@ use crate::model::{Models, Provider};
 use crate::price::Prices;
 use crate::run::lease::{HandBack, VoidLeases};
 use crate::store::Store;
+use crate::tool::{Given, Outside};
 use toolbox::Toolbox;
 
 /// How an executor works.
@@ -106,6 +107,7 @@ struct Shared {
     models: Models,
     prices: Prices,
     prefixes: prompt::Prefixes,
+    outside: Arc<Outside>,
     room: Arc<Semaphore>,
     /// Held while runs come in, from the write to [`Shared::held`]: what is owned and not held then was lost on
     /// its way.
@@ -124,11 +126,12 @@ struct Shared {
 }
 
 impl Shared {
-    /// The tools of a run; `routes`: it decides to whom its request goes.
-    fn toolbox(&self, config: &Config, routes: bool) -> Toolbox {
+    /// The tools of a run, with what its coworker was given of servers; `routes`: it decides to whom
+    /// its request goes.
+    fn toolbox(&self, config: &Config, routes: bool, given: Given) -> Toolbox {
         // A playbook that can't be read was refused when the coworker was written.
-        let outside = self.models.scripted().tools(&config.model);
-        Toolbox::new(config, routes, outside.unwrap_or_default())
+        let played = self.models.scripted().tools(&config.model);
+        Toolbox::new(config, routes, played.unwrap_or_default(), given)
     }
 
     /// The reply to a claim or a takeover was lost: what it brought is looked for.
@@ -160,11 +163,12 @@ impl Shared {
 }
 
 impl Executor {
-    /// Starts executing. On an embedded database all earlier leases are void.
+    /// Starts executing; `outside` is the way to the tools of servers. On an embedded database all earlier leases
+    /// are void.
     ///
     /// # Errors
     /// Settings of a provider that can't work, else what the database said.
-    pub async fn start(store: Store, options: Options) -> Result<Self> {
+    pub async fn start(store: Store, options: Options, outside: Arc<Outside>) -> Result<Self> {
         if store.backend() == DbBackend::Sqlite {
             store.write(VoidLeases).await?;
         }
@@ -179,6 +183,7 @@ impl Executor {
             models: Models::new(scripted, options.providers.clone())?,
             prices: Prices::default(),
             prefixes: prompt::Prefixes::default(),
+            outside,
             arrivals: tokio::sync::Mutex::default(),
             unsure: AtomicBool::new(false),
             crowded: AtomicBool::new(false),

@@ -93,18 +93,19 @@ impl Prefix {
     }
 }
 
-/// Prefixes by version. Runs that decide to whom their request goes have a tool more, and so a prefix of their own.
+/// Prefixes by version. Runs that decide to whom their request goes have a tool more, and so a prefix of their own; so have those
+/// that found other tools on the servers.
 #[derive(Debug, Default)]
 pub struct Prefixes {
     known: Mutex<HashMap<PrefixKey, Arc<Prefix>>>,
 }
 
-/// The version, and whether the run decides to whom its request goes.
-pub type PrefixKey = (CoworkerVersionId, bool);
+/// The version, whether the run decides to whom its request goes, and the mark of what it has of servers.
+pub type PrefixKey = (CoworkerVersionId, bool, u64);
 
-/// Which prefix a run has.
-pub fn key(run: &run::Model, routes: bool) -> PrefixKey {
-    (run.coworker_version_id, routes)
+/// Which prefix a run has, with the mark of its [`super::Toolbox`].
+pub fn key(run: &run::Model, routes: bool, tools: u64) -> PrefixKey {
+    (run.coworker_version_id, routes, tools)
 }
 
 impl Prefixes {

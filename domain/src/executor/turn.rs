@@ -239,7 +239,7 @@ impl Driver {
         let Some(context) = &self.context else {
             return Err(Error::internal("the context was not read"));
         };
-        let key = prompt::key(&run, routes(&self.log));
+        let key = prompt::key(&run, routes(&self.log), self.tools.mark());
         let tools = self.tools.specs();
         let conn = self.shared.store.read();
         let prefixes = &self.shared.prefixes;

@@ -343,6 +343,9 @@ pub struct ToolCompleted {
     pub call_id: String,
     /// The exact response.
     pub response: String,
+    /// The names of the secrets that were taken out of the response: `‹secret:NAME›` stands in their place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<String>,
     /// Milliseconds that it took.
     pub latency_ms: i64,
 }
@@ -356,6 +359,9 @@ pub struct ToolFailed {
     pub class: ToolErrorClass,
     /// One sentence.
     pub message: String,
+    /// The names of the secrets that were taken out of the message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub redacted: Vec<String>,
     /// Milliseconds that it took.
     pub latency_ms: i64,
 }

@@ -1,15 +1,33 @@
 //! The `Tool` port: what a coworker can do besides thinking.
 //!
 //! The built-in tools ([`Builtin`]) are the commands that people use, run inside the append's own
-//! transaction; they are not behind this port. Everything that reaches out of the process is.
+//! transaction; they are not behind this port. Everything that reaches out of the process is: the tools of a
+//! playbook, and those of [`server`]s, which [`Outside`] calls through the [`Guard`] or as programs of the operator's.
 
 mod builtin;
+mod catalog;
+mod guard;
+mod http;
+mod mcp;
+mod outside;
+pub mod schema;
+pub mod server;
+
 pub use builtin::{BUILT_IN, Builtin, FINISH, Finish, specs, triage_specs};
+pub use catalog::{Catalog, Given, Server, Withheld};
+pub use entity::ToolEffect as Effect;
+pub use guard::{Exception, Guard, is_public};
+pub use mcp::Program;
+pub use outside::{Outside, Settings};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Brief;
+use crate::secret::Veil;
+
+/// The most bytes that a tool may answer.
+pub const LARGEST: usize = 1024 * 1024;
 
 /// A tool outside of Stint.
 #[async_trait]
@@ -21,7 +39,7 @@ pub trait Tool: Send + Sync {
     ///
     /// # Errors
     /// A [`ToolError`] that the model is told.
-    async fn call(&self, invocation: Invocation<'_>) -> Result<String, ToolError>;
+    async fn call(&self, invocation: Invocation<'_>) -> Result<Answer, ToolError>;
 }
 
 /// What a model needs to know to call a tool.
@@ -39,18 +57,6 @@ pub struct ToolSpec {
     pub destructive: bool,
 }
 
-/// What happens when a call is repeated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Effect {
-    /// Only reads: may repeat.
-    Read,
-    /// May repeat under the same key.
-    Idempotent,
-    /// At most once: after a crash in the window its outcome is unknown.
-    Effect,
-}
-
 /// One call of a tool.
 #[derive(Clone, Copy, Debug)]
 pub struct Invocation<'a> {
@@ -64,6 +70,29 @@ pub struct Invocation<'a> {
     pub brief: &'a Brief,
 }
 
+/// What a call gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// The exact response, but for the secrets in it.
+    pub text: String,
+    /// The names of the secrets that were taken out of it.
+    pub redacted: Vec<String>,
+}
+
+impl Answer {
+    fn veiled(veil: &Veil, text: String) -> Self {
+        let (text, redacted) = veil.over(text);
+        Self { text, redacted }
+    }
+}
+
+impl From<String> for Answer {
+    fn from(text: String) -> Self {
+        let redacted = Vec::new();
+        Self { text, redacted }
+    }
+}
+
 /// Why a call gave no response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
@@ -72,6 +101,28 @@ pub struct ToolError {
     pub class: ToolErrorClass,
     /// One sentence.
     pub message: String,
+    /// The names of the secrets that were taken out of it.
+    pub redacted: Vec<String>,
+}
+
+impl ToolError {
+    /// A failure that holds no secret.
+    pub fn new(class: ToolErrorClass, message: impl Into<String>) -> Self {
+        Self {
+            class,
+            message: message.into(),
+            redacted: Vec::new(),
+        }
+    }
+
+    fn veiled(self, veil: &Veil) -> Self {
+        let (message, redacted) = veil.over(self.message);
+        Self {
+            class: self.class,
+            message,
+            redacted,
+        }
+    }
 }
 
 /// The kinds of tool failures.

@@ -111,6 +111,7 @@ fn answered(response: &str) -> Event {
     ToolCompleted {
         call_id: "c1".into(),
         response: response.into(),
+        redacted: Vec::new(),
         latency_ms: 350,
     }
     .into()
@@ -224,6 +225,7 @@ fn a_run_reads_as_a_story() {
             call_id: "c1".into(),
             class: ToolErrorClass::Offline,
             message: "AWS did not answer.".into(),
+            redacted: Vec::new(),
             latency_ms: 900,
         }
         .into(),

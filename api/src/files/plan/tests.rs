@@ -1,4 +1,4 @@
-use entity::{CoworkerState, SkillVersionId};
+use entity::{CoworkerState, SkillVersionId, ToolServerId};
 use uuid::Uuid;
 
 use super::*;
@@ -33,6 +33,13 @@ fn applied(sources: &[Source]) -> State {
                     text: skill.text.clone(),
                 };
                 state.skills.insert(skill.handle.clone(), kept);
+            }
+            Object::ToolServer(server) => {
+                let kept = state::Server {
+                    id: ToolServerId(Uuid::nil()),
+                    reach: server.reach.clone(),
+                };
+                state.servers.insert(server.name.clone(), kept);
             }
             Object::Prices(file) => {
                 let keyed = file.prices.iter().map(|price| (price.key(), price.clone()));

@@ -267,3 +267,39 @@ fn however_much_is_wrong_the_list_is_bounded_and_begins_with_errors() {
             .all(|(severity, ..)| *severity == Severity::Error)
     );
 }
+
+#[test]
+fn the_tools_of_servers_are_known_and_must_be_given() {
+    use Severity::{Error, Warning};
+    let served = [
+        ("files.read_file", None),
+        ("files.getInfo", Some("is disabled by an administrator")),
+        ("device.telemetry", None),
+    ];
+    let world = World {
+        served: served.map(|(name, why)| (name.to_owned(), why)).into(),
+        ..World::default()
+    };
+    let mut config = sample();
+    config.goal.flow = vec!["Read it with files.read_file.".into()];
+    let not_enabled = one(Error, Rule::ToolNotEnabled, "goal.flow[0]");
+    assert_eq!(found(&config, &world), not_enabled);
+    let tools = |actions: &str| {
+        let yaml = format!("[{{ server: files, actions: {actions} }}]");
+        serde_saphyr::from_str(&yaml).expect("tools")
+    };
+    config.tools = tools("[{ name: read_file }]");
+    assert_eq!(found(&config, &world), []);
+    config.tools = tools("[{ name: read_file }, { name: write_file }]");
+    let unknown = one(Warning, Rule::ActionUnknown, "tools[0].actions[1].name");
+    assert_eq!(found(&config, &world), unknown);
+    config.tools = tools("[{ name: getInfo }]");
+    config.goal.flow = vec!["Look with files.getInfo.".into()];
+    assert_eq!(found(&config, &world), not_enabled);
+    // A server whose tools have the names of the playbook's.
+    config.goal.flow = Vec::new();
+    config.tools = serde_saphyr::from_str("[{ server: device, actions: [{ name: telemetry }] }]")
+        .expect("tools");
+    let shadowed = one(Warning, Rule::ToolShadowed, "model.playbook");
+    assert_eq!(found(&config, &world), shadowed);
+}

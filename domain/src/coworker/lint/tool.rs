@@ -1,15 +1,16 @@
 //! Tools that texts name and the coworker has not, and settings of actions that do not exist.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{Finding, QUOTED, Rule, Severity, Subject, World};
 use crate::coworker::Config;
+use crate::coworker::tools::is_action;
 use crate::text::cut;
 use crate::tool::{BUILT_IN, specs, triage_specs};
 
 pub(super) fn lint(subject: &Subject<'_>, world: &World, findings: &mut Vec<Finding>) {
     let config = subject.config;
-    let tools = Tools::of(subject);
+    let tools = Tools::of(subject, world);
     let goal = &config.goal;
     let indexed = |part: &'static str, texts: &[String]| -> Vec<(String, String)> {
         let texts = texts.iter().enumerate();
@@ -45,6 +46,7 @@ pub(super) fn lint(subject: &Subject<'_>, world: &World, findings: &mut Vec<Find
         }
     }
     tools.settings(config, findings);
+    tools.shadowed(findings);
 }
 
 /// How a text is meant.
@@ -61,13 +63,18 @@ enum Reading {
 /// The tools that a coworker has.
 struct Tools<'a> {
     config: &'a Config,
+    /// The built-in ones and those of its playbook.
     own: Vec<String>,
+    /// Those of the workspace's servers, each with why nobody can call it now.
+    served: &'a BTreeMap<String, Option<&'static str>>,
+    /// Servers that have not said yet what they offer.
+    silent: &'a BTreeSet<String>,
     /// What stands before the dot of its own tools and of those that its settings name.
     servers: HashSet<String>,
 }
 
 impl<'a> Tools<'a> {
-    fn of(subject: &Subject<'a>) -> Self {
+    fn of(subject: &Subject<'a>, world: &'a World) -> Self {
         let config = subject.config;
         let mut own = config.own_tools();
         if subject.is_triage {
@@ -77,10 +84,54 @@ impl<'a> Tools<'a> {
             .iter()
             .filter_map(|tool| Some(tool.split_once('.')?.0.to_owned()));
         let named = config.tools.iter().map(|server| server.server.clone());
+        let served = world.served.keys();
+        let served = served.filter_map(|tool| Some(tool.split_once('.')?.0.to_owned()));
         Self {
             config,
-            servers: servers.chain(named).collect(),
+            servers: servers.chain(named).chain(served).collect(),
+            served: &world.served,
+            silent: &world.silent,
             own,
+        }
+    }
+
+    /// Whether a server's tool of this name comes before one of the playbook: the coworker's settings name the server.
+    fn is_served(&self, name: &str) -> bool {
+        let named = |server: &str| self.config.named_servers().any(|named| named == server);
+        let own = self.own.iter().any(|own| own == name);
+        let server = name.split_once('.').map(|(server, _)| server);
+        self.served.contains_key(name) && (!own || server.is_some_and(named))
+    }
+
+    fn is_there(&self, name: &str) -> bool {
+        let promised = name.split_once('.').is_some_and(|(server, action)| {
+            self.silent.contains(server) && self.config.is_given(server, action)
+        });
+        promised || self.served.contains_key(name) || self.own.iter().any(|own| own == name)
+    }
+
+    /// Why the coworker can't call a tool that there is, to be read after its name.
+    fn withheld(&self, name: &str) -> Option<&'static str> {
+        if !self.is_served(name) {
+            return (!self.config.enables(name)).then_some("is not enabled");
+        }
+        let (server, action) = name.split_once('.')?;
+        let barred = self.served.get(name).copied().flatten();
+        let own = || (!self.config.is_given(server, action)).then_some("is not enabled");
+        barred.or_else(own)
+    }
+
+    /// What a playbook says of a tool has no effect where a server has one of the same name.
+    fn shadowed(&self, findings: &mut Vec<Finding>) {
+        let own = self.own.iter();
+        for name in own.filter(|name| self.is_served(name)) {
+            findings.push(Finding {
+                severity: Severity::Warning,
+                rule: Rule::ToolShadowed,
+                place: "model.playbook".into(),
+                message: format!("The playbook has a tool {name}, and so has a tool server: the server's is called."),
+                remedy: "Give the playbook's tool another name, or take the server out of the settings of tools.".into(),
+            });
         }
     }
 
@@ -91,7 +142,7 @@ impl<'a> Tools<'a> {
             if !seen.insert(name) {
                 continue;
             }
-            let there = self.own.iter().any(|own| own == name);
+            let there = self.is_there(name);
             let severity = match reading {
                 Reading::Goal => Severity::Error,
                 Reading::NonGoal | Reading::Skill => Severity::Warning,
@@ -107,12 +158,12 @@ impl<'a> Tools<'a> {
                         self.offered()
                     ),
                 }
-            } else if !self.config.enables(name) && reading != Reading::NonGoal {
+            } else if let Some(why) = self.withheld(name).filter(|_| reading != Reading::NonGoal) {
                 Finding {
                     severity,
                     rule: Rule::ToolNotEnabled,
                     place: place.to_owned(),
-                    message: format!("The text names the tool {name}, which is not enabled."),
+                    message: format!("The text names the tool {name}, which {why}."),
                     remedy: format!("Enable {name}, or take it out of the text."),
                 }
             } else {
@@ -123,7 +174,9 @@ impl<'a> Tools<'a> {
     }
 
     fn offered(&self) -> String {
-        let enabled = self.own.iter().filter(|tool| self.config.enables(tool));
+        let served = self.served.keys().filter(|name| !self.own.contains(name));
+        let all = self.own.iter().chain(served);
+        let enabled = all.filter(|name| self.withheld(name).is_none());
         let enabled: Vec<&str> = enabled.map(String::as_str).collect();
         match enabled.len().checked_sub(20) {
             Some(more) if more > 0 => format!("{} and {more} more", enabled[..20].join(", ")),
@@ -140,7 +193,7 @@ impl<'a> Tools<'a> {
                 } else {
                     format!("{}.{}", server.server, action.name)
                 };
-                if !self.own.contains(&name) {
+                if !self.is_there(&name) {
                     findings.push(Finding {
                         severity: Severity::Warning,
                         rule: Rule::ActionUnknown,
@@ -210,7 +263,10 @@ fn is_tool(token: &str, servers: &HashSet<String>) -> bool {
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
     };
     token.split_once('.').is_some_and(|(server, action)| {
-        part(server) && part(action) && (servers.contains(server) || !ENDINGS.contains(&action))
+        let known = servers.contains(server);
+        // Servers of others choose the names of their actions.
+        (part(server) && part(action) && (known || !ENDINGS.contains(&action)))
+            || (known && is_action(action))
     })
 }
 

@@ -14,6 +14,7 @@ use super::{
     MAX_ANSWERS, MAX_CALLS, MAX_EXPANDED, MAX_TOKENS, MAX_TOOLS, MAX_TURNS, Playbook, PlaybookError,
 };
 use crate::model::{FinishReason, ModelErrorClass, Usage};
+use crate::tool::schema::check_schema;
 use crate::tool::{BUILT_IN, Effect, ToolErrorClass, ToolSpec};
 
 /// One answer of the model.
@@ -232,7 +233,15 @@ impl ToolForm {
         }
         let parameters = match parameters {
             None => serde_json::json!({ "type": "object" }),
-            Some(Spanned { value, .. }) if value.is_object() => value,
+            Some(spanned) if spanned.value.is_object() => {
+                check_schema(&spanned.value).map_err(|why| {
+                    at(
+                        spanned.referenced,
+                        format!("`parameters` is no JSON Schema of an object: {why}"),
+                    )
+                })?;
+                spanned.value
+            }
             Some(other) => {
                 return Err(at(
                     other.referenced,

@@ -93,6 +93,7 @@ impl Play {
                 brief,
             })
             .await
+            .map(|answer| answer.text)
     }
 }
 

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::befall;
 use crate::model::playbook::{Moment, ScriptedTool};
-use crate::tool::{Invocation, Tool, ToolError, ToolErrorClass, ToolSpec};
+use crate::tool::{Answer, Invocation, Tool, ToolError, ToolErrorClass, ToolSpec};
 
 /// The tool, ready to be called.
 pub(super) fn playing(tool: Arc<ScriptedTool>, aborts: bool) -> Arc<dyn Tool> {
@@ -24,7 +24,7 @@ impl Tool for Playing {
         &self.tool.spec
     }
 
-    async fn call(&self, invocation: Invocation<'_>) -> Result<String, ToolError> {
+    async fn call(&self, invocation: Invocation<'_>) -> Result<Answer, ToolError> {
         let Invocation {
             arguments,
             idempotency_key: _,
@@ -37,10 +37,8 @@ impl Tool for Playing {
             messages: &[],
             call: Some((arguments, nth)),
         }) else {
-            return Err(ToolError {
-                class: ToolErrorClass::Failed,
-                message: format!("The playbook has no answer of {name} for this call."),
-            });
+            let message = format!("The playbook has no answer of {name} for this call.");
+            return Err(ToolError::new(ToolErrorClass::Failed, message));
         };
         if let Some(delay) = answer.delay() {
             tokio::time::sleep(delay).await;
@@ -53,15 +51,15 @@ impl Tool for Playing {
                 .message
                 .clone()
                 .unwrap_or_else(|| default_message(name, class));
-            return Err(ToolError { class, message });
+            return Err(ToolError::new(class, message));
         }
         match &answer.response {
-            Some(response) => Ok(response.fill(brief)),
+            Some(response) => Ok(response.fill(brief).into()),
             // Parsing asks for a response beside every fault that can be over.
-            None => Err(ToolError {
-                class: ToolErrorClass::Failed,
-                message: format!("The playbook has no response of {name} for this call."),
-            }),
+            None => {
+                let message = format!("The playbook has no response of {name} for this call.");
+                Err(ToolError::new(ToolErrorClass::Failed, message))
+            }
         }
     }
 }

@@ -1,0 +1,203 @@
+//! Tools that are calls over HTTP, as an administrator declared them.
+
+use std::collections::BTreeMap;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::{Method, Response, Url};
+use serde_json::{Map, Value};
+
+use super::server::{Header, HttpMethod, HttpTool, Reference, Template, plain};
+use super::{Guard, Invocation, LARGEST, ToolError, ToolErrorClass};
+use crate::secret::Secret;
+
+/// The most bytes of an answer that is a failure, as the model is told of it.
+const TOLD: usize = 4 * 1024;
+
+/// A declared call, ready to be sent.
+pub(super) struct Http<'a> {
+    /// The whole name of the tool.
+    pub(super) name: &'a str,
+    /// The way out.
+    pub(super) guard: &'a Guard,
+    /// The server's headers.
+    pub(super) headers: &'a [Header],
+    /// The call.
+    pub(super) tool: &'a HttpTool,
+    /// The secrets that its headers refer to.
+    pub(super) secrets: &'a BTreeMap<String, Secret>,
+}
+
+impl Http<'_> {
+    /// Sends it once.
+    ///
+    /// # Errors
+    /// What came instead of a useful answer; it may hold secrets still.
+    pub(super) async fn send(&self, invocation: &Invocation<'_>) -> Result<String, ToolError> {
+        let Self {
+            name,
+            guard,
+            headers: common,
+            tool,
+            secrets,
+        } = self;
+        let unsent = |message: String| {
+            ToolError::new(
+                ToolErrorClass::Failed,
+                format!("{name} was not called: {message}"),
+            )
+        };
+        let arguments: Map<String, Value> =
+            serde_json::from_str(invocation.arguments).map_err(|err| unsent(err.to_string()))?;
+        let template = Template::parse(&tool.url).map_err(unsent)?;
+        let url = template.fill(&arguments).map_err(unsent)?;
+        let mut url = Url::parse(&url).map_err(|err| unsent(err.to_string()))?;
+        let placed: Vec<&str> = template.arguments().collect();
+        let body = self.place(&mut url, &arguments, &placed);
+        let client = guard.client(&url).map_err(unsent)?;
+        let method = match tool.method {
+            HttpMethod::Get => Method::GET,
+            HttpMethod::Post => Method::POST,
+            HttpMethod::Put => Method::PUT,
+            HttpMethod::Patch => Method::PATCH,
+            HttpMethod::Delete => Method::DELETE,
+        };
+        let mut headers = headers(common.iter().chain(&tool.headers), secrets).map_err(unsent)?;
+        let key = HeaderValue::from_str(invocation.idempotency_key);
+        headers.insert(
+            "idempotency-key",
+            key.map_err(|err| unsent(err.to_string()))?,
+        );
+        let mut request = client.request(method, url).headers(headers);
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        let response = request.send().await.map_err(|err| unreachable(name, err))?;
+        let status = response.status();
+        let is_json = response.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+            kind.as_bytes()
+                .to_ascii_lowercase()
+                .starts_with(b"application/json")
+        });
+        let most = tool.max_response_bytes.unwrap_or(LARGEST);
+        let text = read(name, response, most).await?;
+        if !status.is_success() {
+            let shown = &text[..text.floor_char_boundary(TOLD)];
+            // What passes by itself is not what the model did wrong.
+            let class = if status.is_server_error() || status.as_u16() == 429 {
+                ToolErrorClass::Offline
+            } else if status.is_client_error() {
+                ToolErrorClass::Failed
+            } else {
+                ToolErrorClass::BadResponse
+            };
+            let message = format!("{name} answered {status}: {shown}");
+            return Err(ToolError::new(class, message));
+        }
+        if is_json && let Err(err) = serde_json::from_str::<serde::de::IgnoredAny>(&text) {
+            let message = format!("{name} answered what it calls JSON and is none: {err}");
+            return Err(ToolError::new(ToolErrorClass::BadResponse, message));
+        }
+        Ok(text)
+    }
+
+    /// Puts the arguments that stand in no place into the query or the body.
+    fn place(
+        &self,
+        url: &mut Url,
+        arguments: &Map<String, Value>,
+        placed: &[&str],
+    ) -> Option<String> {
+        let has_body = self.tool.method.has_body();
+        let (mut body, mut query) = (Map::new(), Vec::new());
+        for (name, value) in arguments {
+            if placed.contains(&name.as_str()) {
+                continue;
+            }
+            if has_body && !self.tool.query.contains(name) {
+                body.insert(name.clone(), value.clone());
+                continue;
+            }
+            match value {
+                Value::Null => {}
+                Value::Array(items) => query.extend(items.iter().map(|item| (name, plain(item)))),
+                Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => {
+                    query.push((name, plain(value)));
+                }
+            }
+        }
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        has_body.then(|| Value::Object(body).to_string())
+    }
+}
+
+/// Headers with the secrets in their places; none of them shows itself in a log.
+pub(super) fn headers<'a>(
+    headers: impl IntoIterator<Item = &'a Header>,
+    secrets: &BTreeMap<String, Secret>,
+) -> Result<HeaderMap, String> {
+    let mut map = HeaderMap::new();
+    for Header { name, value } in headers {
+        let reference = Reference::parse(value)?;
+        let resolved = reference
+            .resolve(|name| secrets.get(name))
+            .map_err(|secret| {
+                format!("the secret {secret} is not set; an administrator sets it with secretSet")
+            })?;
+        let name = HeaderName::from_bytes(name.as_bytes()).map_err(|err| err.to_string())?;
+        let mut value = HeaderValue::from_bytes(&resolved)
+            .map_err(|_| format!("the value of the header {name} can't be sent"))?;
+        value.set_sensitive(true);
+        map.insert(name, value);
+    }
+    Ok(map)
+}
+
+/// Why nothing came. The address stays out of it: it may hold what nobody shall read.
+pub(super) fn unreachable(name: &str, err: reqwest::Error) -> ToolError {
+    let err = err.without_url();
+    let class = if err.is_timeout() {
+        ToolErrorClass::TimedOut
+    } else {
+        ToolErrorClass::Offline
+    };
+    let mut message = format!("{name} could not be reached: {err}");
+    let mut source = std::error::Error::source(&err);
+    while let Some(cause) = source {
+        message.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    ToolError::new(class, message)
+}
+
+/// The whole body, as long as it is not longer than `most` bytes.
+async fn read(name: &str, mut response: Response, most: usize) -> Result<String, ToolError> {
+    let too_large = || {
+        ToolError::new(
+            ToolErrorClass::BadResponse,
+            format!("{name} answered more than {most} bytes, which is what it may answer"),
+        )
+    };
+    if response
+        .content_length()
+        .is_some_and(|length| length > most as u64)
+    {
+        return Err(too_large());
+    }
+    let mut body = Vec::new();
+    loop {
+        match response.chunk().await {
+            Ok(None) => break,
+            Ok(Some(chunk)) if body.len() + chunk.len() > most => return Err(too_large()),
+            Ok(Some(chunk)) => body.extend_from_slice(&chunk),
+            Err(err) => return Err(unreachable(name, err)),
+        }
+    }
+    String::from_utf8(body).map_err(|_| {
+        ToolError::new(
+            ToolErrorClass::BadResponse,
+            format!("{name} answered something that is no text (UTF-8)"),
+        )
+    })
+}
