@@ -16,6 +16,7 @@ fn tools() -> Vec<ToolSpec> {
         description: format!("Is {name}."),
         parameters: json!({ "type": "object" }),
         effect: Effect::Read,
+        destructive: false,
     };
     vec![spec("device.telemetry"), spec("finish")]
 }

@@ -8,6 +8,7 @@ fn tool(name: &str) -> ToolSpec {
         description: String::new(),
         parameters: serde_json::json!({}),
         effect: Effect::Read,
+        destructive: false,
     }
 }
 
