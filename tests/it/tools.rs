@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::{Client, Coworker, TestApp, both_dbs};
 
-use crate::outside::{self, Desk};
 use crate::look;
+use crate::outside::{self, Desk};
 
 /// What the playbooks of these tests end with: whatever the call gave, the run says how it went.
 const END: &str = "

@@ -126,7 +126,9 @@ impl Driver {
             return Ok(());
         }
         // Only now its log says how it began.
-        self.tools = self.shared.toolbox(&self.config, routes(&self.log));
+        self.tools = self
+            .shared
+            .toolbox(&self.config, routes(&self.log), Given::default());
         let attempt = self.log.run().attempt;
         self.fact(AttemptStarted { attempt, reason })?;
         if self.log.run().idle_attempts > ATTEMPTS {
@@ -184,7 +186,11 @@ impl Driver {
     /// Reads what the coworker was given of servers, once in a worker's hands: what changes afterwards holds for later runs.
     async fn read_tools(&mut self) -> Result<()> {
         let run = self.log.run();
-        let given = self.shared.outside.given(run.workspace_id, &self.config).await?;
+        let given = self
+            .shared
+            .outside
+            .given(run.workspace_id, &self.config)
+            .await?;
         self.tools = self.shared.toolbox(&self.config, routes(&self.log), given);
         self.tools_read = true;
         Ok(())
