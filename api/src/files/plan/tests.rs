@@ -200,7 +200,7 @@ fn a_price_that_was_set_can_not_be_changed() {
             .starts_with("0.yaml:3:17: another price of m was set from that moment on"),
         "{problems:?}"
     );
-    // What is left open costs what input costs.
-    let spelled = PRICE.replace("input: 3", "input: 3.0, cacheRead: 3");
+    // The same, spelled another way.
+    let spelled = PRICE.replace("input: 3", "input: 3.0, serviceTier: standard");
     assert!(planned(&sources(&[&spelled]), &state).is_empty());
 }
