@@ -4,15 +4,17 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt, stream};
 use serde_json::{Value, json};
 use tests::binary::Stint;
 use tests::{Backend, TestDb, on_both};
 use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
-use crate::ruin::Site;
+use crate::ruin::{self, Site};
 use crate::sender::{PagerDuty, SECRET, hex, incident, tag};
 
 /// How many events there are, how many copies of each, and how many deliveries that nobody should take.
@@ -22,12 +24,16 @@ const BAD: usize = 300;
 /// How often a server is killed.
 const KILLS: usize = 12;
 /// How many deliveries are under way at once.
-const AT_ONCE: usize = 24;
+const AT_ONCE: usize = 16;
+/// How long anything that is waited for may take.
+const LIMIT: Duration = Duration::from_secs(60);
 /// The secret that takes the place of [`SECRET`].
 const NEXT: &str = "0123456789abcdefghij";
 
 /// One delivery.
 struct Delivery {
+    /// The place of the node that it goes to.
+    node: usize,
     event: String,
     body: String,
     /// The signature's header, if there is one.
@@ -57,8 +63,24 @@ fn triggered(event: &str) -> String {
     .to_string()
 }
 
+/// The stage in which an event happens.
+const fn happens(event: usize) -> usize {
+    event * 3 / EVENTS
+}
+
+/// The node that a copy of an event goes to. Most events come to all nodes at once. Two of five come to one node alone as long as
+/// they are new: where the nodes race for every event, one that lags behind the other never makes anything that it could be killed
+/// over.
+const fn node_of(event: usize, copy: usize, stage: usize) -> usize {
+    match event % 5 {
+        alone @ (0 | 1) => alone + stage - happens(event),
+        _ => event + copy,
+    }
+}
+
 /// A copy of an event, signed with what is in force: the old secret, then both, then the new one.
 fn copy(event: usize, copy: usize, stage: usize) -> Delivery {
+    let node = node_of(event, copy, stage);
     let event = format!("e{event}");
     let body = triggered(&event);
     let signature = match (stage, copy % 3) {
@@ -67,6 +89,7 @@ fn copy(event: usize, copy: usize, stage: usize) -> Delivery {
         _ => format!("{},{}", sign(NEXT, &body), sign(SECRET, &body)),
     };
     Delivery {
+        node,
         event,
         body,
         signature: Some(signature),
@@ -87,6 +110,7 @@ fn bad(n: usize, stage: usize) -> Delivery {
         _ => Some(sign([NEXT, "a stranger's own", SECRET][stage], &body)),
     };
     Delivery {
+        node: n,
         event,
         body,
         signature,
@@ -100,7 +124,7 @@ fn stages() -> [Vec<Delivery>; 3] {
     let mut stages = [const { Vec::new() }; 3];
     for event in 0..EVENTS {
         for n in 0..COPIES {
-            let stage = (event * 3 / EVENTS + n / 4).min(2);
+            let stage = (happens(event) + n / 4).min(2);
             stages[stage].push(copy(event, n, stage));
         }
     }
@@ -151,37 +175,44 @@ async fn until_answered(
     death: &Death,
 ) -> Told {
     let Delivery {
+        node: _,
         event,
         body,
         signature,
         good,
     } = delivery;
-    for _ in 0..2_000 {
+    let begun = Instant::now();
+    let mut last = "nothing".to_owned();
+    while begun.elapsed() < LIMIT {
         let request = http.post(url).body(body.clone());
         let request = match &signature {
             Some(signature) => request.header("X-PagerDuty-Signature", signature),
             None => request,
         };
-        if let Ok(answer) = request.send().await {
-            let status = answer.status().as_u16();
-            match answer.json::<Value>().await {
-                Ok(told) if status < 500 && status != 429 => {
-                    let outcome = told["outcome"].as_str().unwrap_or_default().to_owned();
-                    if !death.takes(node, &outcome) {
-                        return Told {
-                            event,
-                            good,
-                            status,
-                            outcome,
-                        };
-                    }
+        match answer(request).await {
+            Ok((status, told)) if status < 500 && status != 429 => {
+                let outcome = told["outcome"].as_str().unwrap_or_default().to_owned();
+                if !death.takes(node, &outcome) {
+                    return Told {
+                        event,
+                        good,
+                        status,
+                        outcome,
+                    };
                 }
-                Ok(_) | Err(_) => {}
+                last = "an answer that was lost with its node".to_owned();
             }
+            Ok((status, told)) => last = format!("{status} {told}"),
+            Err(error) => last = format!("{error:?}"),
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    panic!("never answered: {body}");
+    panic!("node {node} did not answer {event} within {LIMIT:?}; the last try got {last}");
+}
+
+async fn answer(request: reqwest::RequestBuilder) -> reqwest::Result<(u16, Value)> {
+    let answer = request.send().await?;
+    Ok((answer.status().as_u16(), answer.json().await?))
 }
 
 /// The nodes: one on an embedded database, two on PostgreSQL.
@@ -210,6 +241,29 @@ impl Nodes {
         urls.extend(other.map(|address| format!("http://{address}{path}")));
         urls
     }
+
+    /// Waits for something that must come while deliveries are under way, and says what did not come.
+    async fn meanwhile<T>(
+        &self,
+        sending: &mut JoinHandle<Vec<Told>>,
+        what: &str,
+        wait: impl Future<Output = T>,
+    ) -> T {
+        let missing = tokio::select! {
+            biased;
+            come = wait => return come,
+            ended = sending => match ended {
+                Ok(all) => format!("all {} deliveries were answered", all.len()),
+                Err(error) => error.to_string(),
+            },
+            () = tokio::time::sleep(LIMIT) => format!("{LIMIT:?} went by"),
+        };
+        panic!(
+            "{missing}, and still waiting for {what}; the nodes say: {}{}",
+            self.site.server.stderr(),
+            self.other.as_ref().map(Stint::stderr).unwrap_or_default()
+        );
+    }
 }
 
 on_both! {
@@ -217,7 +271,7 @@ on_both! {
     async fn an_event_counts_once_whatever_is_killed(backend: Backend) {
         let site = Site::start_with(TestDb::new(backend).await, &["--secret-key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="]);
         let pagerduty = PagerDuty::new(&site.client).await;
-        let other = (backend == Backend::Postgres).then(|| site.another(&[]));
+        let other = (backend == Backend::Postgres).then(|| site.another(&["--listen", &ruin::free_address()]));
         let mut nodes = Nodes { site, other };
         let urls = nodes.urls(&pagerduty.path);
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(5)).build().unwrap();
@@ -233,9 +287,9 @@ on_both! {
             }
             let (http, to, count, death_of) = (http.clone(), urls.clone(), count.clone(), death.clone());
             let total = deliveries.len();
-            let sending = tokio::spawn(async move {
-                let each = deliveries.into_iter().enumerate().map(|(n, delivery)| {
-                    let node = n % to.len();
+            let mut sending = tokio::spawn(async move {
+                let each = deliveries.into_iter().map(|delivery| {
+                    let node = delivery.node % to.len();
                     let (http, url, count, death) = (&http, &*to[node], &count, &*death_of);
                     async move {
                         let told = until_answered(http, (node, url), delivery, death).await;
@@ -248,13 +302,16 @@ on_both! {
             // The last one while some are still to come: what matters is what happens after it too.
             for part in 1..=KILLS / 3 {
                 let then = all.len() + total * part / (KILLS / 3 + 1);
-                answered.wait_for(|n| *n >= then).await.unwrap();
+                let what = format!("{then} answers before death {kills}");
+                nodes.meanwhile(&mut sending, &what, answered.wait_for(|n| *n >= then)).await.unwrap();
                 let node = kills % urls.len();
-                death.strike(node).await;
+                let what = format!("node {node} to make a request of an event");
+                nodes.meanwhile(&mut sending, &what, death.strike(node)).await;
                 nodes.crash(node);
                 kills += 1;
             }
-            all.extend(sending.await.unwrap());
+            let rest = timeout(LIMIT, sending).await;
+            all.extend(rest.expect("the rest of a stage is answered in time").unwrap());
         }
         assert_eq!((kills, all.len()), (KILLS, EVENTS * COPIES + BAD));
         let mut made: HashMap<&str, usize> = HashMap::new();
@@ -279,7 +336,7 @@ on_both! {
             let outcome = async |event: &str| {
                 let body = triggered(event);
                 let signature = Some(sign(NEXT, &body));
-                let delivery = Delivery { event: event.to_owned(), body, signature, good: true };
+                let delivery = Delivery { node: n, event: event.to_owned(), body, signature, good: true };
                 until_answered(&http, (n, url), delivery, &death).await.outcome
             };
             assert_eq!(outcome("e0").await, "DUPLICATE");

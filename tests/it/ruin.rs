@@ -8,12 +8,17 @@ use entity::{RunId, run, run_event};
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
 use serde_json::json;
 use tests::binary::Stint;
-use tests::{Client, Coworker, TestDb};
+use tests::{Client, Coworker, TestDb, process};
 
 use crate::look::answer;
 
 /// Settings of a server whose death is noticed soon.
 pub const HASTY: [&str; 6] = ["--lease", "600ms", "--renew", "150ms", "--reap", "100ms"];
+
+/// An address that a server finds free again after its death: nobody's outgoing connection takes its port meanwhile.
+pub fn free_address() -> String {
+    format!("127.0.0.1:{}", process::free_port())
+}
 
 /// A database, a server on it, and a client with the server's first key.
 pub struct Site {
@@ -32,7 +37,8 @@ impl Site {
     /// With more arguments.
     pub fn start_with(db: TestDb, more: &[&'static str]) -> Self {
         let more = [&HASTY[..], more].concat();
-        let server = Stint::serve(db.url(), &more);
+        let listen = ["--listen", &free_address()];
+        let server = Stint::serve(db.url(), &[&more[..], &listen].concat());
         let client = server.client();
         Self {
             db,
