@@ -63,6 +63,9 @@ both_dbs! {
         app.mutate("requestCreate", json!({ "title": "The VPN is slow", "idempotencyKey": "k" }), "").await;
         crate::sender::PagerDuty::new(&app).await.send(&crate::sender::incident("01", "incident.triggered", "P1", "triggered")).await;
         app.drain().await;
+        app.mutate("secretSet", json!({ "name": "DESK", "value": "a value to be sealed" }), "").await;
+        let tools = json!([crate::outside::tool("find", "https://desk.example.com/")]);
+        app.mutate("toolServerCreate", json!({ "name": "desk", "kind": "HTTP", "tools": tools }), "").await;
 
         let conn = connect(app.db().url()).await.unwrap();
         let mut empty = Vec::new();

@@ -28,6 +28,7 @@ mod files;
 mod flood;
 mod held;
 mod hook;
+mod hostile;
 mod intake;
 mod lease;
 mod life;

@@ -176,7 +176,7 @@ both_dbs! {
         let first = run().await;
         let kinds: Vec<&str> = first.iter().map(|(kind, _)| kind.as_str()).collect();
         // Each skill is a part of its own, before everything that differs from run to run.
-        assert_eq!(kinds, ["prefix", "skill", "skill", "request"]);
+        assert_eq!(kinds, ["prefix", "tools", "skill", "skill", "request"]);
         let read = async |text: &str| look::number(&app, &format!("SELECT COUNT(*) AS n FROM prompt_part WHERE body = '{text}'")).await;
         assert_eq!((read("# Skill: About vpn\nTurn the VPN off.\n").await, read("# Skill: About wifi\nGo nearer.\n").await), (1, 1));
 
@@ -184,10 +184,10 @@ both_dbs! {
         let update = json!({ "id": vpn["id"], "text": "Turn the VPN off and on." });
         let updated = app.mutate("skillUpdate", update.clone(), "skill { version { number } usedBy { handle } }").await;
         assert_eq!(updated["skill"], json!({ "version": { "number": 2 }, "usedBy": [{ "handle": "worker" }] }));
-        assert_eq!(run().await[..3], first[..3]);
+        assert_eq!(run().await[..4], first[..4]);
         assert_eq!(publish(&app, &made.id).await, 2);
         let second = run().await;
-        assert_eq!((&second[..2], second[2] == first[2]), (&first[..2], false));
+        assert_eq!((&second[..3], second[3] == first[3]), (&first[..3], false));
         assert_eq!(read("# Skill: About vpn\nTurn the VPN off and on.\n").await, 1);
         let pins: Vec<Value> = look::list(versions(&app, &made.id).await["versions"]["nodes"].take()).iter()
             .map(|version| json!([version["number"], version["skills"][0]["number"], version["skills"][1]["number"], version["skills"][1]["text"]])).collect();
@@ -195,9 +195,9 @@ both_dbs! {
 
         // A rollback pins what was pinned then; publishing the draft again pins the newest.
         roll_back(&app, &made.id, 1).await;
-        assert_eq!(run().await[..3], first[..3]);
+        assert_eq!(run().await[..4], first[..4]);
         assert_eq!(publish(&app, &made.id).await, 4);
-        assert_eq!(run().await[..3], second[..3]);
+        assert_eq!(run().await[..4], second[..4]);
         look::sound(&app).await;
 
         // To say the same again makes no version.

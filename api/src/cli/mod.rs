@@ -48,7 +48,7 @@ enum Command {
     ///
     /// The first start makes the database, a workspace in it, and an admin key, which is printed to stdout
     /// this once. SIGINT and SIGTERM end it cleanly: runs are finished or handed back, streams are closed.
-    Serve(serve::Args),
+    Serve(Box<serve::Args>),
     /// Bring a database's schema up to date, and say what was done
     Migrate(MigrateArgs),
     /// Make a workspace what YAML files say: coworkers, skills, prices
@@ -114,7 +114,7 @@ fn start(command: Command) -> anyhow::Result<()> {
     runtime.block_on(async {
         match command {
             Command::Demo(args) => demo::run(args).await,
-            Command::Serve(args) => serve::run(args).await,
+            Command::Serve(args) => serve::run(*args).await,
             Command::Migrate(args) => migrate(args).await,
             Command::Apply(args) => files::apply(args).await,
             Command::Export(args) => files::export(args).await,

@@ -235,7 +235,7 @@ fn a_provider_that_cannot_work_is_named_with_its_setting() {
     for (file, told) in [
         (
             "[models.x]\nkind = \"oracle\"\n",
-            "unknown variant `oracle`",
+            "oracle for key `models.x.kind`",
         ),
         (
             "[models.x]\nkind = \"openai\"\nkey = \"k\"\n",

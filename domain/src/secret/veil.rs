@@ -108,7 +108,7 @@ mod tests {
             assert_eq!(found, ["token"]);
         }
         assert_eq!(veil.over("canary".into()), ("canary".into(), Vec::new()));
-        assert_eq!(format!("{veil:?}"), "Veil { forms: 10 }");
+        assert!(!format!("{veil:?}").contains("canary"), "{veil:?}");
     }
 
     #[test]

@@ -256,6 +256,10 @@ mod tests {
         for url in ["http://localhost:9/", "http://localhost.:9/"] {
             let client = guard.client(&Url::parse(url).expect(url)).expect("a name");
             let err = client.get(url).send().await.expect_err(url);
+            // Not every machine knows the name with the dot.
+            if url.contains("localhost.") && format!("{err:?}").contains("dns error") {
+                continue;
+            }
             assert!(
                 format!("{err:?}").contains("is no public address"),
                 "{err:?}"

@@ -35,7 +35,7 @@ fn what_is_wrong_is_told_with_its_place() {
         (changed("kind: coworker\n", ""), "`kind` is missing; add it"),
         (
             changed("kind: coworker", "kind: robot"),
-            "a.yaml:1:7: there is no kind \"robot\"; write one of coworker, skill, prices",
+            "a.yaml:1:7: there is no kind \"robot\"; write one of coworker, skill, tool-server, prices",
         ),
         (
             changed("goal:\n  purpose: Networks work.\n", ""),

@@ -265,7 +265,6 @@ impl Run {
     #[graphql(
         complexity = "page_points!(__ctx, __variables_definition, __field, child_complexity)"
     )]
-    #[expect(clippy::too_many_arguments, reason = "the contract's own arguments")]
     async fn approvals(
         &self,
         ctx: &Context<'_>,

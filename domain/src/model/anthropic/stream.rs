@@ -165,21 +165,18 @@ impl<'a> Answer<'a> {
             .filter(|block| matches!(block, Block::Call { .. }))
             .count();
         match (self.blocks.get_mut(index), delta) {
-            (Some(Block::Text(text)), Delta::TextDelta { text: more }) => {
+            (Some(Block::Text(text)), Delta::Text { text: more }) => {
                 text.push_str(&more);
                 deltas.text(&more);
             }
-            (Some(Block::Thinking { thinking, .. }), Delta::ThinkingDelta { thinking: more }) => {
+            (Some(Block::Thinking { thinking, .. }), Delta::Thinking { thinking: more }) => {
                 thinking.push_str(&more);
                 deltas.thinking(&more);
             }
-            (
-                Some(Block::Thinking { signature, .. }),
-                Delta::SignatureDelta { signature: more },
-            ) => {
+            (Some(Block::Thinking { signature, .. }), Delta::Signature { signature: more }) => {
                 signature.push_str(&more);
             }
-            (Some(Block::Call { name, input, .. }), Delta::InputJsonDelta { partial_json }) => {
+            (Some(Block::Call { name, input, .. }), Delta::InputJson { partial_json }) => {
                 input.push_str(&partial_json);
                 if deltas.is_watched() {
                     deltas.tool_call(place, &self.names.ours(name), &partial_json);

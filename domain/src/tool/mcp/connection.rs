@@ -269,6 +269,12 @@ fn read(name: &str, text: String) -> Result<String, ToolError> {
             text.len()
         ));
     }
+    // A list would be read as the fields in their order.
+    if !text.trim_start().starts_with('{') {
+        return bad(format!(
+            "{name} answered something that is no result: it is no object"
+        ));
+    }
     match serde_json::from_str::<Answer>(&text) {
         Err(err) => bad(format!(
             "{name} answered something that is no result: {err}"

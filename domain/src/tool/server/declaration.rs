@@ -395,7 +395,7 @@ mod tests {
                 "no places for arguments",
             ),
             (
-                "{ type: MCP_HTTP, url: 'https://x.example/', headers: [{ name: Host, value: y }] }",
+                "{ type: MCP_HTTP, url: 'https://x.example/', headers: [{ name: Host, value: z }] }",
                 "set by Stint itself",
             ),
             (

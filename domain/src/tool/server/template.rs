@@ -31,8 +31,12 @@ impl Template {
             .map(str::len)
             .ok_or_else(|| format!("{text:?} is no address; it begins with https:// or http://"))?;
         let authority = text[after_scheme..]
-            .find(['/', '?', '#'])
+            .find(['/', '\\', '?', '#'])
             .map_or(text.len(), |end| after_scheme + end);
+        // Without a host of its own, URL parsers take the next thing after the slashes for it.
+        if authority == after_scheme || text[after_scheme..].starts_with('\\') {
+            return Err(format!("{text:?} names no host"));
+        }
         if text[..authority].contains(['{', '}']) {
             return Err(format!(
                 "{text:?} has a place in its host; arguments may only stand in the path and the query"
@@ -254,6 +258,9 @@ mod tests {
             "https://example.com/a}",
             "https://example.com/{a b}",
             "https:///{a}",
+            "https:/{a}",
+            "https://\\\\{a}",
+            "https:////example.com/{a}",
             "https://example.com/#{a}",
         ] {
             assert!(Template::parse(template).is_err(), "{template}");
