@@ -267,6 +267,21 @@ both_dbs! {
         look::sound(&app).await;
     }
 
+    /// Also when a colleague closes it, and the run that waits was only mentioned.
+    async fn a_coworker_that_closes_a_request_ends_the_run_that_waits(app: TestApp) {
+        Coworker::new("worker").playbook(RESETS).with("tools", ask("device", "reset")).publish(&app).await;
+        let closes = "turns:\n  - calls:\n      - { tool: set_status, arguments: { status: CLOSED } }\n      - { tool: finish, arguments: { outcome: REPLIED, reason: Done., summary: Done. } }\n";
+        let closer = Coworker::new("closer").playbook(closes).publish(&app).await;
+        let request = app.mutate("requestCreate", json!({ "title": "It hangs" }), "request { id }").await["request"]["id"].take();
+        app.mutate("noteCreate", json!({ "requestId": request, "body": "@worker look" }), "").await;
+        app.drain().await;
+        assert_eq!(approvals(&app).await[0]["state"], "PENDING");
+        app.mutate("requestAssign", json!({ "id": request, "assigneeId": closer.id }), "").await;
+        app.drain().await;
+        assert_eq!((&approvals(&app).await[0]["state"], &look::request(&app, &request).await["status"]), (&json!("VOID"), &json!("CLOSED")));
+        look::sound(&app).await;
+    }
+
     async fn closing_a_request_ends_the_run_that_waits(app: TestApp) {
         let request = wait_for_a_reset(&app).await;
         app.mutate("requestUpdate", json!({ "id": request, "status": "CLOSED" }), "").await;

@@ -18,6 +18,7 @@ use crate::request::assign::{Assignee, assign};
 use crate::request::desk::Desk;
 use crate::request::note::post;
 use crate::request::route::{Decided, Routing};
+use crate::run::approval::end_paused_if_closed;
 use crate::run::event::{
     NotePosted, Reassigned, RunCompleted, StatusChanged, SummaryWritten, ToolCompleted,
     ToolRequested,
@@ -98,6 +99,7 @@ impl Command for Act {
             Builtin::SetStatus(to) => {
                 actor.authorize(Action::RequestSetStatus)?;
                 self.set_status(now, &mut log, &mut desk, to.status)?;
+                end_paused_if_closed(tx, &mut desk).await?;
                 "The status is set.".into()
             }
             Builtin::AskRequester(ask) => {
@@ -126,6 +128,7 @@ impl Command for Act {
             Builtin::Finish(finish) => {
                 ending = Some(finish);
                 self.settle(now, &mut log, &mut desk, finish)?;
+                end_paused_if_closed(tx, &mut desk).await?;
                 "The run is finished.".into()
             }
         };

@@ -13,6 +13,7 @@ use crate::request::desk::Desk;
 use crate::request::route::Ahead;
 use crate::request::status::allowed;
 use crate::request::{CreateNote, CreateRequest, UpdateRequest};
+use crate::run::approval::end_paused_if_closed;
 use crate::store::{Command, Tx};
 
 /// What became of an event.
@@ -317,6 +318,7 @@ async fn turn(
     status: RequestStatus,
 ) -> Result<()> {
     let before = desk.set_status(tx.at(), actor, status)?;
+    end_paused_if_closed(tx, desk).await?;
     let again = before.is_some_and(RequestStatus::is_done) && !status.is_done();
     let assignee = assignee.map(Assignee::Coworker).filter(|_| again);
     if let Some(assignee) = assignee

@@ -5,8 +5,8 @@
 //! Triage's run, so that no crash comes in between.
 //!
 //! To rank takes time, and there is one writer: who writes a command asks beforehand ([`ahead`], [`decide`]), and the
-//! transaction only looks whether the coworker still takes work. What has changed in between, or came in between, is
-//! decided anew in the transaction ([`Anew`]), which is seldom.
+//! transaction only looks whether the coworker still takes work. One that does not any more, or work that came in
+//! between, is decided anew in the transaction ([`Anew`]), which is seldom.
 
 mod roster;
 

@@ -1,13 +1,12 @@
 //! Changing a request.
 
-use entity::{FailureCode, Priority, RequestId, RequestStatus, request};
-use sea_orm::{ActiveValue, Condition, EntityTrait};
+use entity::{Priority, RequestId, RequestStatus, request};
+use sea_orm::{ActiveValue, EntityTrait};
 
 use super::desk::Desk;
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
-use crate::run::approval::end_paused_on;
-use crate::run::state::Ending;
+use crate::run::approval::end_paused_if_closed;
 use crate::store::{Command, Needs, Tx};
 use crate::text::{bounded, check_text};
 
@@ -77,11 +76,7 @@ impl Command for UpdateRequest {
         }
         if let Some(status) = status {
             desk.set_status(tx.at(), actor, *status)?;
-            if *status == RequestStatus::Closed {
-                let why = "the request was closed while the run waited for an approval";
-                let ending = Ending::Failed(FailureCode::Stopped, why.into());
-                end_paused_on(tx, &mut desk, Condition::all(), &ending).await?;
-            }
+            end_paused_if_closed(tx, &mut desk).await?;
         }
         Ok(desk.save(tx))
     }

@@ -14,6 +14,6 @@ mod rows;
 pub use ask::AskApproval;
 pub use decide::{DecideApproval, Decision};
 pub use digest::{Bound, schema_hash};
-pub(crate) use end::{end_paused, end_paused_on};
+pub(crate) use end::{end_paused, end_paused_if_closed, end_paused_on};
 pub use expire::{ExpireApproval, expire, keep_expiring};
 pub use rows::Approvals;

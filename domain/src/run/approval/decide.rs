@@ -1,6 +1,6 @@
 //! Deciding: the decision stands in the log together with the run's going on.
 
-use entity::{ActorKind, ApprovalId, ApprovalState, Millis, approval, run};
+use entity::{ActorKind, ApprovalId, ApprovalState, Millis, RequestStatus, approval, run};
 use sea_orm::sea_query::LockType;
 use sea_orm::{EntityTrait, QuerySelect};
 use serde::Serialize;
@@ -142,6 +142,11 @@ impl DecideApproval {
                 );
                 return refuse("APPROVAL_VOID", message);
             }
+        }
+        if desk.request.status == RequestStatus::Closed {
+            let message =
+                "the request is closed, and the call will not be made; open it again first";
+            return refuse("REQUEST_CLOSED", message.into());
         }
         // The run would have been ended with the assignment that it worked under.
         let epoch = log.run().assignment_epoch;

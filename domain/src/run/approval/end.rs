@@ -1,6 +1,6 @@
 //! Paused runs that end: nobody holds them, so whoever ends them does it in their own transaction.
 
-use entity::run;
+use entity::{FailureCode, RequestStatus, run};
 use futures_util::future::BoxFuture;
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
@@ -64,4 +64,17 @@ pub(crate) async fn end_paused_on(
         end_paused(tx, desk, log, ending).await?;
     }
     Ok(())
+}
+
+/// Ends the paused runs on the request on the desk if it is closed: nobody shall approve a call for it any more.
+///
+/// # Errors
+/// As [`end_paused_on`].
+pub(crate) async fn end_paused_if_closed(tx: &Tx, desk: &mut Desk) -> Result<()> {
+    if desk.request.status != RequestStatus::Closed {
+        return Ok(());
+    }
+    let why = "the request was closed while the run waited for an approval";
+    let ending = Ending::Failed(FailureCode::Stopped, why.into());
+    end_paused_on(tx, desk, Condition::all(), &ending).await
 }
