@@ -1,0 +1,83 @@
+//! Closed sets about coworkers.
+
+use async_graphql::Enum;
+
+/// Where a coworker stands. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "entity::CoworkerState")]
+pub enum CoworkerState {
+    /// Never published: takes no work.
+    Draft,
+    /// Takes work.
+    Published,
+    /// Was published, takes no new work.
+    Unpublished,
+}
+
+/// Whether a person must approve a call. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::coworker::tools::Approval")]
+pub enum ToolApproval {
+    /// Never.
+    Never,
+    /// Each time.
+    Always,
+    /// When the tool says that the call destroys something.
+    WhenDestructive,
+}
+
+/// How bad a finding is. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::coworker::lint::Severity")]
+pub enum FindingSeverity {
+    /// It will not work: publishing is refused, unless it is forced.
+    Error,
+    /// It may be meant like that.
+    Warning,
+}
+
+/// The rules of the lint. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::coworker::lint::Rule")]
+pub enum FindingRule {
+    /// A text names a tool that is not enabled, or a rule needs one.
+    ToolNotEnabled,
+    /// A text names a tool that does not exist. Words in double quotes are taken as no tool.
+    ToolUnknown,
+    /// The settings of tools name an action that does not exist.
+    ActionUnknown,
+    /// A tool of a tool server has the name of a tool of the playbook, and is called in its place.
+    ToolShadowed,
+    /// An out-of-scope rule routes to a coworker that does not exist, or to the coworker itself.
+    RouteToNobody,
+    /// An out-of-scope rule routes to a coworker that is not published.
+    RouteToUnpublished,
+    /// No end-of-run rule sets a status in which runs can leave a request.
+    NoEndOfRunRule,
+    /// Two end-of-run rules have the same words and set different statuses.
+    EndOfRunAmbiguous,
+    /// The identity has no scope.
+    NoScope,
+    /// The scope is nearly that of another published coworker: half of the words of the two in common are a warning, three quarters an error.
+    ScopeCollision,
+    /// The library has no skill with the handle.
+    SkillUnknown,
+}
+
+/// How much a model shall reason. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::model::Effort")]
+pub enum ReasoningEffort {
+    /// Not at all.
+    None,
+    /// As little as it can.
+    Minimal,
+    /// Little.
+    Low,
+    /// As it mostly does.
+    Medium,
+    /// Much.
+    High,
+    /// As much as it can.
+    Max,
+}
