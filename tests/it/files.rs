@@ -360,6 +360,8 @@ async fn what_is_not_there_is_said_and_nothing_is_made() {
     let path = dir.path().display().to_string();
     let done = run(&["apply", "-f", &path, "--yes", "--database-url", &url]);
     assert!(refused(&done).contains("there is no database"), "{done:?}");
+    let done = run(&["run", "export", "1", "--database-url", &url]);
+    assert!(refused(&done).contains("there is no database"), "{done:?}");
     assert!(!file.exists());
     let db = TestDb::new(Backend::Sqlite).await;
     let done = apply(&db, dir.path(), &["--yes"]);

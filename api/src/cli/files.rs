@@ -5,15 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::bail;
-use api::config::{self, CommonFlags};
+use api::config::CommonFlags;
 use api::files::apply::Apply;
 use api::files::plan::plan;
 use api::files::read::{Source, read};
 use api::files::state::State;
 use api::files::{export, form, print as shown};
-use domain::access::{Actor, Principal, Standing};
 use domain::coworker::Force;
-use domain::store::{OpenOptions, Store, embedded_file};
 
 use super::{print, say, style};
 
@@ -59,7 +57,7 @@ pub(super) struct ExportArgs {
 pub(super) async fn apply(args: ApplyArgs) -> anyhow::Result<()> {
     // The files first: what is wrong with them needs no database.
     let sources: Arc<[Source]> = read(&args.files)?.into();
-    let (store, actor) = open(&args.common, args.workspace.as_deref()).await?;
+    let (store, actor) = super::open(&args.common, args.workspace.as_deref()).await?;
     let state = State::load(store.read(), &actor).await?;
     let plan = Arc::new(plan(&sources, &state)?);
     if plan.is_empty() {
@@ -115,7 +113,7 @@ pub(super) async fn export(args: ExportArgs) -> anyhow::Result<()> {
     if args.schema {
         return print(&form::schema());
     }
-    let (store, actor) = open(&args.common, args.workspace.as_deref()).await?;
+    let (store, actor) = super::open(&args.common, args.workspace.as_deref()).await?;
     let state = State::load(store.read(), &actor).await?;
     let files = export::files(&state)?;
     let written = export::write(&args.output, &files, args.overwrite)?;
@@ -128,34 +126,4 @@ pub(super) async fn export(args: ExportArgs) -> anyhow::Result<()> {
     print(&format!(
         "{folder}: {all} files, {written} of them written.\n"
     ))
-}
-
-/// Opens a database that is there; commands beside a server share it with it.
-pub(super) async fn open(
-    common: &CommonFlags,
-    workspace: Option<&str>,
-) -> anyhow::Result<(Store, Actor)> {
-    let common = config::common(common)?;
-    super::log(&common, "warn")?;
-    if let Some(file) = embedded_file(&common.database_url)
-        && !file.exists()
-    {
-        bail!(
-            "there is no database {}; start stint serve once, or name another one with --database-url",
-            file.display()
-        );
-    }
-    let options = OpenOptions {
-        migrate: false,
-        own: false,
-        ..OpenOptions::default()
-    };
-    let store = Store::open(&common.database_url, options).await?;
-    // Who can reach the database may do anything, and what they do says that it was done here.
-    let actor = Actor {
-        workspace: super::workspace(&store, workspace).await?,
-        principal: Principal::Operator,
-        standing: Standing::Stint,
-    };
-    Ok((store, actor))
 }

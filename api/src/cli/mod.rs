@@ -18,7 +18,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, bail};
 use api::config::{self, Common, CommonFlags, LogFormat};
 use clap::{Parser, Subcommand};
-use domain::store::Store;
+use domain::access::{Actor, Principal, Standing};
+use domain::store::{OpenOptions, Store, embedded_file};
 use entity::{WorkspaceId, workspace};
 use sea_orm::EntityTrait as _;
 use tracing_subscriber::EnvFilter;
@@ -169,6 +170,33 @@ fn log(common: &Common, usual: &str) -> anyhow::Result<()> {
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+/// Opens a database that is there; commands beside a server share it with it.
+async fn open(common: &CommonFlags, workspace: Option<&str>) -> anyhow::Result<(Store, Actor)> {
+    let common = config::common(common)?;
+    log(&common, "warn")?;
+    if let Some(file) = embedded_file(&common.database_url)
+        && !file.exists()
+    {
+        bail!(
+            "there is no database {}; start stint serve once, or name another one with --database-url",
+            file.display()
+        );
+    }
+    let options = OpenOptions {
+        migrate: false,
+        own: false,
+        ..OpenOptions::default()
+    };
+    let store = Store::open(&common.database_url, options).await?;
+    // Who can reach the database may do anything, and what they do says that it was done here.
+    let actor = Actor {
+        workspace: self::workspace(&store, workspace).await?,
+        principal: Principal::Operator,
+        standing: Standing::Stint,
+    };
+    Ok((store, actor))
 }
 
 /// The workspace of this name, or the only one.

@@ -71,7 +71,7 @@ async fn import(args: ImportArgs) -> anyhow::Result<()> {
             args.provider.join(", ")
         );
     }
-    let (store, actor) = files::open(&args.common, args.workspace.as_deref()).await?;
+    let (store, actor) = super::open(&args.common, args.workspace.as_deref()).await?;
     let own = own_prices(store.read(), actor.workspace).await?;
     let changes = changes(&said, &own, store.now());
     match args.format {
@@ -81,14 +81,14 @@ async fn import(args: ImportArgs) -> anyhow::Result<()> {
     left_out(&said);
     if changes.prices.is_empty() {
         say(format_args!(
-            "Nothing to change: {} prices are in force as the file says.",
-            changes.same
+            "Nothing to change: {} in force as the file says.",
+            counted(changes.same)
         ));
         return Ok(());
     }
     let summary = format!(
-        "{} prices to set, {} as they are",
-        changes.prices.len(),
+        "{} to set, {} as they are",
+        counted(changes.prices.len()),
         changes.same
     );
     if args.dry_run {
@@ -248,4 +248,9 @@ fn as_json(changes: &Changes, read: &Read) -> Value {
         .map(|left| json!({ "model": left.model, "why": left.why }))
         .collect();
     json!({ "set": set, "same": changes.same, "leftOut": left_out })
+}
+
+/// `1 price`, `2 prices`.
+fn counted(n: usize) -> String {
+    format!("{n} price{}", if n == 1 { "" } else { "s" })
 }

@@ -6,13 +6,11 @@ use std::path::PathBuf;
 use std::pin::pin;
 
 use anyhow::{Context as _, anyhow, ensure};
-use api::config::{self, CommonFlags};
+use api::config::CommonFlags;
 use api::raw::{PartLine, refers_to};
-use domain::access::Actor;
 use domain::error::Error;
 use domain::run::rebuild::verify as verify_log;
 use domain::run::{envelope, query};
-use domain::store::{OpenOptions, Store};
 use futures_util::TryStreamExt as _;
 use sha2::{Digest as _, Sha256};
 
@@ -57,16 +55,7 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
 }
 
 async fn export(args: ExportArgs) -> anyhow::Result<()> {
-    let common = config::common(&args.common)?;
-    super::log(&common, "warn")?;
-    // Reading needs no schema that is brought up to date, and no database that is made.
-    let options = OpenOptions {
-        migrate: false,
-        own: false,
-        ..OpenOptions::default()
-    };
-    let store = Store::open(&common.database_url, options).await?;
-    let actor = Actor::stint(super::workspace(&store, args.workspace.as_deref()).await?);
+    let (store, actor) = super::open(&args.common, args.workspace.as_deref()).await?;
     let run = query::by_number(store.read(), &actor, args.number).await;
     let run = run.map_err(|error| match error {
         Error::NotFound { .. } => anyhow!("there is no run with the number {}", args.number),
