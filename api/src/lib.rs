@@ -40,6 +40,9 @@ const BACKLOG: u32 = 4096;
 /// How long clients may take to leave at shutdown, after the worker has let go of its runs.
 const FAREWELL: Duration = Duration::from_secs(15);
 
+/// How long the last tasks may take to let go of the store.
+const RELEASE: Duration = Duration::from_secs(1);
+
 /// How long the database may take to say that it is there.
 const READINESS: Duration = Duration::from_secs(2);
 
@@ -206,7 +209,13 @@ impl App {
         }
         // After the last call, of a run or of an administrator.
         outside.close().await;
-        drop(store);
+        let gone = store.gone();
+        drop((store, outside));
+        // The task of a connection that was served just now may hold the store for a moment more.
+        let released = tokio::time::timeout(RELEASE, gone.cancelled_owned());
+        if released.await.is_err() {
+            tracing::debug!("someone still holds the store");
+        }
     }
 }
 

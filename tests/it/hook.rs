@@ -7,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use domain::secret::Vault;
 use entity::Role;
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
+use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
 use tests::{TestApp, both_dbs};
 
@@ -134,6 +136,21 @@ both_dbs! {
         assert!(answers.iter().all(|answer| refused(answer) == (404, "NOT_FOUND")));
         assert_eq!(outcome(&own), "REQUEST_MADE");
         assert_eq!(pagerduty.log().await.len(), 1, "what comes to no endpoint is in no log");
+
+        // Also when the flood is there before a server that has just started: more than may wait to be looked up.
+        app.restart().await;
+        let flood = (0..1_500).map(|n| {
+            let app = app.clone();
+            tokio::spawn(async move { deliver(&app, &format!("/hooks/in_{n:032x}"), b"{}", &[]).await })
+        });
+        let mut flood: FuturesUnordered<_> = flood.collect();
+        flood.next().await.expect("an answer").expect("not cancelled");
+        let other = incident("02", "incident.triggered", "P2", "triggered");
+        assert_eq!(outcome(&pagerduty.send(&other).await), "REQUEST_MADE");
+        while let Some(answer) = flood.next().await {
+            let answer = answer.expect("not cancelled");
+            assert!(matches!(refused(&answer).0, 404 | 429), "{}", answer.body);
+        }
     }
 
     async fn too_many_deliveries_are_told_when_to_come_again(app: TestApp) {

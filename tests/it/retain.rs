@@ -63,17 +63,17 @@ both_dbs! {
         until_left(&app, (7, 4)).await;
 
         app.advance(Duration::from_millis(1)).await;
-        until_left(&app, (5, 1)).await;
+        until_left(&app, (5, 3)).await;
         let kept = |outcome: &str, payload| (outcome.to_owned(), payload);
         assert_eq!(lines(&pagerduty).await, [
-            kept("REQUEST_MADE", true), kept("REQUEST_UPDATED", false), kept("RECORDED", false), kept("IGNORED", false), kept("DUPLICATE", false),
+            kept("REQUEST_MADE", true), kept("REQUEST_UPDATED", true), kept("RECORDED", true), kept("IGNORED", false), kept("DUPLICATE", false),
         ]);
         let request = only_request(&app).await;
         assert_eq!(request["deliveries"]["nodes"][0]["raw"], opened.to_string(), "what made the request stays readable on it");
 
         // A year later an event still counts once, and the incident's own still find its request.
         app.advance(365 * DAY).await;
-        until_left(&app, (4, 1)).await;
+        until_left(&app, (4, 3)).await;
         for payload in [&opened, &acknowledged, &other, &early] {
             assert_eq!(outcome(&pagerduty.send(payload).await), "DUPLICATE");
         }
@@ -81,6 +81,10 @@ both_dbs! {
         assert_eq!((outcome(&answer), &answer.body["request"]), ("REQUEST_UPDATED", &json!("REQ-1")));
         let request = only_request(&app).await;
         assert_eq!((&request["status"], &request["deliveries"]["nodes"][0]["raw"]), (&json!("RESOLVED"), &json!(opened.to_string())));
+
+        // Once the request is closed, what made it stays, and what came of late.
+        app.mutate("requestUpdate", json!({ "id": request["id"], "status": "CLOSED" }), "").await;
+        until_left(&app, (9, 2)).await;
         app.stop().await;
     }
 

@@ -248,6 +248,14 @@ turns:
         app.mutate("coworkerUnpublish", json!({ "id": finance }), "").await;
         let kept = store.write(create(Some(ahead))).await.unwrap();
         assert_eq!(kept.assignee_id, made.assignee_id);
+        // The one whom it fits takes on something else from now on.
+        let ahead = look().await;
+        let other = json!({ "role": "Network Engineer", "scope": "Cables and switches." });
+        app.mutate("coworkerUpdate", json!({ "id": network, "identity": other }), "").await;
+        app.mutate("coworkerPublish", json!({ "id": network }), "").await;
+        let moved = store.write(create(Some(ahead))).await.unwrap();
+        assert_eq!((moved.assignee_id, moved.needs_person), (None, true));
+        app.mutate("coworkerRollback", json!({ "id": network, "version": 1 }), "").await;
         // And nobody looked.
         let anew = store.write(create(None)).await.unwrap();
         assert_eq!(anew.assignee_id, made.assignee_id);

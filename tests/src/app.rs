@@ -186,19 +186,9 @@ impl TestApp {
     /// Starts it again on the same database and port, after a stop or instead of one.
     pub async fn restart(&self) {
         self.stop().await;
-        // Within one process the task of a request that was answered just now may hold the store, and with it the
-        // database's lock, for a moment after the stop.
-        let mut app = App::start(self.inner.settings.clone()).await;
-        for _ in 0..50 {
-            match &app {
-                Err(err) if err.to_string().contains("owns it") => {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                    app = App::start(self.inner.settings.clone()).await;
-                }
-                Ok(_) | Err(_) => break,
-            }
-        }
-        let app = app.expect("Stint starts again");
+        let app = App::start(self.inner.settings.clone())
+            .await
+            .expect("Stint starts again");
         *self.inner.app.lock().await = Some(app);
     }
 }

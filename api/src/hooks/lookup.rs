@@ -7,6 +7,7 @@
 
 use std::collections::HashSet;
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Duration;
 
 use domain::error::{Error, Result};
@@ -23,6 +24,8 @@ use tokio_util::task::TaskTracker;
 const PAUSE: Duration = Duration::from_millis(100);
 /// How many of them one look is for.
 const TOGETHER: usize = 512;
+/// How many endpoints are met at the start: more are met as their deliveries come.
+const KNOWN: u64 = 10_000;
 /// How many of them may wait.
 const WAITING: usize = 2 * TOGETHER;
 
@@ -30,7 +33,7 @@ const WAITING: usize = 2 * TOGETHER;
 pub(super) struct Lookup {
     store: Store,
     /// The addresses that were found: no more than there are endpoints.
-    met: RwLock<HashSet<String>>,
+    met: Arc<RwLock<HashSet<String>>>,
     strangers: mpsc::Sender<Stranger>,
 }
 
@@ -63,14 +66,23 @@ impl Lookup {
             let store = own.clone();
             async move { receive::find(&store, &addresses).await }
         };
+        let met = Arc::new(RwLock::new(HashSet::new()));
+        let (known, from) = (met.clone(), store.clone());
+        let work = async move {
+            // A flood that is there before the first real delivery must not keep that one out.
+            match receive::addresses(&from, KNOWN).await {
+                Ok(addresses) => known.write().extend(addresses),
+                Err(error) => tracing::warn!(%error, "endpoints could not be read beforehand"),
+            }
+            drop((known, from));
+            looking(waiting, look).await;
+        };
         tasks.spawn(async move {
-            closing
-                .run_until_cancelled_owned(looking(waiting, look))
-                .await;
+            closing.run_until_cancelled_owned(work).await;
         });
         Self {
             store,
-            met: RwLock::default(),
+            met,
             strangers,
         }
     }
@@ -114,6 +126,11 @@ where
 {
     let mut together = Vec::new();
     while waiting.recv_many(&mut together, TOGETHER).await > 0 {
+        // Whoever gave up waiting leaves the place to others.
+        together.retain(|one: &Stranger| !one.answer.is_closed());
+        if together.is_empty() {
+            continue;
+        }
         let next = Instant::now() + PAUSE;
         let addresses = together.iter().map(|one| one.address.clone()).collect();
         let found = look(addresses).await;
@@ -133,7 +150,6 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use domain::hook::CreateEndpoint;

@@ -9,7 +9,7 @@ mod verdict;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bm25::{Embedder, EmbedderBuilder, Embedding, Scorer, TokenEmbedder, TokenEmbedding};
-use entity::CoworkerId;
+use entity::{CoworkerId, CoworkerVersionId};
 use serde::Serialize;
 
 use super::config::{Identity, OutOfScope};
@@ -27,6 +27,8 @@ const MOST: usize = 10;
 pub struct Profile {
     /// The coworker.
     pub coworker: CoworkerId,
+    /// Its published version.
+    pub version: CoworkerVersionId,
     /// Its handle.
     pub handle: String,
     /// Its identity, of the published version.
@@ -69,6 +71,9 @@ pub struct Candidate {
     /// The coworker.
     #[serde(skip)]
     pub coworker: CoworkerId,
+    /// The version that was compared.
+    #[serde(skip)]
+    pub version: CoworkerVersionId,
     /// Its handle.
     pub handle: String,
     /// Its role.
@@ -171,6 +176,7 @@ impl Roster {
     fn candidate(&self, i: usize, profile: &Profile, score: f32, words: &[Word]) -> Candidate {
         let Profile {
             coworker,
+            version,
             handle,
             identity,
             routes,
@@ -180,6 +186,7 @@ impl Roster {
         let speaking = rules.filter(|(_, stems)| words.iter().any(|word| word.is_in(stems)));
         Candidate {
             coworker: *coworker,
+            version: *version,
             handle: handle.clone(),
             role: identity.role.clone(),
             scope: identity.scope.clone(),

@@ -1,10 +1,10 @@
 //! Out of work again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use entity::{CoworkerId, CoworkerState, DropReason, RequestId, coworker, dispatch, request};
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
 
 use super::write::{lock, save};
 use crate::access::{Action, Actor};
@@ -86,22 +86,28 @@ async fn drop_waiting(
         .filter(is_waiting())
         .all(tx.conn())
         .await?;
+    // As a query within the query: there may be more of them than a statement takes values.
+    let theirs = dispatch::Entity::find()
+        .select_only()
+        .column(dispatch::Column::RequestId)
+        .filter(dispatch::Column::CoworkerId.eq(coworker))
+        .filter(is_waiting());
     let requests = request::Entity::find()
-        .filter(request::Column::Id.is_in(waiting.iter().map(|d| d.request_id)))
+        .filter(request::Column::Id.in_subquery(theirs.into_query()))
         .order_by_asc(request::Column::Id)
         .lock(LockType::NoKeyUpdate)
         .all(tx.conn())
         .await?;
-    let mut desks: Vec<Desk> = requests.into_iter().map(Desk::of).collect();
+    let mut desks: BTreeMap<RequestId, Desk> = requests
+        .into_iter()
+        .map(|request| (request.id, Desk::of(request)))
+        .collect();
     for row in waiting {
-        if let Some(desk) = desks
-            .iter_mut()
-            .find(|desk| desk.request.id == row.request_id)
-        {
+        if let Some(desk) = desks.get_mut(&row.request_id) {
             drop_dispatch(tx, desk, actor, row.id, DropReason::NotPublished).await?;
             without_triage(tx, desk, &row, ahead.get(&row.request_id), &anew).await?;
         }
     }
-    desks.into_iter().for_each(|desk| drop(desk.save(tx)));
+    desks.into_values().for_each(|desk| drop(desk.save(tx)));
     Ok(())
 }

@@ -46,10 +46,15 @@ fn stems(word: &str) -> Vec<String> {
     stems
 }
 
-/// What a text says before its signature, which tells who wrote it and nothing of the matter; a line of two dashes and a
-/// space begins one, as in mails (RFC 3676).
+/// What a text says before its signature, which tells who wrote it and nothing of the matter; the last line of two dashes
+/// and a space begins it, as in mails (RFC 3676). Earlier ones belong to what is quoted.
 fn without_signature(text: &str) -> &str {
-    text.split("\n-- \n").next().unwrap_or_default()
+    let begins = |at: &usize| {
+        let rest = &text[at + "\n-- ".len()..];
+        rest.starts_with('\n') || rest.starts_with("\r\n")
+    };
+    let mut places = text.rmatch_indices("\n-- ").map(|(at, _)| at);
+    places.find(begins).map_or(text, |at| &text[..at])
 }
 
 /// The stems that a roster knows, by their first letter.

@@ -5,7 +5,7 @@ use entity::{
     webhook_delivery, webhook_endpoint,
 };
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::deliver::Deliver;
 use super::endpoint::ADDRESS;
@@ -68,6 +68,19 @@ pub async fn find(store: &Store, addresses: &[String]) -> Result<Vec<webhook_end
         .filter(address.is_in(padded))
         .all(store.read())
         .await?)
+}
+
+/// The addresses of endpoints, the newest first, `most` at the most.
+///
+/// # Errors
+/// What the database said.
+pub async fn addresses(store: &Store, most: u64) -> Result<Vec<String>> {
+    let addresses = webhook_endpoint::Entity::find()
+        .select_only()
+        .column(webhook_endpoint::Column::Address)
+        .order_by_desc(webhook_endpoint::Column::CreatedAt)
+        .limit(most);
+    Ok(addresses.into_tuple().all(store.read()).await?)
 }
 
 /// Receives a delivery: what it gives back is committed.

@@ -1,7 +1,8 @@
 //! How long deliveries are kept.
 //!
 //! The log is there to find out why something did or did not come; for that it need not last for ever. What makes an event count
-//! once does: the line of its first delivery stays, and on the one that made a request stays what it said.
+//! once does: the line of its first delivery stays. What was said of a request stays readable on it: of its making for ever,
+//! of all else until it is closed.
 
 use entity::Millis;
 use sea_orm::{ConnectionTrait, DbBackend};
@@ -17,7 +18,8 @@ const SPENT: &str = "DELETE FROM webhook_delivery WHERE id IN (SELECT id FROM we
     WHERE outcome IN ('DUPLICATE', 'REFUSED') AND received_at < ? ORDER BY received_at LIMIT ?";
 /// What stays as a line. The conditions are those of the partial indexes, word by word.
 const READ: &str = "UPDATE webhook_delivery SET payload = NULL WHERE id IN (SELECT id FROM webhook_delivery \
-    WHERE payload IS NOT NULL AND outcome IN ('REQUEST_UPDATED', 'RECORDED', 'IGNORED') AND received_at < ? ORDER BY received_at LIMIT ?";
+    WHERE payload IS NOT NULL AND outcome IN ('REQUEST_UPDATED', 'RECORDED', 'IGNORED') AND received_at < ? \
+    AND NOT EXISTS (SELECT 1 FROM request WHERE request.id = webhook_delivery.request_id AND request.status <> 'CLOSED') ORDER BY received_at LIMIT ?";
 
 /// Sweeps a part of what came before a moment.
 #[derive(Clone, Debug)]

@@ -5,18 +5,21 @@
 //! Triage's run, so that no crash comes in between.
 //!
 //! To rank takes time, and there is one writer: who writes a command asks beforehand ([`ahead`], [`decide`]), and the
-//! transaction only looks whether the coworker still takes work. One that does not any more, or work that came in
-//! between, is decided anew in the transaction ([`Anew`]), which is seldom.
+//! transaction looks whether what was decided still holds: the coworker takes work with the version that was compared,
+//! and the request says what it said. What does not hold any more, or came in between, is decided anew in the transaction
+//! ([`Anew`]), which is seldom. That somebody else began to take work in that moment is not looked for: the request
+//! came a moment before them.
 
 mod roster;
 
 use std::collections::HashMap;
 
 use entity::{
-    CoworkerId, CoworkerState, FailureCode, Outcome, RequestId, Trigger, WorkspaceId, coworker,
-    dispatch, request,
+    CoworkerId, CoworkerState, CoworkerVersionId, FailureCode, Outcome, RequestId, Trigger,
+    WorkspaceId, coworker, dispatch, request,
 };
 use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
 use super::assign::{Assignee, AssigneeId, assign};
@@ -60,8 +63,9 @@ impl Ahead {
 /// What a ranking decided before a transaction.
 #[derive(Clone, Debug)]
 pub struct Routing {
-    to: Option<CoworkerId>,
+    to: Option<(CoworkerId, CoworkerVersionId)>,
     reason: String,
+    of: Text,
 }
 
 /// What a ranking decided, as it holds within a transaction.
@@ -69,6 +73,25 @@ pub struct Routing {
 pub struct Decided {
     to: Option<coworker::Model>,
     reason: String,
+    of: Text,
+}
+
+/// The text that was ranked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Text(Vec<u8>);
+
+impl Text {
+    fn of(title: &str, description: &str) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(title);
+        hash.update([0]);
+        hash.update(description);
+        Self(hash.finalize().to_vec())
+    }
+
+    fn is_of(&self, request: &request::Model) -> bool {
+        *self == Self::of(&request.title, &request.description)
+    }
 }
 
 /// Where a request with this text would go now: one statement, or three after the published coworkers changed.
@@ -100,12 +123,18 @@ pub async fn decide(read: &DatabaseConnection, request: &request::Model) -> Resu
 }
 
 fn routing(roster: &Roster, title: &str, description: &str) -> Routing {
+    let of = Text::of(title, description);
     match roster.rank(title, description).verdict() {
         Verdict::Assign(best, reason) => Routing {
-            to: Some(best.coworker),
+            to: Some((best.coworker, best.version)),
             reason,
+            of,
         },
-        Verdict::Leave(reason) => Routing { to: None, reason },
+        Verdict::Leave(reason) => Routing {
+            to: None,
+            reason,
+            of,
+        },
     }
 }
 
@@ -150,10 +179,10 @@ pub async fn decide_waiting(
 impl Routing {
     /// The coworker that gets it; none: it is left to people.
     pub fn coworker(&self) -> Option<CoworkerId> {
-        self.to
+        self.to.map(|(id, _)| id)
     }
 
-    /// What was decided, if the coworker still takes work; it is locked against being unpublished meanwhile, so
+    /// What was decided, if the coworker still takes work, with the version that was compared; it is locked against being unpublished meanwhile, so
     /// before a request is.
     ///
     /// # Errors
@@ -161,17 +190,22 @@ impl Routing {
     pub async fn hold(&self, tx: &Tx, workspace: WorkspaceId) -> Result<Option<Decided>> {
         let to = match self.to {
             None => None,
-            Some(id) => {
+            Some((id, version)) => {
                 let stint = Actor::stint(workspace);
                 match AssigneeId::Coworker(id).load(tx, &stint).await? {
-                    Assignee::Coworker(row) if row.state == CoworkerState::Published => Some(row),
+                    Assignee::Coworker(row) if takes(&row, version) => Some(row),
                     Assignee::Coworker(_) | Assignee::Person(_) => return Ok(None),
                 }
             }
         };
-        let reason = self.reason.clone();
-        Ok(Some(Decided { to, reason }))
+        let (reason, of) = (self.reason.clone(), self.of.clone());
+        Ok(Some(Decided { to, reason, of }))
     }
+}
+
+/// Whether it takes work with this version.
+fn takes(row: &coworker::Model, version: CoworkerVersionId) -> bool {
+    row.state == CoworkerState::Published && row.version_id == Some(version)
 }
 
 /// Decides within a transaction, by what that transaction sees, what could not be decided before it. What it reads is
@@ -204,30 +238,36 @@ impl<'a> Anew<'a> {
             let published = Published::read(conn, self.workspace).await?;
             published.made(conn).await
         };
-        let Routing { to, reason } =
+        let Routing { to, reason, of } =
             routing(self.roster.get_or_try_init(read).await?, title, description);
         let to = match to {
-            Some(id) => coworker::Entity::find_by_id(id).one(conn).await?,
+            Some((id, _)) => coworker::Entity::find_by_id(id).one(conn).await?,
             None => None,
         };
-        Ok(Decided { to, reason })
+        Ok(Decided { to, reason, of })
     }
 
-    /// What was decided before, if its coworker still takes work; else what is decided now.
+    /// What was decided before, if it still holds; else what is decided now.
     async fn or(&self, before: Option<&Routing>, request: &request::Model) -> Result<Decided> {
-        if let Some(Routing { to, reason }) = before {
-            let reason = reason.clone();
-            let Some(id) = to else {
-                return Ok(Decided { to: None, reason });
+        if let Some(Routing { to, reason, of }) = before
+            && of.is_of(request)
+        {
+            let (reason, of) = (reason.clone(), of.clone());
+            let Some((id, version)) = to else {
+                return Ok(Decided {
+                    to: None,
+                    reason,
+                    of,
+                });
             };
             let found = coworker::Entity::find_by_id(*id)
-                .filter(coworker::Column::State.eq(CoworkerState::Published))
                 .one(self.tx.conn())
                 .await?;
-            if let Some(row) = found {
+            if let Some(row) = found.filter(|row| takes(row, *version)) {
                 return Ok(Decided {
                     to: Some(row),
                     reason,
+                    of,
                 });
             }
         }
@@ -242,7 +282,7 @@ impl<'a> Anew<'a> {
 /// As [`assign`].
 pub async fn carry_out(tx: &Tx, desk: &mut Desk, decided: Decided) -> Result<()> {
     let stint = Actor::stint(desk.request.workspace_id);
-    let Decided { to, reason } = decided;
+    let Decided { to, reason, of: _ } = decided;
     if let Some(to) = to {
         let to = Assignee::Coworker(to);
         assign(tx, desk, &stint, Some(&to), Some(reason), Trigger::Routed).await?;
@@ -295,7 +335,7 @@ pub async fn fall_back(
     if run.trigger != Trigger::Intake || !current || desk.request.status.is_done() {
         return Ok(());
     }
-    let mut decided = match decided {
+    let mut decided = match decided.filter(|decided| decided.of.is_of(&desk.request)) {
         Some(decided) => decided,
         None => {
             Anew::new(tx, run.workspace_id)

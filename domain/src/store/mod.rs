@@ -31,6 +31,7 @@ pub use fetch::{Counter, Needs};
 pub use open::{OpenOptions, describe, embedded_file, migrate};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use tokio::sync::oneshot;
+use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) use tx::statement;
 pub use tx::{Command, Tx};
 
@@ -54,6 +55,8 @@ struct Inner {
     bus: Bus,
     /// Held as long as the store lives: one process owns an embedded database.
     _lock: Option<std::fs::File>,
+    /// After the lock, which is given back first: fields are dropped in their order.
+    gone: DropGuard,
 }
 
 impl Store {
@@ -66,6 +69,12 @@ impl Store {
     /// than this release.
     pub async fn open(url: &str, options: OpenOptions) -> Result<Self> {
         open::open(url, options).await
+    }
+
+    /// Cancelled once the last handle is dropped and the lock of an embedded database is given back: only then can
+    /// it be opened again.
+    pub fn gone(&self) -> CancellationToken {
+        self.inner.gone.token().clone()
     }
 
     /// The connections for reading; on SQLite they can't write.

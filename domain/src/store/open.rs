@@ -8,6 +8,8 @@ use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Sta
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
+use tokio_util::sync::CancellationToken;
+
 use super::batch::{Bench, Side};
 use super::lane::Lanes;
 use super::schema::prepare;
@@ -96,6 +98,7 @@ pub(super) async fn open(url: &str, options: OpenOptions) -> Result<Store> {
             clock: options.clock,
             bus,
             _lock: lock,
+            gone: CancellationToken::new().drop_guard(),
         }),
     };
     store.sync_clock().await?;

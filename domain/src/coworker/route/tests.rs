@@ -39,6 +39,7 @@ fn labelled() -> Labelled {
 fn roster(people: &[Person]) -> Roster {
     let profile = |person: &Person| Profile {
         coworker: CoworkerId(fresh_id()),
+        version: CoworkerVersionId(fresh_id()),
         handle: person.handle.clone(),
         identity: Identity {
             role: person.role.clone(),
@@ -250,12 +251,16 @@ fn a_candidate_says_where_it_would_route() {
 #[test]
 fn a_signature_says_nothing_of_the_matter() {
     let roster = roster(&labelled().coworkers);
-    let ranking = roster.rank(
-        "Hello",
+    for text in [
         "The VPN tunnel drops.\n\n-- \nJo, Security Analyst, malware and phishing",
-    );
-    assert_eq!(ranking.candidates.len(), 1);
-    assert_eq!(ranking.candidates[0].handle, "network");
+        "The VPN tunnel drops.\r\n-- \r\nJo, Security Analyst, malware and phishing",
+        // What is quoted has a signature of its own, and the matter may come after it.
+        "> Hello\n-- \n> Al\nThe VPN tunnel drops.\n-- \nJo, Security Analyst, malware and phishing",
+    ] {
+        let ranking = roster.rank("Hello", text);
+        assert_eq!(ranking.candidates.len(), 1, "{text}");
+        assert_eq!(ranking.candidates[0].handle, "network");
+    }
 }
 
 #[test]

@@ -61,11 +61,12 @@ impl Published {
             .order_by_asc(C::Id)
             .limit(MOST + 1)
             .into_model::<Member>();
-        let (triage, members): (Vec<_>, Vec<_>) = found
+        let (triage, mut members): (Vec<_>, Vec<_>) = found
             .all(conn)
             .await?
             .into_iter()
             .partition(|m| m.is_triage);
+        members.truncate(usize::try_from(MOST).unwrap_or(usize::MAX));
         Ok(Self {
             triage: triage.first().map(|triage| triage.id),
             members,
@@ -115,6 +116,7 @@ impl Published {
             match Config::from_row(&config) {
                 Ok(config) => Some(Profile {
                     coworker: member.id,
+                    version: member.version_id,
                     handle: member.handle.clone(),
                     identity: config.identity,
                     routes: config.goal.out_of_scope,
