@@ -16,7 +16,7 @@ use super::schema::prepare;
 use super::{Inner, Store};
 use crate::bus::Bus;
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 
 /// Lanes for appends on PostgreSQL.
 const LANES: usize = 2;
@@ -284,8 +284,19 @@ fn postgres(url: &str, connections: u32, lock_timeout: &'static str) -> ConnectO
 }
 
 async fn connect(url: &str, options: ConnectOptions) -> Result<DatabaseConnection> {
-    let connected = tokio::time::timeout(Duration::from_secs(10), Database::connect(options)).await;
-    match connected {
+    let connecting = async {
+        loop {
+            match Database::connect(options.clone()).await {
+                // Of several that open a new file at once, one turns its write-ahead log on. SQLite tells the
+                // others that it is busy, whatever `busy_timeout` says: waiting within could be a deadlock.
+                Err(err) if Fault::of(&err) == Fault::Retry => {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                connected => return connected,
+            }
+        }
+    };
+    match tokio::time::timeout(Duration::from_secs(10), connecting).await {
         Ok(Ok(conn)) => Ok(conn),
         Ok(Err(err)) => Err(unavailable(url, err)),
         Err(_) => Err(unavailable(url, "it did not answer within 10 s")),

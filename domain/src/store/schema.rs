@@ -71,7 +71,7 @@ async fn elsewhere(
     pending: &[String],
     err: sea_orm::DbErr,
 ) -> Result<Vec<String>, sea_orm::DbErr> {
-    for _ in 0..20 {
+    for _ in 0..100 {
         if let Ok(applied) = applied(conn).await
             && pending.iter().all(|name| applied.contains(name))
         {
