@@ -5,6 +5,8 @@ use sea_orm::{ActiveValue, EntityTrait};
 
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
+use crate::metric::rollup;
+use crate::metric::zone::Zone;
 use crate::request::assign::AssigneeId;
 use crate::store::{Command, Needs, Tx};
 
@@ -20,6 +22,8 @@ pub struct UpdateWorkspace {
     pub hop_budget: Option<i32>,
     /// Who gets a request that went past it; `Some(None)`: nobody.
     pub escalation_assignee: Option<Option<AssigneeId>>,
+    /// The time zone that figures by the day are kept in.
+    pub time_zone: Option<Zone>,
 }
 
 impl Command for UpdateWorkspace {
@@ -30,6 +34,7 @@ impl Command for UpdateWorkspace {
             actor,
             hop_budget,
             escalation_assignee,
+            time_zone,
         } = self;
         actor.authorize(Action::WorkspaceUpdate)?;
         let mut change = workspace::ActiveModel {
@@ -51,6 +56,9 @@ impl Command for UpdateWorkspace {
             let (kind, id): (Option<ActorKind>, _) = parts.unzip();
             change.escalation_kind = ActiveValue::Set(kind);
             change.escalation_id = ActiveValue::Set(id);
+        }
+        if let Some(zone) = time_zone {
+            rollup::set_zone(tx, actor.workspace, *zone).await?;
         }
         if hop_budget.is_some() || escalation_assignee.is_some() {
             // Only these columns: the counters of the same row go on.

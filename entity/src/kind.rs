@@ -311,6 +311,22 @@ kinds! {
         /// At most once: after a crash in the window its outcome is unknown.
         Effect = "EFFECT",
     }
+    /// By what else than the model a rollup keeps its figures apart.
+    RollupCube {
+        /// By the coworker.
+        Coworker = "COWORKER",
+        /// By coworker, source of the request, trigger and outcome of the run.
+        Full = "FULL",
+    }
+    /// How long the buckets of a rollup are.
+    RollupGrain {
+        /// A quarter of an hour, UTC.
+        Quarter = "QUARTER",
+        /// An hour, UTC.
+        Hour = "HOUR",
+        /// A day of the reporting time zone.
+        Day = "DAY",
+    }
     /// Whether the definition of an action is the one that an administrator knows.
     ToolActionState {
         /// It is.

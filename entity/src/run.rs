@@ -91,6 +91,8 @@ pub struct Model {
     pub unpriced_calls: i32,
     /// Model calls whose usage is not known.
     pub unknown_calls: i32,
+    /// Whether the rollups hold it; only of runs that ended.
+    pub rolled_up: bool,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

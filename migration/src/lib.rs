@@ -13,6 +13,7 @@ mod m20261122_000006_addresses;
 mod m20261122_000007_tool_servers;
 mod m20261122_000008_approvals;
 mod m20261122_000009_prices;
+mod m20261122_000013_rollups;
 mod sql;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000007_tool_servers::Migration),
             Box::new(m20261122_000008_approvals::Migration),
             Box::new(m20261122_000009_prices::Migration),
+            Box::new(m20261122_000013_rollups::Migration),
         ]
     }
 }

@@ -17,7 +17,7 @@ macro_rules! every_entity {
         let mut tables = BTreeSet::new();
         every_entity!(@each tables $check ($($argument),*)
             api_key approval assignment coworker coworker_version coworker_version_skill dispatch idempotency_key model_price note
-            person prompt_part request request_event run run_event run_step secret skill skill_version tool_action tool_server usage_ledger
+            person prompt_part request request_event run run_event run_step secret skill skill_version tool_action tool_server usage_ledger usage_rollup rollup_state
             webhook_delivery webhook_endpoint webhook_secret webhook_subject workspace);
         tables
     }};
@@ -66,6 +66,11 @@ both_dbs! {
         app.mutate("secretSet", json!({ "name": "DESK", "value": "a value to be sealed" }), "").await;
         let tools = json!([crate::outside::tool("find", "https://desk.example.com/")]);
         app.mutate("toolServerCreate", json!({ "name": "desk", "kind": "HTTP", "tools": tools }), "").await;
+        // What a run used is rolled up once it has ended.
+        let run = crate::look::runs(&app).await[0]["id"].clone();
+        app.mutate("runStop", json!({ "id": run, "reason": "Enough." }), "").await;
+        app.drain().await;
+        domain::metric::rollup::fold_all(&app.store().await, || true).await.unwrap();
 
         let conn = connect(app.db().url()).await.unwrap();
         let mut empty = Vec::new();

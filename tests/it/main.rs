@@ -37,6 +37,7 @@ mod lint;
 mod log;
 mod make;
 mod mcp;
+mod metric;
 mod model;
 mod note;
 mod once;

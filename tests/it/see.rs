@@ -59,7 +59,7 @@ both_dbs! {
                     ... on ThinkingStep { thinking text error } \
                     ... on ToolCallStep { tool request response error { code } duration } \
                     ... on NoteStep { note { body } } ... on DoneStep { outcome failureCode reason summary } } } } } } \
-            metrics(range: { start: $now }) { totals { runs active completed failed modelCalls turns toolCalls \
+            metrics(range: { start: $now }) { totals { runs completed failed modelCalls turns toolCalls \
                 usage { inputTokens } cost { amount } duration { p50 p95 } } } }",
             json!({ "id": request, "now": "-PT1H" })).await;
 

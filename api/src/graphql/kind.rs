@@ -8,7 +8,9 @@ mod run;
 
 pub use coworker::{CoworkerState, FindingRule, FindingSeverity, ReasoningEffort, ToolApproval};
 pub use hook::{WebhookKind, WebhookOutcome, WebhookRefusal};
-pub use metric::{Pricing, TokenKind, UsageComponentKind};
+pub use metric::{
+    CostCauseKind, MetricsDimension, MetricsInterval, Pricing, TokenKind, UsageComponentKind,
+};
 pub use request::{
     DispatchState, DropReason, NoteVisibility, Priority, RequestSource, RequestStatus, Trigger,
 };

@@ -68,6 +68,7 @@ pub struct Subscription(
     run::RunSubscription,
     request::RequestSubscription,
     approval::ApprovalSubscription,
+    metric::MetricSubscription,
 );
 
 /// What a query may cost: roughly, how many objects it may ask for.

@@ -3,6 +3,7 @@
 use async_graphql::{InputValueError, InputValueResult, Scalar, ScalarType, Value};
 use chrono::{DateTime as ChronoDateTime, SecondsFormat};
 use domain::error::Error;
+use domain::metric::zone::Zone;
 use domain::money::{parse_decimal, print_decimal};
 use entity::Millis;
 
@@ -217,6 +218,27 @@ impl ScalarType for Decimal {
 
     fn to_value(&self) -> Value {
         Value::String(print_decimal(self.0))
+    }
+}
+
+/// A time zone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimeZone(pub Zone);
+
+/// A time zone by its name in the IANA database: `Europe/Berlin`, `UTC`.
+#[Scalar(specified_by_url = "https://www.iana.org/time-zones")]
+impl ScalarType for TimeZone {
+    fn parse(value: Value) -> InputValueResult<Self> {
+        let Value::String(name) = &value else {
+            return Err(InputValueError::expected_type(value));
+        };
+        let zone = Zone::parse(name, "timeZone");
+        zone.map(Self)
+            .map_err(|err| InputValueError::custom(err.to_string()))
+    }
+
+    fn to_value(&self) -> Value {
+        Value::String(self.0.name().into())
     }
 }
 

@@ -4,6 +4,7 @@ pub mod act;
 mod approve;
 mod brief;
 mod call;
+mod compact;
 mod context;
 mod driver;
 pub mod end;
@@ -203,6 +204,7 @@ impl Executor {
         bringing.spawn(intake::reaping(shared.clone(), stop.clone()));
         keeping.spawn(renewal::renewing(shared.clone(), stop.clone()));
         keeping.spawn(sweep::sweeping(shared.clone(), stop.clone()));
+        keeping.spawn(compact::compacting(shared.clone(), stop.clone()));
         Ok(Self {
             shared,
             stop,

@@ -2,4 +2,13 @@
 
 pub mod component;
 pub mod cost;
+pub mod cover;
+pub mod facts;
+pub mod fresh;
+pub mod measure;
 pub mod query;
+pub mod rollup;
+pub mod series;
+pub mod sketch;
+pub mod trend;
+pub mod zone;

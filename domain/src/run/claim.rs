@@ -288,6 +288,7 @@ impl Claim {
             cost_nano: 0,
             unpriced_calls: 0,
             unknown_calls: 0,
+            rolled_up: false,
         };
         let event = RunStarted {
             run: run.id,

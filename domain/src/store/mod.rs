@@ -21,6 +21,7 @@ mod open;
 mod partition;
 mod rows;
 mod schema;
+mod snapshot;
 mod tx;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use entity::{Millis, RunId};
 pub use fetch::{Counter, Needs};
 pub use open::{OpenOptions, describe, embedded_file, migrate};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+pub use snapshot::Snapshot;
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) use tx::statement;

@@ -13,11 +13,12 @@ pub use price::PriceMutation;
 pub use query::{AdminQuery, Viewer};
 
 use super::actor::{self, Actor, System, Workflow};
+use super::context::ContextExt as _;
 use super::error::Result;
 use super::kind::Role;
 use super::node;
 use super::page::connection;
-use super::scalar::{DateTime, Decimal, Int64};
+use super::scalar::{DateTime, Decimal, Int64, TimeZone};
 
 /// A tenant.
 pub struct Workspace(pub workspace::Model);
@@ -48,6 +49,12 @@ impl Workspace {
             Some((kind, id)) => Some(actor::named(ctx, kind, id).await?),
             None => None,
         })
+    }
+
+    /// The reporting time zone: where days, weeks and months of metrics begin unless a query says otherwise. UTC, unless it was changed.
+    async fn time_zone(&self, ctx: &Context<'_>) -> Result<TimeZone> {
+        let zone = domain::metric::rollup::zone_of(ctx.store().read(), self.0.id).await?;
+        Ok(TimeZone(zone))
     }
 
     /// When it was made.

@@ -11,7 +11,7 @@ use crate::graphql::error::{Result, UserError, settle};
 use crate::graphql::kind::{ActorKind, Role};
 use crate::graphql::node;
 use crate::graphql::request::assignee_in;
-use crate::graphql::scalar::{DateTimeOrDuration, storable};
+use crate::graphql::scalar::{DateTimeOrDuration, TimeZone, storable};
 
 /// What API key to make.
 #[derive(InputObject, Clone, Debug)]
@@ -76,6 +76,9 @@ pub struct WorkspaceUpdateInput {
     /// that settles nothing, the request goes to nobody: open, and `needsPerson`. While the coworker is not published, requests go to nobody at
     /// once. Left out, it stays as it is.
     pub escalation_assignee_id: MaybeUndefined<ID>,
+    /// The reporting time zone: where days, weeks and months of metrics begin unless a query says otherwise. Figures by the day are made anew
+    /// behind it; until then, metrics are as right as ever and take longer. Left out, it stays as it is.
+    pub time_zone: Option<TimeZone>,
     /// Comes back in the payload, untouched.
     pub client_mutation_id: Option<String>,
 }
@@ -106,6 +109,7 @@ impl AdminMutation {
         let WorkspaceUpdateInput {
             hop_budget,
             escalation_assignee_id,
+            time_zone,
             client_mutation_id,
         } = input;
         let answer = async {
@@ -118,6 +122,7 @@ impl AdminMutation {
                 actor: ctx.actor().clone(),
                 hop_budget,
                 escalation_assignee: to,
+                time_zone: time_zone.map(|zone| zone.0),
             };
             ctx.store().write(command).await
         };

@@ -14,10 +14,8 @@ use async_graphql::{Context, ID, Object, SimpleObject};
 use domain::access::Action;
 use domain::coworker::Config;
 use domain::coworker::query as coworkers;
-use domain::metric::query::Scope;
 use domain::run::query as runs;
-use entity::{CoworkerId, coworker, coworker_version, run};
-use sea_orm::{ColumnTrait, Condition};
+use entity::{CoworkerId, coworker, coworker_version};
 
 pub use config::{CoworkerConfig, CoworkerGoal, CoworkerIdentity, CoworkerLimits, CoworkerModel};
 pub use filter::{CoworkerFilter, CoworkerOrder};
@@ -31,11 +29,11 @@ pub use version::{CoworkerVersion, CoworkerVersionConnection};
 use super::context::{ContextExt as _, cursor_key, slice};
 use super::error::{Error, Result};
 use super::kind::{ActorKind, CoworkerState};
-use super::metric::{Metrics, TimeRangeInput};
+use super::metric::{Metrics, MetricsFilter, TimeRangeInput};
 use super::node;
 use super::page::{connection, page_points};
 use super::run::{RunConnection, RunFilter, RunOrder};
-use super::scalar::DateTime;
+use super::scalar::{DateTime, TimeZone};
 
 /// An AI coworker.
 pub struct Coworker(pub coworker::Model);
@@ -254,13 +252,13 @@ impl Coworker {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The span of time.")] range: TimeRangeInput,
+        #[graphql(
+            desc = "Where days, weeks and months begin; in the workspace's reporting time zone without it."
+        )]
+        time_zone: Option<TimeZone>,
     ) -> Option<Result<Metrics>> {
-        let (start, end) = match range.resolve(ctx.store().now()) {
-            Ok(span) => span,
-            Err(error) => return Some(Err(error.into())),
-        };
-        let filter = Condition::all().add(run::Column::CoworkerId.eq(self.0.id));
-        Some(Metrics::of(ctx, Scope::Span { start, end, filter }, start, end).await)
+        let filter = MetricsFilter::of_coworker(node::global(self.0.id));
+        Some(Metrics::of(ctx, range, time_zone, Some(&filter)).await)
     }
 
     /// What the caller may do with it.

@@ -22,6 +22,18 @@ pub struct IdComparator {
     pub nin: Option<Vec<ID>>,
 }
 
+impl IdComparator {
+    /// Lets one id through.
+    pub fn one(id: ID) -> Self {
+        Self {
+            eq: Some(id),
+            neq: None,
+            r#in: None,
+            nin: None,
+        }
+    }
+}
+
 /// Compares a global id that may be missing. Comparators given together must all hold.
 #[derive(InputObject, Clone, Debug)]
 #[graphql(name = "NullableIDComparator")]

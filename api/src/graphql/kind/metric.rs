@@ -52,3 +52,50 @@ pub enum UsageComponentKind {
     /// What tools answered earlier in the run.
     ToolResults,
 }
+
+/// How long the intervals of a series are.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::metric::zone::Interval")]
+pub enum MetricsInterval {
+    /// An hour of the zone's clocks; where they are put back or forth by less than an hour, one is shorter or longer.
+    Hour,
+    /// A day, of 23 to 25 hours where clocks are changed.
+    Day,
+    /// A week as ISO 8601 has it: from Monday on.
+    Week,
+    /// A month.
+    Month,
+}
+
+/// By what figures are kept apart. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::metric::facts::Dimension")]
+pub enum MetricsDimension {
+    /// By the coworker.
+    Coworker,
+    /// By the model.
+    Model,
+    /// By where the request came from.
+    Source,
+    /// By what started the run.
+    Trigger,
+    /// By how the run ended.
+    Outcome,
+}
+
+/// What made the cost change, in the order in which causes are looked at. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CostCauseKind {
+    /// More or fewer runs, each of which cost what it did before.
+    Runs,
+    /// Other models do the work: their shares of the priced model calls.
+    ModelMix,
+    /// More or fewer input tokens per run, of one part of the prompts.
+    InputTokens,
+    /// More or fewer output tokens per run.
+    OutputTokens,
+    /// More or less of the input is read from a cache, or written to one.
+    Cache,
+    /// The price of a token changed; also where calls were not priced before.
+    Price,
+}

@@ -1,47 +1,99 @@
 //! Queries for metrics and prices.
 
-use async_graphql::{Context, InputObject, Object};
+use async_graphql::{Context, ID, InputObject, Object};
 use domain::metric::cost;
-use domain::metric::query::Scope;
-use entity::{CoworkerId, run};
-use sea_orm::Condition;
+use domain::metric::facts::Which;
+use entity::{CoworkerId, Millis, request, run, usage_rollup};
+use sea_orm::{
+    ColumnTrait, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _,
+};
 
 use super::{Metrics, TimeRangeInput};
 use crate::graphql::admin::ModelPrice;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{Error, Result};
 use crate::graphql::filter::{
-    Filter, IdComparator, RunOutcomeComparator, StringComparator, Terms, TriggerComparator, Where,
-    condition,
+    IdComparator, RequestSourceComparator, RunOutcomeComparator, StringComparator, Terms,
+    TriggerComparator, Where,
 };
-use crate::graphql::scalar::DateTime;
+use crate::graphql::scalar::{DateTime, TimeZone};
 
 /// The most price rows of an answer.
 const MOST: usize = 1_000;
 
-/// Which runs metrics count. Fields given together must all hold.
-#[derive(InputObject, Clone, Debug)]
+/// Which runs metrics count, and the model calls of which. Fields given together must all hold.
+#[derive(InputObject, Clone, Debug, Default)]
 pub struct MetricsFilter {
     /// By the global id of the coworker.
     pub coworker: Option<IdComparator>,
     /// By the model, as prices and metrics name it.
     pub model: Option<StringComparator>,
+    /// By where the request came from.
+    pub source: Option<RequestSourceComparator>,
     /// By what started the run.
     pub trigger: Option<TriggerComparator>,
     /// By how the run ended.
     pub outcome: Option<RunOutcomeComparator>,
 }
 
-impl Filter for MetricsFilter {
-    fn condition(&self, terms: &mut Terms) -> domain::Result<Condition> {
-        use run::Column as C;
+impl MetricsFilter {
+    /// Those that only one coworker's runs pass.
+    pub fn of_coworker(id: ID) -> Self {
+        Self {
+            coworker: Some(IdComparator::one(id)),
+            ..Self::default()
+        }
+    }
+
+    /// The condition over columns of whatever table holds them; where the request came from is left to the caller.
+    fn over<C: ColumnTrait>(
+        &self,
+        terms: &mut Terms,
+        [coworker, model, trigger, outcome]: [C; 4],
+    ) -> domain::Result<Condition> {
         let mut all = Where::new(terms);
-        all.by_id::<CoworkerId>(&self.coworker, C::CoworkerId)?;
-        all.by(&self.model, C::Model)?;
-        all.by(&self.trigger, C::Trigger)?;
-        all.by(&self.outcome, C::Outcome)?;
+        all.by_id::<CoworkerId>(&self.coworker, coworker)?;
+        all.by(&self.model, model)?;
+        all.by(&self.trigger, trigger)?;
+        all.by(&self.outcome, outcome)?;
         Ok(all.done())
     }
+}
+
+/// What a filter lets through, as it is asked of rollups and of runs.
+pub(super) fn which(filter: Option<&MetricsFilter>, now: Millis) -> domain::Result<Which> {
+    use {run::Column as R, usage_rollup::Column as U};
+    let Some(filter) = filter else {
+        return Ok(Which::default());
+    };
+    let mut terms = Terms::at(now);
+    let rollups = filter.over(
+        &mut terms,
+        [U::CoworkerId, U::Model, U::Trigger, U::Outcome],
+    )?;
+    let runs = filter.over(
+        &mut Terms::at(now),
+        [R::CoworkerId, R::Model, R::Trigger, R::Outcome],
+    )?;
+    let mut of_rollups = Where::new(&mut terms);
+    of_rollups.by(&filter.source, U::Source)?;
+    let mut which = Which {
+        rollups: rollups.add(of_rollups.done()),
+        runs,
+        full: filter.source.is_some() || filter.trigger.is_some() || filter.outcome.is_some(),
+    };
+    if filter.source.is_some() {
+        let mut of_requests = Where::new(&mut terms);
+        of_requests.by(&filter.source, request::Column::Source)?;
+        let requests = request::Entity::find()
+            .select_only()
+            .column(request::Column::Id)
+            .filter(of_requests.done());
+        which.runs = which
+            .runs
+            .add(R::RequestId.in_subquery(requests.into_query()));
+    }
+    Ok(which)
 }
 
 /// Queries for metrics and prices.
@@ -55,15 +107,14 @@ impl MetricQuery {
         &self,
         ctx: &Context<'_>,
         #[graphql(desc = "The span of time.")] range: TimeRangeInput,
-        #[graphql(desc = "Which runs to count; all without it.")] filter: Option<MetricsFilter>,
+        #[graphql(
+            desc = "Where days, weeks and months begin; in the workspace's reporting time zone without it, which is the fastest."
+        )]
+        time_zone: Option<TimeZone>,
+        #[graphql(desc = "Which runs to count, and the model calls of which; all without it.")]
+        filter: Option<MetricsFilter>,
     ) -> Option<Result<Metrics>> {
-        let span = async {
-            let now = ctx.store().now();
-            let (start, end) = range.resolve(now)?;
-            let filter = condition(filter.as_ref(), now)?;
-            Metrics::of(ctx, Scope::Span { start, end, filter }, start, end).await
-        };
-        Some(span.await)
+        Some(Metrics::of(ctx, range, time_zone, filter.as_ref()).await)
     }
 
     /// The prices in force at a moment, the workspace's own and those that Stint ships: by model, service tier and length of prompt. Null, with the error FORBIDDEN, for callers with the role REQUESTER.

@@ -2,7 +2,9 @@
 
 use async_graphql::{ComplexObject, Context, SimpleObject};
 use domain::metric::component::by_component;
+use domain::metric::measure::{Measure, Sums};
 use domain::metric::query::{Scope, Totals};
+use domain::model::tokens::ComponentKind;
 use entity::run;
 
 use crate::graphql::context::ContextExt as _;
@@ -25,7 +27,15 @@ pub struct Usage {
     /// The part of `inputTokens` that was written to a provider's cache.
     pub cache_write_tokens: Int64,
     #[graphql(skip)]
-    scope: Scope,
+    parts: Parts,
+}
+
+/// Where the tokens by component come from.
+enum Parts {
+    /// They are read.
+    Of(Scope),
+    /// They were read with the rest, by kind.
+    Known(Box<Sums>),
 }
 
 /// Input tokens of one part of the prompts.
@@ -45,7 +55,11 @@ impl Usage {
     /// add up to `inputTokens`. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
     #[graphql(complexity = "20 + 10 * child_complexity")]
     async fn by_component(&self, ctx: &Context<'_>) -> Option<Result<Vec<UsageComponent>>> {
-        let found = by_component(ctx.store().read(), ctx.actor(), &self.scope).await;
+        let scope = match &self.parts {
+            Parts::Of(scope) => scope,
+            Parts::Known(sums) => return Some(Ok(by_kind(sums))),
+        };
+        let found = by_component(ctx.store().read(), ctx.actor(), scope).await;
         Some(found.map_err(Error::from).map(|components| {
             let parts = components
                 .iter()
@@ -54,11 +68,24 @@ impl Usage {
                     name: name.map(str::to_owned),
                     tokens: Int64(tokens),
                 });
-            let mut parts: Vec<_> = parts.collect();
-            parts.sort_by_key(|part| std::cmp::Reverse(part.tokens));
-            parts
+            most_first(parts)
         }))
     }
+}
+
+fn by_kind(sums: &Sums) -> Vec<UsageComponent> {
+    let parts = ComponentKind::ALL.into_iter().map(|kind| UsageComponent {
+        kind: kind.into(),
+        name: None,
+        tokens: Int64(sums[Measure::Part(kind)]),
+    });
+    most_first(parts.filter(|part| part.tokens.0 > 0))
+}
+
+fn most_first(parts: impl Iterator<Item = UsageComponent>) -> Vec<UsageComponent> {
+    let mut parts: Vec<_> = parts.collect();
+    parts.sort_by_key(|part| std::cmp::Reverse(part.tokens));
+    parts
 }
 
 impl From<&run::Model> for Usage {
@@ -69,7 +96,7 @@ impl From<&run::Model> for Usage {
             cached_tokens: Int64(run.cached_tokens),
             reasoning_tokens: Int64(run.reasoning_tokens),
             cache_write_tokens: Int64(run.cache_write_tokens),
-            scope: Scope::Run(run.id),
+            parts: Parts::Of(Scope::Run(run.id)),
         }
     }
 }
@@ -83,7 +110,19 @@ impl Usage {
             cached_tokens: Int64(totals.cached_tokens),
             reasoning_tokens: Int64(totals.reasoning_tokens),
             cache_write_tokens: Int64(totals.cache_write_tokens),
-            scope,
+            parts: Parts::Of(scope),
+        }
+    }
+
+    /// What sums say.
+    pub fn of_sums(sums: &Sums) -> Self {
+        Self {
+            input_tokens: Int64(sums.input()),
+            output_tokens: Int64(sums[Measure::Output]),
+            cached_tokens: Int64(sums[Measure::CacheRead]),
+            reasoning_tokens: Int64(sums[Measure::Reasoning]),
+            cache_write_tokens: Int64(sums[Measure::CacheWrite]),
+            parts: Parts::Known(Box::new(*sums)),
         }
     }
 }

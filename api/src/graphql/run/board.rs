@@ -27,7 +27,7 @@ const MARGIN: i64 = 5_000;
 const CHUNK: usize = 500;
 
 /// What one watcher of a board has seen.
-pub(super) struct Board {
+pub(in crate::graphql) struct Board {
     store: Store,
     actor: Actor,
     filter: Option<RunFilter>,
@@ -44,7 +44,7 @@ pub(super) struct Board {
 
 impl Board {
     /// Registered before the first look: what changes from here on is heard.
-    pub(super) fn new(store: Store, actor: Actor, filter: Option<RunFilter>) -> Self {
+    pub(in crate::graphql) fn new(store: Store, actor: Actor, filter: Option<RunFilter>) -> Self {
         Self {
             heard: store.bus().here().board(),
             heard_until: store.now(),
@@ -75,7 +75,7 @@ impl Board {
     }
 
     /// The next changes, of each run at most one per [`PACE`]; none once the bus is gone.
-    pub(super) async fn changes(&mut self) -> domain::Result<Option<Vec<RunChange>>> {
+    pub(in crate::graphql) async fn changes(&mut self) -> domain::Result<Option<Vec<RunChange>>> {
         loop {
             let heard = match self.changed.values().min().copied() {
                 None => Some(self.heard.recv().await),

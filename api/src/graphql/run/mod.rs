@@ -17,6 +17,7 @@ use domain::page::Slice;
 use domain::run::query as runs;
 use entity::{RunId, run};
 
+pub(super) use board::Board;
 pub use delta::RunDelta;
 pub use event::{RunEvent, RunEventConnection};
 pub use filter::{RunEventFilter, RunEventOrder, RunFilter, RunOrder, StepFilter, StepOrder};

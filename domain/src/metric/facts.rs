@@ -1,0 +1,531 @@
+//! Sums over spans of time, exact at the commit: rollups where whole buckets lie within a span, plus the rows that they
+//! do not hold yet, all of one moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use entity::{
+    CoworkerId, Millis, Outcome, RequestSource, RollupCube, RollupGrain, Trigger, WorkspaceId,
+    request, rollup_state, run, usage_ledger, usage_rollup,
+};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, JoinType, Query, SelectStatement};
+use sea_orm::{
+    ActiveEnum, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend,
+    EntityTrait, QueryFilter, QueryResult, QuerySelect as _, QueryTrait as _,
+};
+
+use super::cover::{Piece, Reach};
+use super::fresh::{self, Called, Ended};
+use super::measure::{Measure, Sums};
+use super::query::whole;
+use super::sketch::Durations;
+use crate::error::{Error, Result};
+use crate::store::Snapshot;
+
+/// By what figures are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dimension {
+    /// The coworker.
+    Coworker,
+    /// The model.
+    Model,
+    /// Where the request came from.
+    Source,
+    /// What started the run.
+    Trigger,
+    /// How the run ended.
+    Outcome,
+}
+
+impl Dimension {
+    fn column(self) -> usage_rollup::Column {
+        match self {
+            Self::Coworker => usage_rollup::Column::CoworkerId,
+            Self::Model => usage_rollup::Column::Model,
+            Self::Source => usage_rollup::Column::Source,
+            Self::Trigger => usage_rollup::Column::Trigger,
+            Self::Outcome => usage_rollup::Column::Outcome,
+        }
+    }
+
+    /// Whether every cube keeps it apart.
+    fn is_everywhere(self) -> bool {
+        match self {
+            Self::Coworker | Self::Model => true,
+            Self::Source | Self::Trigger | Self::Outcome => false,
+        }
+    }
+}
+
+/// What the runs and calls of a sum have in common; what was not asked for is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group {
+    /// The coworker.
+    pub coworker: Option<CoworkerId>,
+    /// The model.
+    pub model: Option<String>,
+    /// Where the request came from.
+    pub source: Option<RequestSource>,
+    /// What started the run.
+    pub trigger: Option<Trigger>,
+    /// How the run ended; also none for runs that failed or go on.
+    pub outcome: Option<Outcome>,
+}
+
+impl Group {
+    fn of(
+        by: &[Dimension],
+        coworker: CoworkerId,
+        model: &str,
+        source: RequestSource,
+        trigger: Trigger,
+        outcome: Option<Outcome>,
+    ) -> Self {
+        let asked = |dimension| by.contains(&dimension).then_some(());
+        Self {
+            coworker: asked(Dimension::Coworker).map(|()| coworker),
+            model: asked(Dimension::Model).map(|()| model.to_owned()),
+            source: asked(Dimension::Source).map(|()| source),
+            trigger: asked(Dimension::Trigger).map(|()| trigger),
+            outcome: asked(Dimension::Outcome).and(outcome),
+        }
+    }
+
+    fn of_row(by: &[Dimension], row: &QueryResult) -> Result<Self> {
+        let mut group = Self::default();
+        for dimension in by {
+            match dimension {
+                Dimension::Coworker => group.coworker = Some(row.try_get("", "coworker_id")?),
+                Dimension::Model => group.model = Some(row.try_get("", "model")?),
+                Dimension::Source => group.source = word(row, "source")?,
+                Dimension::Trigger => group.trigger = word(row, "trigger")?,
+                Dimension::Outcome => group.outcome = word(row, "outcome")?,
+            }
+        }
+        Ok(group)
+    }
+}
+
+fn word<T: ActiveEnum<Value = String>>(row: &QueryResult, column: &str) -> Result<Option<T>> {
+    let word: String = row.try_get("", column)?;
+    if word.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(T::try_from_value(&word)?))
+}
+
+/// Which runs and calls are counted.
+#[derive(Clone, Debug)]
+pub struct Which {
+    /// Over [`usage_rollup::Column`].
+    pub rollups: Condition,
+    /// The same over [`run::Column`].
+    pub runs: Condition,
+    /// Whether it asks of what only the full cube keeps apart.
+    pub full: bool,
+}
+
+impl Default for Which {
+    fn default() -> Self {
+        Self {
+            rollups: Condition::all(),
+            runs: Condition::all(),
+            full: false,
+        }
+    }
+}
+
+impl Which {
+    /// Those of them that belong to a group, too.
+    #[must_use]
+    pub fn of(mut self, group: &Group) -> Self {
+        use {run::Column as R, usage_rollup::Column as U};
+        let Group {
+            coworker,
+            model,
+            source,
+            trigger,
+            outcome,
+        } = group;
+        let mut all = |rollups, runs| {
+            self.rollups = self.rollups.clone().add(rollups);
+            self.runs = self.runs.clone().add(runs);
+        };
+        if let Some(id) = coworker {
+            all(U::CoworkerId.eq(*id), R::CoworkerId.eq(*id));
+        }
+        if let Some(model) = model {
+            all(U::Model.eq(model), R::Model.eq(model));
+        }
+        if let Some(trigger) = trigger {
+            all(U::Trigger.eq(trigger.as_str()), R::Trigger.eq(*trigger));
+        }
+        if let Some(outcome) = outcome {
+            all(U::Outcome.eq(outcome.as_str()), R::Outcome.eq(*outcome));
+        }
+        if let Some(source) = source {
+            let requests = request::Entity::find()
+                .select_only()
+                .column(request::Column::Id)
+                .filter(request::Column::Source.eq(*source));
+            all(
+                U::Source.eq(source.as_str()),
+                R::RequestId.in_subquery(requests.into_query()),
+            );
+        }
+        self.full = self.full || source.is_some() || trigger.is_some() || outcome.is_some();
+        self
+    }
+}
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+    /// The intervals, which do not overlap.
+    pub intervals: Vec<(Millis, Millis)>,
+    /// Which runs and calls.
+    pub which: Arc<Which>,
+    /// By what they are kept apart.
+    pub by: Vec<Dimension>,
+    /// What is summed up; the others stay 0.
+    pub measures: Vec<Measure>,
+    /// Whether durations are wanted too.
+    pub durations: bool,
+    /// The most groups that are wanted.
+    pub most: usize,
+}
+
+/// Sums of one group: for each interval that has any, by its place.
+pub type Facts = BTreeMap<Group, BTreeMap<usize, Fact>>;
+
+/// Sums of one group and one interval.
+#[derive(Clone, Debug, Default)]
+pub struct Fact {
+    /// The sums.
+    pub sums: Sums,
+    /// How long the runs took, if that was asked.
+    pub durations: Durations,
+}
+
+/// Spans of one condition: databases limit how deep one may be.
+const SPANS: usize = 100;
+
+/// A piece of one of the intervals.
+#[derive(Clone, Copy)]
+struct Part {
+    interval: usize,
+    piece: Piece,
+}
+
+impl Snapshot for Ask {
+    type Output = Facts;
+
+    async fn read(&self, tx: &DatabaseTransaction) -> Result<Facts> {
+        let state = rollup_state::Entity::find_by_id(self.workspace)
+            .one(tx)
+            .await?;
+        let intervals = self.intervals.iter().enumerate();
+        let parts: Vec<Part> = match &state {
+            Some(state) => {
+                let reach = Reach::of(state);
+                let parts = intervals.flat_map(|(interval, (start, end))| {
+                    reach
+                        .cover(*start, *end)
+                        .into_iter()
+                        .map(move |piece| Part { interval, piece })
+                });
+                parts.collect()
+            }
+            // Nothing was ever rolled up.
+            None => intervals
+                .map(|(interval, (start, end))| Part {
+                    interval,
+                    piece: Piece {
+                        grain: None,
+                        start: *start,
+                        end: *end,
+                    },
+                })
+                .collect(),
+        };
+        let mut facts = Facts::new();
+        for grain in [RollupGrain::Day, RollupGrain::Hour, RollupGrain::Quarter] {
+            let parts = of(&parts, Some(grain));
+            if let Some(state) = state.as_ref().filter(|_| !parts.is_empty()) {
+                self.rollups(tx, state, grain, &parts, &mut facts).await?;
+            }
+        }
+        let whole: Vec<Part> = parts
+            .iter()
+            .filter(|part| part.piece.grain.is_some())
+            .copied()
+            .collect();
+        self.rows(tx, &whole, true, &mut facts).await?;
+        self.rows(tx, &of(&parts, None), false, &mut facts).await?;
+        if facts.len() > self.most {
+            let message = format!(
+                "there are more than {} groups; ask for fewer dimensions, or filter",
+                self.most
+            );
+            return Err(Error::invalid("by", "TOO_MANY_POINTS", message));
+        }
+        Ok(facts)
+    }
+}
+
+fn of(parts: &[Part], grain: Option<RollupGrain>) -> Vec<Part> {
+    parts
+        .iter()
+        .filter(|part| part.piece.grain == grain)
+        .copied()
+        .collect()
+}
+
+impl Ask {
+    async fn rollups(
+        &self,
+        tx: &DatabaseTransaction,
+        state: &rollup_state::Model,
+        grain: RollupGrain,
+        parts: &[Part],
+        facts: &mut Facts,
+    ) -> Result<()> {
+        use usage_rollup::Column as C;
+        let backend = tx.get_database_backend();
+        let full = self.which.full || self.by.iter().any(|by| !by.is_everywhere());
+        // Only days are kept in the smaller cube.
+        let (cube, generation) = match grain {
+            RollupGrain::Day if !full => (RollupCube::Coworker, state.generation),
+            RollupGrain::Day => (RollupCube::Full, state.generation),
+            RollupGrain::Hour | RollupGrain::Quarter => (RollupCube::Full, 0),
+        };
+        let mut select = Query::select();
+        let part = Alias::new("part");
+        let of_part = |column: &'static str| Expr::col((Alias::new("part"), Alias::new(column)));
+        let within = Condition::all()
+            .add(C::WorkspaceId.eq(self.workspace))
+            .add(C::Cube.eq(cube))
+            .add(C::Grain.eq(grain))
+            .add(C::Generation.eq(generation))
+            .add(C::Bucket.into_expr().gte(of_part("first")))
+            .add(C::Bucket.into_expr().lt(of_part("last")));
+        select
+            .expr_as(of_part("place"), "place")
+            .from_subquery(listed(backend, parts), part)
+            .join(JoinType::InnerJoin, usage_rollup::Entity, within)
+            .cond_where(self.which.rollups.clone());
+        for by in &self.by {
+            select.column((usage_rollup::Entity, by.column()));
+        }
+        let mut sums = select.clone();
+        for measure in &self.measures {
+            sums.expr_as(whole(measure.column().into_expr().sum()), measure.column());
+        }
+        sums.add_group_by([of_part("place")]);
+        for by in &self.by {
+            sums.add_group_by([by.column().into_expr()]);
+        }
+        for row in tx.query_all(&sums).await? {
+            let fact = self.fact(&row, facts)?;
+            for measure in &self.measures {
+                let name = sea_orm::IdenStatic::as_str(&measure.column());
+                fact.sums[*measure] = fact.sums[*measure].saturating_add(row.try_get("", name)?);
+            }
+        }
+        if self.durations {
+            select
+                .column((usage_rollup::Entity, C::Durations))
+                .and_where(C::Durations.is_not_null());
+            for row in tx.query_all(&select).await? {
+                let bytes: Vec<u8> = row.try_get("", "durations")?;
+                let durations = Durations::read(Some(&bytes))?;
+                self.fact(&row, facts)?.durations.merge(&durations)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn fact<'a>(&self, row: &QueryResult, facts: &'a mut Facts) -> Result<&'a mut Fact> {
+        let place: i64 = row.try_get("", "place")?;
+        let place = usize::try_from(place).map_err(Error::internal)?;
+        let group = Group::of_row(&self.by, row)?;
+        Ok(facts.entry(group).or_default().entry(place).or_default())
+    }
+
+    /// Adds rows one by one: those that no rollup holds (`fresh`), or all of them.
+    async fn rows(
+        &self,
+        tx: &DatabaseTransaction,
+        parts: &[Part],
+        fresh: bool,
+        facts: &mut Facts,
+    ) -> Result<()> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        // Rows that no rollup holds are few: all of the span are looked at. Those at its rim are many, so only they are.
+        let spans = match fresh {
+            true => hull(parts).into_iter().collect(),
+            false => joined(parts),
+        };
+        for spans in spans.chunks(SPANS) {
+            if self
+                .measures
+                .iter()
+                .any(|measure| !Measure::RUNS.contains(measure))
+            {
+                self.calls(tx, parts, spans, fresh, facts).await?;
+            }
+            if self.durations
+                || self
+                    .measures
+                    .iter()
+                    .any(|measure| Measure::RUNS.contains(measure))
+            {
+                self.ended(tx, parts, spans, fresh, facts).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn calls(
+        &self,
+        tx: &DatabaseTransaction,
+        parts: &[Part],
+        spans: &[(Millis, Millis)],
+        fresh: bool,
+        facts: &mut Facts,
+    ) -> Result<()> {
+        let mut select = fresh::called(self.workspace)
+            .filter(self.which.runs.clone())
+            .filter(during(usage_ledger::Column::At, spans));
+        if fresh {
+            select = select.filter(fresh::of_ledger());
+        }
+        let calls = select.into_model::<Called>().all(tx).await?;
+        let rates = fresh::rates(tx, &calls).await?;
+        for Called {
+            call,
+            source,
+            trigger,
+            outcome,
+        } in &calls
+        {
+            let Some(place) = place_of(parts, call.at) else {
+                continue;
+            };
+            let group = Group::of(
+                &self.by,
+                call.coworker_id,
+                &call.model,
+                *source,
+                *trigger,
+                *outcome,
+            );
+            let rates = call.price_id.and_then(|id| rates.get(&id).copied());
+            facts
+                .entry(group)
+                .or_default()
+                .entry(place)
+                .or_default()
+                .sums += Sums::of_call(call, rates);
+        }
+        Ok(())
+    }
+
+    async fn ended(
+        &self,
+        tx: &DatabaseTransaction,
+        parts: &[Part],
+        spans: &[(Millis, Millis)],
+        fresh: bool,
+        facts: &mut Facts,
+    ) -> Result<()> {
+        let mut select = fresh::ended(self.workspace)
+            .filter(self.which.runs.clone())
+            .filter(during(run::Column::EndedAt, spans));
+        if fresh {
+            select = select.filter(fresh::of_runs());
+        }
+        for run in select.into_model::<Ended>().all(tx).await? {
+            let Some(place) = place_of(parts, run.ended_at) else {
+                continue;
+            };
+            let group = Group::of(
+                &self.by,
+                run.coworker_id,
+                &run.model,
+                run.source,
+                run.trigger,
+                run.outcome,
+            );
+            let fact = facts.entry(group).or_default().entry(place).or_default();
+            fact.sums += Sums::of_run(&run);
+            if self.durations {
+                fact.durations.add(run.ended_at.since(run.started_at));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The parts as rows, of one value: the text of the statement stays the same however many there are.
+fn listed(backend: DbBackend, parts: &[Part]) -> SelectStatement {
+    let list: Vec<_> = parts
+        .iter()
+        .map(|part| {
+            [
+                i64::try_from(part.interval).unwrap_or(i64::MAX),
+                part.piece.start.0,
+                part.piece.end.0,
+            ]
+        })
+        .collect();
+    let list = Expr::val(
+        serde_json::Value::from(list.iter().map(|row| row.to_vec()).collect::<Vec<_>>())
+            .to_string(),
+    );
+    let each = match backend {
+        DbBackend::Sqlite => Func::cust("json_each").arg(list),
+        _ => Func::cust("json_array_elements").arg(list.cast_as("JSON")),
+    };
+    Query::select()
+        .expr_as(Expr::cust("CAST(listed.value->>0 AS BIGINT)"), "place")
+        .expr_as(Expr::cust("CAST(listed.value->>1 AS BIGINT)"), "first")
+        .expr_as(Expr::cust("CAST(listed.value->>2 AS BIGINT)"), "last")
+        .from_function(each, "listed")
+        .to_owned()
+}
+
+/// From the first moment of the parts to their last.
+fn hull(parts: &[Part]) -> Option<(Millis, Millis)> {
+    let (first, last) = (parts.first()?, parts.last()?);
+    Some((first.piece.start, last.piece.end))
+}
+
+/// The spans that parts make up where they follow each other.
+fn joined(parts: &[Part]) -> Vec<(Millis, Millis)> {
+    let mut spans: Vec<(Millis, Millis)> = Vec::new();
+    for part in parts {
+        match spans.last_mut() {
+            Some((_, end)) if *end == part.piece.start => *end = part.piece.end,
+            _ => spans.push((part.piece.start, part.piece.end)),
+        }
+    }
+    spans
+}
+
+fn during(column: impl ColumnTrait, spans: &[(Millis, Millis)]) -> Condition {
+    spans.iter().fold(Condition::any(), |any, (start, end)| {
+        any.add(column.gte(*start).and(column.lt(*end)))
+    })
+}
+
+/// The interval of the part in which a moment lies; parts are in the order of time.
+fn place_of(parts: &[Part], at: Millis) -> Option<usize> {
+    let after = parts.partition_point(|part| part.piece.start <= at);
+    let part = parts.get(after.checked_sub(1)?)?;
+    (at < part.piece.end).then_some(part.interval)
+}

@@ -1,0 +1,140 @@
+//! The rows themselves: model calls and ended runs that no rollup holds yet, or that lie at the rim of a span.
+
+use std::collections::HashMap;
+
+use entity::{
+    CoworkerId, Millis, ModelPriceId, Outcome, RequestSource, RunId, RunStatus, Trigger,
+    WorkspaceId, model_price, request, run, usage_ledger,
+};
+use sea_orm::sea_query::{Expr, IntoCondition as _};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter,
+    QuerySelect, RelationDef, Select,
+};
+
+use crate::error::Result;
+use crate::price::{self, Rates};
+
+/// A run that ended.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct Ended {
+    /// The run.
+    pub id: RunId,
+    /// The coworker.
+    pub coworker_id: CoworkerId,
+    /// The model.
+    pub model: String,
+    /// Where the request came from.
+    pub source: RequestSource,
+    /// What started it.
+    pub trigger: Trigger,
+    /// How it ended; none: it failed.
+    pub outcome: Option<Outcome>,
+    /// Whether it completed or failed.
+    pub status: RunStatus,
+    /// When it started.
+    pub started_at: Millis,
+    /// When it ended.
+    pub ended_at: Millis,
+    /// Model turns.
+    pub turn_count: i32,
+    /// Tool calls.
+    pub tool_call_count: i32,
+}
+
+/// A model call.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct Called {
+    /// The ledger's row.
+    #[sea_orm(nested)]
+    pub call: usage_ledger::Model,
+    /// Where the request came from.
+    pub source: RequestSource,
+    /// What started the run.
+    pub trigger: Trigger,
+    /// How the run ended; none: it goes on, or failed.
+    pub outcome: Option<Outcome>,
+}
+
+/// The ended runs of a workspace, to be filtered further.
+pub fn ended(workspace: WorkspaceId) -> Select<run::Entity> {
+    run::Entity::find()
+        .select_only()
+        .columns([
+            run::Column::Id,
+            run::Column::CoworkerId,
+            run::Column::Model,
+            run::Column::Trigger,
+            run::Column::Outcome,
+            run::Column::Status,
+            run::Column::StartedAt,
+            run::Column::EndedAt,
+            run::Column::TurnCount,
+            run::Column::ToolCallCount,
+        ])
+        .column(request::Column::Source)
+        .join(JoinType::InnerJoin, of_request())
+        .filter(run::Column::WorkspaceId.eq(workspace))
+        .filter(run::Column::EndedAt.is_not_null())
+}
+
+/// The model calls of a workspace, to be filtered further.
+pub fn called(workspace: WorkspaceId) -> Select<usage_ledger::Entity> {
+    let of_run = usage_ledger::Entity::belongs_to(run::Entity)
+        .from(usage_ledger::Column::RunId)
+        .to(run::Column::Id);
+    usage_ledger::Entity::find()
+        .join(JoinType::InnerJoin, of_run.into())
+        .join(JoinType::InnerJoin, of_request())
+        .columns([run::Column::Trigger, run::Column::Outcome])
+        .column(request::Column::Source)
+        .filter(usage_ledger::Column::WorkspaceId.eq(workspace))
+}
+
+fn of_request() -> RelationDef {
+    run::Entity::belongs_to(request::Entity)
+        .from(run::Column::RequestId)
+        .to(request::Column::Id)
+        .into()
+}
+
+/// Those that no rollup holds: as SQL has it in the indexes of such rows, not as a value that is bound.
+pub fn of_ledger() -> Condition {
+    Expr::cust("NOT usage_ledger.rolled_up").into_condition()
+}
+
+/// See [`of_ledger`].
+pub fn of_runs() -> Condition {
+    Expr::cust("NOT run.rolled_up").into_condition()
+}
+
+/// What calls were priced at.
+///
+/// # Errors
+/// What the database said.
+pub async fn rates<C: ConnectionTrait>(
+    conn: &C,
+    calls: &[Called],
+) -> Result<HashMap<ModelPriceId, Rates>> {
+    let mut rates = HashMap::new();
+    let mut own = Vec::new();
+    for id in calls.iter().filter_map(|called| called.call.price_id) {
+        match price::by_id(id) {
+            Some(row) => {
+                rates.insert(id, Rates::from(row));
+            }
+            None if own.contains(&id) => {}
+            None => own.push(id),
+        }
+    }
+    if !own.is_empty() {
+        let rows = model_price::Entity::find().filter(model_price::Column::Id.is_in(own));
+        rates.extend(
+            rows.all(conn)
+                .await?
+                .iter()
+                .map(|row| (row.id, Rates::from(row))),
+        );
+    }
+    Ok(rates)
+}

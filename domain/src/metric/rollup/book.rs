@@ -1,0 +1,257 @@
+//! Rows of rollups that are being added to.
+
+use std::collections::BTreeMap;
+
+use entity::{
+    CoworkerId, Millis, Outcome, RequestSource, RollupCube, RollupGrain, Trigger, WorkspaceId,
+    usage_rollup,
+};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query};
+use sea_orm::{
+    ActiveEnum as _, ColumnTrait as _, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
+    Value,
+};
+use usage_rollup::Column as C;
+
+use crate::error::Result;
+use crate::metric::cover::floor;
+use crate::metric::fresh::{Called, Ended};
+use crate::metric::measure::{Measure, Sums};
+use crate::metric::sketch::Durations;
+use crate::metric::zone::QUARTER;
+
+/// Rows of a statement: 38 values each, of the 32,766 that SQLite takes.
+const ROWS: usize = 200;
+
+/// What a rollup's row is found by, within its workspace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    pub cube: RollupCube,
+    pub grain: RollupGrain,
+    pub generation: i64,
+    pub bucket: Millis,
+    pub coworker: CoworkerId,
+    pub model: String,
+    pub source: String,
+    pub trigger: String,
+    pub outcome: String,
+}
+
+const KEY: [C; 10] = [
+    C::WorkspaceId,
+    C::Cube,
+    C::Grain,
+    C::Generation,
+    C::Bucket,
+    C::CoworkerId,
+    C::Model,
+    C::Source,
+    C::Trigger,
+    C::Outcome,
+];
+
+impl Key {
+    /// The key of a row.
+    pub fn of(row: usage_rollup::Model) -> Self {
+        Self {
+            cube: row.cube,
+            grain: row.grain,
+            generation: row.generation,
+            bucket: row.bucket,
+            coworker: row.coworker_id,
+            model: row.model,
+            source: row.source,
+            trigger: row.trigger,
+            outcome: row.outcome,
+        }
+    }
+
+    /// The key of the quarter-hour of a model call, in the full cube.
+    pub fn of_call(
+        Called {
+            call,
+            source,
+            trigger,
+            outcome,
+        }: &Called,
+    ) -> Self {
+        Self {
+            coworker: call.coworker_id,
+            model: call.model.clone(),
+            ..Self::at(call.at, *source, *trigger, *outcome)
+        }
+    }
+
+    /// The key of the quarter-hour of a run's end, in the full cube.
+    pub fn of_run(run: &Ended) -> Self {
+        Self {
+            coworker: run.coworker_id,
+            model: run.model.clone(),
+            ..Self::at(run.ended_at, run.source, run.trigger, run.outcome)
+        }
+    }
+
+    fn at(at: Millis, source: RequestSource, trigger: Trigger, outcome: Option<Outcome>) -> Self {
+        Self {
+            cube: RollupCube::Full,
+            grain: RollupGrain::Quarter,
+            generation: 0,
+            bucket: floor(at, QUARTER),
+            coworker: CoworkerId(uuid::Uuid::nil()),
+            model: String::new(),
+            source: source.as_str().into(),
+            trigger: trigger.as_str().into(),
+            outcome: outcome.map_or_else(String::new, |outcome| outcome.as_str().into()),
+        }
+    }
+
+    /// The key of the same bucket in the smaller cube.
+    pub fn narrow(&self) -> Self {
+        Self {
+            cube: RollupCube::Coworker,
+            source: String::new(),
+            trigger: String::new(),
+            outcome: String::new(),
+            ..self.clone()
+        }
+    }
+
+    fn values(&self, workspace: WorkspaceId) -> [Value; 10] {
+        [
+            workspace.into(),
+            self.cube.to_value().into(),
+            self.grain.to_value().into(),
+            self.generation.into(),
+            self.bucket.into(),
+            self.coworker.into(),
+            self.model.clone().into(),
+            self.source.clone().into(),
+            self.trigger.clone().into(),
+            self.outcome.clone().into(),
+        ]
+    }
+}
+
+/// What is added, row by row.
+#[derive(Default)]
+pub(super) struct Book(BTreeMap<Key, (Sums, Durations)>);
+
+impl Book {
+    /// Adds sums and durations to a row.
+    pub fn add(&mut self, key: Key, sums: Sums, durations: &Durations) -> Result<()> {
+        let row = self.0.entry(key).or_default();
+        row.0 += sums;
+        row.1.merge(durations)
+    }
+
+    /// Adds all of it to the rows that are stored. The caller holds the workspace's state.
+    pub async fn write<T: ConnectionTrait>(
+        mut self,
+        conn: &T,
+        workspace: WorkspaceId,
+    ) -> Result<()> {
+        self.take_in(conn, workspace).await?;
+        let mut rows = self.0.into_iter().peekable();
+        while rows.peek().is_some() {
+            let mut insert = Query::insert();
+            insert.into_table(usage_rollup::Entity).columns(
+                KEY.into_iter()
+                    .chain(Measure::all().map(Measure::column))
+                    .chain([C::Durations]),
+            );
+            for (key, (sums, durations)) in rows.by_ref().take(ROWS) {
+                let measures = Measure::all().map(|measure| Value::from(sums[measure]));
+                let values = key
+                    .values(workspace)
+                    .into_iter()
+                    .chain(measures)
+                    .chain([durations.bytes().into()]);
+                insert.values_panic(values.map(Expr::val));
+            }
+            let sums = Measure::all().map(|measure| {
+                let column = measure.column();
+                let excluded = Expr::col((Alias::new("excluded"), column));
+                (column, column.into_expr().add(excluded))
+            });
+            // Sketches can't be added up in SQL: those that were there are in the new ones already.
+            let merged = Expr::cust("COALESCE(excluded.durations, usage_rollup.durations)");
+            insert.on_conflict(
+                OnConflict::columns(KEY)
+                    .values(sums)
+                    .value(C::Durations, merged)
+                    .to_owned(),
+            );
+            conn.execute(&insert).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes in the durations of the rows that are there already.
+    async fn take_in<T: ConnectionTrait>(
+        &mut self,
+        conn: &T,
+        workspace: WorkspaceId,
+    ) -> Result<()> {
+        let keys: Vec<Key> = self
+            .0
+            .iter()
+            .filter(|(_, (_, durations))| durations.bytes().is_some())
+            .map(|(key, _)| key.clone())
+            .collect();
+        for keys in keys.chunks(ROWS) {
+            let columns = Expr::tuple(KEY.into_iter().map(|column| column.into_expr()));
+            let wanted = keys
+                .iter()
+                .map(|key| Expr::tuple(key.values(workspace).into_iter().map(Expr::val)));
+            let found = usage_rollup::Entity::find()
+                .filter(columns.is_in(wanted))
+                .filter(C::Durations.is_not_null())
+                .select_only()
+                .columns(KEY.into_iter().skip(1))
+                .column(C::Durations)
+                .into_tuple::<(
+                    RollupCube,
+                    RollupGrain,
+                    i64,
+                    Millis,
+                    CoworkerId,
+                    String,
+                    String,
+                    String,
+                    String,
+                    Vec<u8>,
+                )>()
+                .all(conn)
+                .await?;
+            for (
+                cube,
+                grain,
+                generation,
+                bucket,
+                coworker,
+                model,
+                source,
+                trigger,
+                outcome,
+                bytes,
+            ) in found
+            {
+                let key = Key {
+                    cube,
+                    grain,
+                    generation,
+                    bucket,
+                    coworker,
+                    model,
+                    source,
+                    trigger,
+                    outcome,
+                };
+                if let Some((_, durations)) = self.0.get_mut(&key) {
+                    durations.merge(&Durations::read(Some(&bytes))?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}

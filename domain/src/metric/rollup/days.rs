@@ -1,0 +1,149 @@
+//! Days of a zone that was chosen, made of what there is, the newest first.
+
+use entity::{
+    Millis, RollupCube, RollupGrain, WorkspaceId, rollup_state, run, usage_ledger, usage_rollup,
+};
+use sea_orm::sea_query::{Expr, ExprTrait as _};
+use sea_orm::{
+    ColumnTrait as _, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+};
+use usage_rollup::Column as C;
+
+use super::book::{Book, Key};
+use super::{Left, hold};
+use crate::error::Result;
+use crate::metric::cover::{Piece, Reach};
+use crate::metric::fresh::{self, Called, Ended};
+use crate::metric::measure::Sums;
+use crate::metric::sketch::Durations;
+use crate::metric::zone::HOUR;
+use crate::store::{Command, Needs, Tx};
+
+/// Makes the day before those that are complete.
+#[derive(Clone, Copy, Debug)]
+pub struct BuildDay {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+}
+
+impl Command for BuildDay {
+    type Output = Left;
+
+    async fn run(&self, tx: &Tx) -> Result<Left> {
+        let Some(state) = hold(tx, self.workspace).await? else {
+            return Ok(Left::Nothing);
+        };
+        if state.days_from == Millis(i64::MIN) {
+            return Ok(Left::Nothing);
+        }
+        let conn = tx.writing().await?;
+        let fine = usage_rollup::Entity::find()
+            .filter(C::WorkspaceId.eq(self.workspace))
+            .filter(C::Cube.eq(RollupCube::Full))
+            .filter(C::Grain.is_in([RollupGrain::Hour, RollupGrain::Quarter]));
+        // The newest bucket that begins before: days in which nothing was used are passed over.
+        let newest = fine
+            .filter(C::Bucket.lt(state.days_from))
+            .select_only()
+            .column(C::Bucket)
+            .order_by_desc(C::Bucket)
+            .limit(1);
+        let newest: Option<Millis> = newest.into_tuple().one(conn).await?;
+        let reach = Reach::of(&state);
+        let from = match newest {
+            // An hour may begin before a day does and hold some of it: so the day of its last moment.
+            Some(bucket) => reach
+                .zone
+                .day(Ord::min(bucket.plus(HOUR - 1), state.days_from.plus(-1))),
+            None => Millis(i64::MIN),
+        };
+        if newest.is_some() {
+            self.build(conn, &state, &reach, from).await?;
+        }
+        rollup_state::Entity::update_many()
+            .col_expr(rollup_state::Column::DaysFrom, Expr::val(from))
+            .filter(rollup_state::Column::WorkspaceId.eq(self.workspace))
+            .exec(conn)
+            .await?;
+        Ok(if newest.is_some() {
+            Left::More
+        } else {
+            Left::Nothing
+        })
+    }
+
+    fn repeatable(&self) -> bool {
+        true
+    }
+
+    fn needs(&self) -> Needs {
+        Needs {
+            alone: true,
+            ..Needs::default()
+        }
+    }
+}
+
+impl BuildDay {
+    async fn build<T: ConnectionTrait>(
+        &self,
+        conn: &T,
+        state: &rollup_state::Model,
+        reach: &Reach,
+        day: Millis,
+    ) -> Result<()> {
+        let mut book = Book::default();
+        let mut add = |mut key: Key, sums: Sums, durations: &Durations| {
+            key = Key {
+                grain: RollupGrain::Day,
+                generation: state.generation,
+                bucket: day,
+                ..key
+            };
+            book.add(key.narrow(), sums, durations)?;
+            book.add(key, sums, durations)
+        };
+        for Piece { grain, start, end } in reach.without_days(day, reach.zone.next_day(day)) {
+            if let Some(grain) = grain {
+                let rows = usage_rollup::Entity::find()
+                    .filter(C::WorkspaceId.eq(self.workspace))
+                    .filter(C::Cube.eq(RollupCube::Full))
+                    .filter(C::Grain.eq(grain))
+                    .filter(C::Bucket.gte(start).and(C::Bucket.lt(end)));
+                for row in rows.all(conn).await? {
+                    let (sums, durations) = (
+                        Sums::of_row(&row),
+                        Durations::read(row.durations.as_deref())?,
+                    );
+                    add(Key::of(row), sums, &durations)?;
+                }
+                continue;
+            }
+            // Only what is folded: the rest comes when it is.
+            let at = usage_ledger::Column::At;
+            let calls = fresh::called(self.workspace)
+                .filter(Expr::cust("usage_ledger.rolled_up"))
+                .filter(at.gte(start).and(at.lt(end)));
+            let calls = calls.into_model::<Called>().all(conn).await?;
+            let rates = fresh::rates(conn, &calls).await?;
+            for called in &calls {
+                let rates = called.call.price_id.and_then(|id| rates.get(&id).copied());
+                add(
+                    Key::of_call(called),
+                    Sums::of_call(&called.call, rates),
+                    &Durations::default(),
+                )?;
+            }
+            let at = run::Column::EndedAt;
+            let runs = fresh::ended(self.workspace)
+                .filter(Expr::cust("run.rolled_up"))
+                .filter(at.gte(start).and(at.lt(end)));
+            for run in runs.into_model::<Ended>().all(conn).await? {
+                let mut durations = Durations::default();
+                durations.add(run.ended_at.since(run.started_at));
+                add(Key::of_run(&run), Sums::of_run(&run), &durations)?;
+            }
+        }
+        book.write(conn, self.workspace).await
+    }
+}

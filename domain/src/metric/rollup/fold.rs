@@ -1,0 +1,152 @@
+//! Folding runs that ended.
+
+use entity::{Millis, RollupGrain, WorkspaceId, rollup_state, run, usage_ledger};
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait as _, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+
+use super::book::{Book, Key};
+use super::{Left, hold};
+use crate::error::Result;
+use crate::metric::cover::{Reach, floor};
+use crate::metric::fresh::{self, Called, Ended};
+use crate::metric::measure::Sums;
+use crate::metric::sketch::Durations;
+use crate::metric::zone::HOUR;
+use crate::store::{Command, Needs, Tx};
+
+/// Runs of a step.
+const RUNS: u64 = 500;
+
+/// Folds runs of a workspace that ended, the oldest first, and their model calls.
+#[derive(Clone, Copy, Debug)]
+pub struct Fold {
+    /// The workspace.
+    pub workspace: WorkspaceId,
+}
+
+/// What a step folded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Folded {
+    /// How many runs.
+    pub runs: u64,
+    /// Whether there are more.
+    pub left: Left,
+}
+
+impl Command for Fold {
+    type Output = Folded;
+
+    async fn run(&self, tx: &Tx) -> Result<Folded> {
+        let nothing = Folded {
+            runs: 0,
+            left: Left::Nothing,
+        };
+        let Some(state) = hold(tx, self.workspace).await? else {
+            return Ok(nothing);
+        };
+        let conn = tx.writing().await?;
+        let runs = fresh::ended(self.workspace)
+            .filter(fresh::of_runs())
+            .order_by_asc(run::Column::EndedAt)
+            .limit(RUNS)
+            .into_model::<Ended>()
+            .all(conn)
+            .await?;
+        let ids: Vec<_> = runs.iter().map(|run| run.id).collect();
+        let Some(count) = u64::try_from(ids.len()).ok().filter(|count| *count > 0) else {
+            return Ok(nothing);
+        };
+        let calls = fresh::called(self.workspace)
+            .filter(usage_ledger::Column::RunId.is_in(ids.clone()))
+            .filter(fresh::of_ledger())
+            .into_model::<Called>()
+            .all(conn)
+            .await?;
+        let rates = fresh::rates(conn, &calls).await?;
+        let mut folding = Folding {
+            reach: Reach::of(&state),
+            state,
+            book: Book::default(),
+        };
+        for called in &calls {
+            let rates = called.call.price_id.and_then(|id| rates.get(&id).copied());
+            let sums = Sums::of_call(&called.call, rates);
+            folding.add(
+                called.call.at,
+                Key::of_call(called),
+                sums,
+                &Durations::default(),
+            )?;
+        }
+        for run in &runs {
+            let mut durations = Durations::default();
+            durations.add(run.ended_at.since(run.started_at));
+            folding.add(
+                run.ended_at,
+                Key::of_run(run),
+                Sums::of_run(run),
+                &durations,
+            )?;
+        }
+        folding.book.write(conn, self.workspace).await?;
+        usage_ledger::Entity::update_many()
+            .col_expr(usage_ledger::Column::RolledUp, Expr::val(true))
+            .filter(usage_ledger::Column::RunId.is_in(ids.clone()))
+            .exec(conn)
+            .await?;
+        run::Entity::update_many()
+            .col_expr(run::Column::RolledUp, Expr::val(true))
+            .filter(run::Column::Id.is_in(ids))
+            .exec(conn)
+            .await?;
+        let left = if count == RUNS {
+            Left::More
+        } else {
+            Left::Nothing
+        };
+        Ok(Folded { runs: count, left })
+    }
+
+    fn repeatable(&self) -> bool {
+        true
+    }
+
+    fn needs(&self) -> Needs {
+        Needs {
+            alone: true,
+            ..Needs::default()
+        }
+    }
+}
+
+struct Folding {
+    state: rollup_state::Model,
+    reach: Reach,
+    book: Book,
+}
+
+impl Folding {
+    /// Adds to the buckets of a moment; `key` is that of its quarter-hour.
+    fn add(&mut self, at: Millis, key: Key, sums: Sums, durations: &Durations) -> Result<()> {
+        let day = self.reach.zone.day(at);
+        if day >= self.reach.days_from {
+            let day = Key {
+                grain: RollupGrain::Day,
+                generation: self.state.generation,
+                bucket: day,
+                ..key.clone()
+            };
+            self.book.add(day.narrow(), sums, durations)?;
+            self.book.add(day, sums, durations)?;
+        }
+        let fine = match at < self.reach.hours_until {
+            true => Key {
+                grain: RollupGrain::Hour,
+                bucket: floor(at, HOUR),
+                ..key
+            },
+            false => key,
+        };
+        self.book.add(fine, sums, durations)
+    }
+}

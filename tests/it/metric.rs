@@ -1,0 +1,409 @@
+//! What analysts see: figures of spans of time in any zone, and why they change.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat};
+use domain::metric::rollup::{self, Forget};
+use entity::{WorkspaceId, usage_rollup, workspace};
+use sea_orm::{EntityTrait, QueryOrder};
+use serde_json::{Value, json};
+use tests::{Coworker, TestApp, both_dbs};
+
+use crate::look;
+
+const MINUTE: u64 = 60;
+const DAY: u64 = 24 * 60 * MINUTE;
+const HOUR_MS: i64 = 3_600_000;
+
+/// A coworker whose runs have two model calls with these usages.
+async fn coworker(app: &TestApp, handle: &str, first: &str, second: &str) -> Value {
+    let playbook = format!(
+        "turns:\n  - calls:\n      - tool: post_note\n        arguments: {{ body: I look. }}\n    usage: {first}\n  - calls:\n      - tool: finish\n        \
+         arguments: {{ outcome: DECLINED, reason: No., summary: \"It can't be done.\" }}\n    usage: {second}\n"
+    );
+    json!(
+        Coworker::new(handle)
+            .playbook(&playbook)
+            .publish(app)
+            .await
+            .id
+    )
+}
+
+async fn priced(app: &TestApp) {
+    let price = json!({ "model": "scripted", "input": "3", "cacheRead": "0.3", "output": "15" });
+    app.mutate("modelPriceSet", price, "modelPrice { id }")
+        .await;
+}
+
+async fn work(app: &TestApp, coworker: &Value) {
+    let input = json!({ "title": "Do it", "assigneeId": coworker });
+    app.mutate("requestCreate", input, "request { id }").await;
+    app.drain().await;
+}
+
+async fn fold(app: &TestApp) {
+    rollup::fold_all(&app.store().await, || true).await.unwrap();
+}
+
+async fn tidy(app: &TestApp) {
+    rollup::tidy(&app.store().await, || true).await.unwrap();
+}
+
+/// What the raw logs say of a span: runs, calls, input, output, nano-USD.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum([i64; 5]);
+
+impl Sum {
+    fn add(&mut self, more: [i64; 5]) {
+        for (sum, more) in self.0.iter_mut().zip(more) {
+            *sum += more;
+        }
+    }
+}
+
+/// Everything that happened, from the raw logs alone: when, whose, and what it adds.
+async fn truth(app: &TestApp) -> Vec<(i64, String, [i64; 5])> {
+    let mut all = Vec::new();
+    let query = "query ($after: String) { runs(first: 10, after: $after) { nodes { raw coworker { handle } } pageInfo { hasNextPage endCursor } } }";
+    for run in look::pages(app, query, json!({}), "/runs").await {
+        let handle = run["coworker"]["handle"].as_str().unwrap().to_owned();
+        for line in run["raw"].as_str().unwrap().lines() {
+            let event: Value = serde_json::from_str(line).unwrap();
+            let at = DateTime::parse_from_rfc3339(event["timestamp"].as_str().unwrap())
+                .unwrap()
+                .timestamp_millis();
+            let data = &event["data"];
+            let adds = match event["type"].as_str().unwrap() {
+                "run.completed" | "run.failed" => [1, 0, 0, 0, 0],
+                "model.completed" => {
+                    let of = |kind: &str| data["usage"][kind].as_i64().unwrap_or(0);
+                    [
+                        0,
+                        1,
+                        of("input") + of("cache_read"),
+                        of("output"),
+                        data["cost_nano"].as_i64().unwrap_or(0),
+                    ]
+                }
+                _ => continue,
+            };
+            all.push((at, handle.clone(), adds));
+        }
+    }
+    all
+}
+
+fn moment(ms: i64) -> String {
+    DateTime::from_timestamp_millis(ms)
+        .unwrap()
+        .to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+fn nano(decimal: &Value) -> i64 {
+    let text = decimal.as_str().unwrap_or("0");
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    whole.parse::<i64>().unwrap() * 1_000_000_000 + format!("{part:0<9}").parse::<i64>().unwrap()
+}
+
+fn read(totals: &Value) -> Sum {
+    let number = |value: &Value| value.as_i64().unwrap();
+    Sum([
+        number(&totals["runs"]),
+        number(&totals["modelCalls"]),
+        number(&totals["usage"]["inputTokens"]),
+        number(&totals["usage"]["outputTokens"]),
+        nano(&totals["cost"]["amount"]),
+    ])
+}
+
+const FIGURES: &str = "runs modelCalls usage { inputTokens outputTokens } cost { amount }";
+
+/// Compares what the API says of a span with the raw logs: in total, and by the interval and the coworker.
+async fn agree(
+    app: &TestApp,
+    truth: &[(i64, String, [i64; 5])],
+    zone: &str,
+    interval: &str,
+    (start, end): (i64, i64),
+) {
+    let query = format!(
+        "query ($range: TimeRangeInput!, $zone: TimeZone!, $interval: MetricsInterval!) {{ metrics(range: $range, timeZone: $zone) {{ totals {{ {FIGURES} }} \
+         series(interval: $interval, by: [COWORKER]) {{ group {{ coworker {{ handle }} }} points {{ start end totals {{ {FIGURES} }} }} }} \
+         sources: series(interval: $interval, by: [SOURCE, OUTCOME]) {{ points {{ totals {{ {FIGURES} }} }} }} }} }}"
+    );
+    let range = json!({ "start": moment(start), "end": moment(end) });
+    let metrics = app
+        .gql(
+            &query,
+            json!({ "range": range, "zone": zone, "interval": interval }),
+        )
+        .await["metrics"]
+        .take();
+    let told = format!("{zone} {interval} {start}..{end}");
+    let mut whole = Sum::default();
+    truth
+        .iter()
+        .filter(|(at, ..)| (start..end).contains(at))
+        .for_each(|(.., adds)| whole.add(*adds));
+    assert_eq!(read(&metrics["totals"]), whole, "totals of {told}");
+    let mut sum = Sum::default();
+    for series in look::list(metrics["series"].clone()) {
+        let handle = series["group"]["coworker"]["handle"].as_str().unwrap();
+        let mut at = start;
+        for point in look::list(series["points"].clone()) {
+            let of = |name: &str| {
+                DateTime::parse_from_rfc3339(point[name].as_str().unwrap())
+                    .unwrap()
+                    .timestamp_millis()
+            };
+            assert_eq!(of("start"), at, "no gap in {told}");
+            at = of("end");
+            let mut expected = Sum::default();
+            let within = truth.iter().filter(|(when, whose, _)| {
+                whose == handle && (of("start")..of("end")).contains(when)
+            });
+            within.for_each(|(.., adds)| expected.add(*adds));
+            assert_eq!(
+                read(&point["totals"]),
+                expected,
+                "{handle} from {} in {told}",
+                point["start"]
+            );
+            sum.add(expected.0);
+        }
+        assert_eq!(at, end, "{told}");
+    }
+    assert_eq!(sum, whole, "the series of {told}");
+    let mut sum = Sum::default();
+    for series in look::list(metrics["sources"].clone()) {
+        look::list(series["points"].clone())
+            .iter()
+            .for_each(|point| sum.add(read(&point["totals"]).0));
+    }
+    assert_eq!(sum, whole, "the series by source and outcome of {told}");
+}
+
+/// All zones and intervals over spans that begin and end anywhere.
+async fn agree_everywhere(app: &TestApp, truth: &[(i64, String, [i64; 5])]) {
+    let (first, last) = (
+        truth.iter().map(|row| row.0).min().unwrap(),
+        truth.iter().map(|row| row.0).max().unwrap(),
+    );
+    for (zone, interval) in [
+        ("UTC", "DAY"),
+        ("UTC", "WEEK"),
+        ("Asia/Kathmandu", "DAY"),
+        ("Asia/Kolkata", "MONTH"),
+        ("Europe/Berlin", "WEEK"),
+        ("America/Santiago", "DAY"),
+    ] {
+        agree(app, truth, zone, interval, (first - 3 * HOUR_MS, last + 1)).await;
+        agree(app, truth, zone, interval, (first + 1, last)).await;
+    }
+    agree(
+        app,
+        truth,
+        "Australia/Lord_Howe",
+        "HOUR",
+        (last - 30 * HOUR_MS, last + 17),
+    )
+    .await;
+}
+
+/// Every rollup's row, in its order.
+async fn stored(app: &TestApp) -> Vec<usage_rollup::Model> {
+    use usage_rollup::Column as C;
+    let rows = usage_rollup::Entity::find();
+    let keys = [
+        C::Cube,
+        C::Grain,
+        C::Generation,
+        C::Bucket,
+        C::CoworkerId,
+        C::Model,
+        C::Source,
+        C::Trigger,
+        C::Outcome,
+    ];
+    let rows = keys
+        .into_iter()
+        .fold(rows, |rows, key| rows.order_by_asc(key));
+    rows.all(app.store().await.read()).await.unwrap()
+}
+
+async fn workspace_of(app: &TestApp) -> WorkspaceId {
+    workspace::Entity::find()
+        .one(app.store().await.read())
+        .await
+        .unwrap()
+        .unwrap()
+        .id
+}
+
+both_dbs! {
+    /// R37, R60: whatever is folded, merged or moved to another zone, totals = sum of series = sum over the raw events, in every
+    /// zone and interval, and what is stored is what a rebuild makes.
+    async fn figures_agree_with_the_raw_events_in_every_zone(app: TestApp) {
+        priced(&app).await;
+        let workers = [
+            coworker(&app, "one", "{ input: 300, cache_read: 1000, output: 60 }", "{ input: 7, output: 3 }").await,
+            coworker(&app, "two", "{ input: 1, output: 1 }", "{ input: 1999, cache_read: 1, output: 777 }").await,
+            coworker(&app, "three", "{ input: 50, output: 5 }", "{ input: 60, output: 6 }").await,
+        ];
+        // A fixed sequence that looks like chance: minutes between requests, and who gets them.
+        let mut seed: u64 = 20_260_520;
+        for round in 0..36 {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            app.advance(Duration::from_millis((seed >> 33) % (19 * 60 * MINUTE * 1000))).await;
+            work(&app, &workers[usize::try_from((seed >> 20) % 3).unwrap()]).await;
+            if round % 9 == 4 {
+                fold(&app).await;
+            }
+        }
+        let truth = truth(&app).await;
+        assert_eq!(truth.len(), 36 * 3);
+        agree_everywhere(&app, &truth).await;
+        fold(&app).await;
+        assert_eq!(look::number(&app, "SELECT COUNT(*) FROM usage_ledger WHERE NOT rolled_up").await, 0);
+        agree_everywhere(&app, &truth).await;
+
+        // Another reporting zone: before its days are made, while they are, and after.
+        let zone = app.mutate("workspaceUpdate", json!({ "timeZone": "Asia/Kathmandu" }), "workspace { timeZone }").await;
+        assert_eq!(zone["workspace"]["timeZone"], "Asia/Kathmandu");
+        agree_everywhere(&app, &truth).await;
+        tidy(&app).await;
+        agree_everywhere(&app, &truth).await;
+        assert!(stored(&app).await.iter().all(|row| row.grain != entity::RollupGrain::Day || row.generation == 1), "days of the old zone are gone");
+
+        // Quarter-hours that have grown old are hours.
+        app.advance(Duration::from_secs(100 * DAY)).await;
+        tidy(&app).await;
+        let rows = stored(&app).await;
+        assert!(rows.iter().any(|row| row.grain == entity::RollupGrain::Hour));
+        assert!(rows.iter().all(|row| row.grain != entity::RollupGrain::Quarter), "all of it is old");
+        agree_everywhere(&app, &truth).await;
+
+        // Stored = rebuilt.
+        let (workspace, before) = (workspace_of(&app).await, stored(&app).await);
+        app.store().await.write(Forget { workspace }).await.unwrap();
+        agree_everywhere(&app, &truth).await;
+        fold(&app).await;
+        assert_eq!(stored(&app).await, before);
+    }
+
+    /// R68: a series has a point for every interval, a trend compares whole ones and names its causes to the nano-dollar.
+    async fn a_trend_says_why_the_cost_changed(app: TestApp) {
+        priced(&app).await;
+        let worker = coworker(&app, "one", "{ input: 1000, output: 10 }", "{ input: 2000, output: 20 }").await;
+        // To the middle of the first day, then two days with nothing between.
+        let now = app.store().await.now().0;
+        app.advance(Duration::from_millis(u64::try_from((now / (24 * HOUR_MS) + 1) * 24 * HOUR_MS - now).unwrap() + 12 * 60 * MINUTE * 1000)).await;
+        let start = app.store().await.now().0 - 12 * HOUR_MS;
+        work(&app, &worker).await;
+        app.advance(Duration::from_secs(2 * DAY)).await;
+        work(&app, &worker).await;
+        app.advance(Duration::from_secs(DAY)).await;
+        let dearer = json!({ "model": "scripted", "input": "6", "cacheRead": "0.3", "output": "15" });
+        app.mutate("modelPriceSet", dearer, "modelPrice { id }").await;
+        work(&app, &worker).await;
+        work(&app, &worker).await;
+        app.advance(Duration::from_secs(DAY)).await;
+
+        let range = json!({ "start": moment(start), "end": moment(start + 4 * 24 * HOUR_MS) });
+        let change = "start cost { before now absolute relative } runs { before now absolute relative } costPerRun { before now absolute } causes { kind component amount }";
+        let query = format!(
+            "query ($range: TimeRangeInput!) {{ coworker(handle: \"one\") {{ metrics(range: $range) {{ timeZone \
+             series(interval: DAY) {{ group {{ coworker {{ handle }} model source trigger outcome }} points {{ totals {{ runs cost {{ amount lines {{ amount }} }} duration {{ p50 p95 }} }} }} }} \
+             trend(interval: DAY, by: [MODEL]) {{ group {{ model }} changes {{ {change} }} }} \
+             totals {{ runs completed failed costPerRun turns toolCalls usage {{ byComponent {{ kind name tokens }} inputTokens }} }} }} }} }}"
+        );
+        for folded in [false, true] {
+            if folded {
+                fold(&app).await;
+            }
+            let metrics = app.gql(&query, json!({ "range": range })).await["coworker"]["metrics"].take();
+            let points = look::list(metrics["series"][0]["points"].clone());
+            let runs: Vec<_> = points.iter().map(|point| point["totals"]["runs"].as_i64().unwrap()).collect();
+            assert_eq!(runs, [1, 0, 1, 2]);
+            assert_eq!(points[1]["totals"]["duration"], json!({ "p50": null, "p95": null }));
+            assert!(points[0]["totals"]["duration"]["p50"].is_string());
+            // 3,000 × 3 + 30 × 15 USD per million; then twice 3,000 × 6 + 30 × 15.
+            assert_eq!((&points[0]["totals"]["cost"]["amount"], &points[3]["totals"]["cost"]["amount"]), (&json!("0.00945"), &json!("0.0369")));
+            let lines = look::list(points[3]["totals"]["cost"]["lines"].clone());
+            assert_eq!(lines.iter().map(|line| nano(&line["amount"])).sum::<i64>(), 36_900_000);
+
+            let changes = look::list(metrics["trend"][0]["changes"].clone());
+            assert_eq!((metrics["trend"][0]["group"]["model"].as_str(), changes.len()), (Some("scripted"), 4));
+            for change in &changes {
+                let causes: i64 = look::list(change["causes"].clone()).iter().map(|cause| signed(&cause["amount"])).sum();
+                assert_eq!(causes, signed(&change["cost"]["absolute"]), "{change:#}");
+            }
+            let gone = json!([{ "kind": "RUNS", "component": null, "amount": "-0.00945" }]);
+            assert_eq!(changes[1]["causes"], gone);
+            let last = &changes[3];
+            assert_eq!(last["cost"], json!({ "before": "0.00945", "now": "0.0369", "absolute": "0.02745", "relative": 27_450_000.0 / 9_450_000.0 }));
+            assert_eq!(last["runs"], json!({ "before": 1, "now": 2, "absolute": 1, "relative": 1.0 }));
+            assert_eq!(last["costPerRun"], json!({ "before": "0.00945", "now": "0.01845", "absolute": "0.009" }));
+            // One run more at 0.00945, and 6,000 input tokens dearer by 3 USD per million.
+            assert_eq!(last["causes"], json!([
+                { "kind": "RUNS", "component": null, "amount": "0.00945" },
+                { "kind": "PRICE", "component": null, "amount": "0.018" },
+            ]));
+            let totals = &metrics["totals"];
+            assert_eq!((&totals["runs"], &totals["completed"], &totals["turns"]), (&json!(4), &json!(4), &json!(8)), "{totals:#}");
+            let parts = look::list(totals["usage"]["byComponent"].clone());
+            assert_eq!(parts.iter().map(|part| part["tokens"].as_i64().unwrap()).sum::<i64>(), 12_000);
+            assert!(parts.iter().all(|part| part["name"].is_null()));
+        }
+    }
+
+    /// What is asked for can be filtered, and what can't be meant is refused with a sentence.
+    async fn figures_can_be_filtered_and_wrong_questions_are_refused(app: TestApp) {
+        priced(&app).await;
+        let (one, two) = (coworker(&app, "one", "{ input: 10, output: 1 }", "{ input: 10, output: 1 }").await, coworker(&app, "two", "{ input: 20, output: 1 }", "{ input: 20, output: 1 }").await);
+        work(&app, &one).await;
+        work(&app, &two).await;
+        work(&app, &two).await;
+        let query = "query ($filter: MetricsFilter) { metrics(range: { start: \"-P1D\", end: \"PT1H\" }, filter: $filter) { totals { runs usage { inputTokens } } } }";
+        for folded in [false, true] {
+            if folded {
+                fold(&app).await;
+            }
+            for (filter, runs, tokens) in [
+                (json!({}), 3, 100),
+                (json!({ "coworker": { "eq": one } }), 1, 20),
+                (json!({ "coworker": { "neq": one } }), 2, 80),
+                (json!({ "model": { "eq": "scripted" }, "outcome": { "eq": "DECLINED" } }), 3, 100),
+                (json!({ "outcome": { "eq": "RESOLVED" } }), 0, 0),
+                (json!({ "source": { "eq": "EMPLOYEE" }, "trigger": { "in": ["ASSIGNED"] } }), 3, 100),
+                (json!({ "source": { "eq": "SYSTEM" } }), 0, 0),
+            ] {
+                let totals = app.gql(query, json!({ "filter": filter })).await["metrics"]["totals"].take();
+                let found = (totals["runs"].as_i64().unwrap(), totals["usage"]["inputTokens"].as_i64().unwrap());
+                assert_eq!(found, (runs, tokens), "{filter}, folded: {folded}");
+            }
+        }
+        let groups = "{ metrics(range: { start: \"-P1D\", end: \"PT1H\" }) { series(interval: DAY, by: [COWORKER, SOURCE, TRIGGER, OUTCOME, MODEL]) { group { coworker { handle } model source trigger outcome } } } }";
+        let found = look::list(app.gql(groups, json!({})).await["metrics"]["series"].clone());
+        let group = json!({ "coworker": { "handle": "one" }, "model": "scripted", "source": "EMPLOYEE", "trigger": "ASSIGNED", "outcome": "DECLINED" });
+        assert!(found.iter().any(|series| series["group"] == group), "{found:#?}");
+
+        for (ask, told) in [
+            ("metrics(range: { start: \"-P1D\" }, timeZone: \"Mars/Olympus\") { totals { runs } }", "Mars/Olympus"),
+            ("metrics(range: { start: \"-P200D\" }) { series(interval: HOUR) { points { start } } }", "more than 1100 intervals"),
+            ("metrics(range: { start: \"-P1D\" }) { series(interval: DAY, by: [MODEL, MODEL]) { points { start } } }", "twice"),
+        ] {
+            let errors = app.gql_errors(&format!("{{ {ask} }}"), json!({})).await;
+            assert!(errors[0]["message"].as_str().unwrap().contains(told), "{errors:#?}");
+        }
+    }
+}
+
+fn signed(decimal: &Value) -> i64 {
+    let text = decimal.as_str().unwrap();
+    match text.strip_prefix('-') {
+        Some(text) => -nano(&json!(text)),
+        None => nano(decimal),
+    }
+}
