@@ -1,5 +1,7 @@
 //! Assignment: what starts a run, what ends one early, and what never becomes one.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use tests::{Client, Coworker, Subscription, TestApp, both_dbs};
 
@@ -209,6 +211,28 @@ turns:
         let refused: Vec<_> = look::data(&log, "tool.refused").iter().map(|refused| refused["reason"].clone()).collect();
         assert_eq!(refused, ["bad_arguments", "bad_arguments"]);
         assert_eq!(look::request(&app, &request).await["assignee"], Value::Null);
+    }
+
+    /// Decision 4: a run that handed its request on is not called away from its ending, however often its lease is renewed
+    /// meanwhile.
+    async fn a_hand_off_leaves_the_time_to_end(app: TestApp) {
+        let app = look::with_settings(&app, |settings| settings.worker.renew = Duration::from_millis(20)).await;
+        Coworker::new("other").publish(&app).await;
+        let hands = "turns:
+  - calls: [{ tool: reassign, arguments: { to: other, reason: It is theirs. } }]
+  - delay: 400ms
+    calls: [{ tool: finish, arguments: { outcome: HANDED_OFF, reason: It is theirs., summary: I handed it on. } }]
+";
+        let worker = Coworker::new("worker").playbook(hands).publish(&app).await;
+        let request = requested(&app, "Where is it?", &worker.id).await;
+        app.drain().await;
+        assert_eq!(look::request(&app, &request).await["assignee"]["displayName"], "other");
+        let run = look::runs(&app).await.remove(0);
+        assert_eq!(run["outcome"], "HANDED_OFF", "{run:#}");
+        let log = look::events(&app, &run).await;
+        assert_eq!(look::data(&log, "model.failed"), Vec::<&Value>::new());
+        assert_eq!(look::data(&log, "model.requested").len(), 2);
+        app.stop().await;
     }
 
     /// R70, R71.

@@ -6,7 +6,8 @@
 use std::collections::{HashMap, HashSet};
 
 use entity::{
-    CoworkerVersionId, Millis, RequestId, RunId, coworker_version, request, run, run_event,
+    CoworkerVersionId, Millis, RequestId, RunId, assignment, coworker_version, request, run,
+    run_event,
 };
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
@@ -256,9 +257,11 @@ impl Command for Renew {
             let (own, now) = (row.assignment_epoch, epochs.get(&row.request_id));
             own.is_some_and(|own| now.is_some_and(|now| *now != own))
         };
-        let called = rows
-            .iter()
-            .filter(|row| row.stop_requested_at.is_some() || superseded(row));
+        let over: Vec<&run::Model> = rows.iter().filter(|row| superseded(row)).collect();
+        let handed_off = handed_off(tx, &over).await?;
+        let called = rows.iter().filter(|row| {
+            row.stop_requested_at.is_some() || superseded(row) && !handed_off.contains(&row.id)
+        });
         Ok(Renewed {
             called: called.map(|row| row.id).collect(),
             kept: rows.iter().map(|row| row.id).collect(),
@@ -269,6 +272,23 @@ impl Command for Renew {
     fn repeatable(&self) -> bool {
         true
     }
+}
+
+/// Those of these runs that assigned their request to another themselves: that is no reason to call them away from their
+/// ending.
+async fn handed_off(tx: &Tx, runs: &[&run::Model]) -> Result<HashSet<RunId>> {
+    if runs.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let own: Vec<Option<RunId>> = assignment::Entity::find()
+        .select_only()
+        .column(assignment::Column::RunId)
+        .filter(assignment::Column::RequestId.is_in(runs.iter().map(|run| run.request_id)))
+        .filter(assignment::Column::RunId.is_in(runs.iter().map(|run| run.id)))
+        .into_tuple()
+        .all(tx.conn())
+        .await?;
+    Ok(own.into_iter().flatten().collect())
 }
 
 /// Hands all runs of a worker back in order: another worker may take them at once, and nobody is condemned for it.
