@@ -31,6 +31,28 @@ both_dbs! {
         app.stop().await;
     }
 
+    /// Nobody can decide about a call for a request that was closed while the run worked: it is not asked about, and the
+    /// run goes on to its end.
+    async fn a_call_for_a_request_that_is_closed_waits_for_nobody(app: TestApp) {
+        let playbook = RESETS.replace("answers: [{ response: fine }]", "answers: [{ delay: 700ms, response: fine }]").replace(
+            "turns:\n", "turns:\n  - calls: [{ tool: device.look, arguments: {} }]\n");
+        let worker = Coworker::new("worker").playbook(&playbook).with("tools", ask("device", "reset")).publish(&app).await;
+        let input = json!({ "title": "It hangs", "assigneeId": worker.id });
+        let request = app.mutate("requestCreate", input, "request { id }").await["request"]["id"].take();
+        let run = look::first_run(&app, &request).await;
+        let query = "subscription ($id: ID!) { runEvents(runId: $id) { type } }";
+        let mut events = app.subscribe(query, json!({ "id": run })).await;
+        events.until(|event| event["runEvents"]["type"] == "tool.requested").await;
+        app.mutate("requestUpdate", json!({ "id": request, "status": "CLOSED" }), "").await;
+        app.drain().await;
+        assert_eq!(approvals(&app).await, Vec::<Value>::new());
+        let run = look::only_run(&app).await;
+        assert!(run["endedAt"].is_string(), "{run:#}");
+        let log = look::events(&app, &run).await;
+        assert_eq!(look::data(&log, "tool.refused")[0]["reason"], "not_approved");
+        look::sound(&app).await;
+    }
+
     /// G15: of many decisions at once one counts.
     async fn of_fifty_decisions_at_once_one_counts(app: TestApp) {
         let mut clients = Vec::new();

@@ -8,7 +8,7 @@ use super::millis;
 use crate::access::Action;
 use crate::error::{Error, Result};
 use crate::model::ToolCall;
-use crate::run::approval::{AskApproval, Bound, schema_hash};
+use crate::run::approval::{AskApproval, Bound, CLOSED, schema_hash};
 use crate::run::event::{ApprovalRequested, Refusal};
 use crate::run::log::FENCED;
 use crate::run::state::{Asked, Verdict};
@@ -85,6 +85,13 @@ impl Driver {
             // The next step lets go of it.
             Ok(written) => self.written(written),
             Err(Error::Conflict { code: FENCED, .. }) => self.reload().await,
+            Err(Error::Conflict {
+                code: CLOSED,
+                message,
+            }) => {
+                let told = format!("{message}. {} was not called; finish", call.tool);
+                self.refuse(call.clone(), Refusal::NotApproved, told)
+            }
             Err(err) => Err(err),
         }
     }

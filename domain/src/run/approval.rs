@@ -11,7 +11,7 @@ mod expire;
 pub mod query;
 mod rows;
 
-pub use ask::AskApproval;
+pub use ask::{AskApproval, CLOSED};
 pub use decide::{DecideApproval, Decision};
 pub use digest::{Bound, schema_hash};
 pub(crate) use end::{end_paused, end_paused_if_closed, end_paused_on};

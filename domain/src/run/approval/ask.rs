@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use entity::ApprovalId;
+use entity::{ApprovalId, RequestStatus};
 
 use super::{Bound, schema_hash};
 use crate::access::Actor;
@@ -15,9 +15,13 @@ use crate::run::log::{FENCED, Log, Logged};
 use crate::store::{Command, Needs, Tx};
 use crate::tool::ToolSpec;
 
+/// The code with which asking is refused on a request that is closed.
+pub const CLOSED: &str = "REQUEST_CLOSED";
+
 /// Asks whether a call may be made, and pauses its run until that is decided.
 ///
-/// It locks the request as whoever assigns it anew does: a run never pauses under an assignment that is over.
+/// It locks the request as whoever assigns it anew or closes it does: a run never pauses under an assignment that is over,
+/// nor where nobody can decide.
 #[derive(Debug)]
 pub struct AskApproval {
     /// The run's log, with what is staged and not yet written.
@@ -45,6 +49,10 @@ impl Command for AskApproval {
         let epoch = run.assignment_epoch;
         if epoch.is_some_and(|epoch| epoch != desk.request.assignment_epoch) {
             return Err(Error::conflict(FENCED, "the request was assigned anew"));
+        }
+        if desk.request.status == RequestStatus::Closed {
+            let message = "the request is closed: nobody decides about calls for it any more";
+            return Err(Error::conflict(CLOSED, message));
         }
         let now = tx.now().await?;
         let (approval, schema_hash) = (ApprovalId(fresh_id()), schema_hash(spec));

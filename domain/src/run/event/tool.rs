@@ -86,7 +86,7 @@ pub enum Refusal {
     Denied,
     /// Nobody approved it in time.
     Expired,
-    /// It is not the call that was approved.
+    /// It is not the call that was approved, or nobody can approve it any more.
     NotApproved,
 }
 
