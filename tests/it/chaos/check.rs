@@ -1,0 +1,90 @@
+//! What must be so when everything has come to its end.
+
+use tests::{Client, TestApp};
+
+use crate::look;
+
+/// Asserts what must be so at the end of everything; gives how many runs there were.
+pub async fn in_order(app: &TestApp, admin: &Client) -> usize {
+    look::sound_for(app, admin).await;
+    let runs = look::runs(admin).await;
+    let numbers: Vec<_> = runs
+        .iter()
+        .map(|run| run["number"].as_u64().expect("a number"))
+        .collect();
+    assert_eq!(numbers, (1..=runs.len() as u64).collect::<Vec<_>>());
+    let started: Vec<_> = runs
+        .iter()
+        .map(|run| run["startedAt"].as_str().expect("a time"))
+        .collect();
+    assert!(started.is_sorted(), "{started:?}");
+    for run in &runs {
+        assert!(run["endedAt"].is_string(), "a run without an end: {run:#}");
+        assert_ne!(run["failureCode"], "INTERNAL", "{run:#}");
+        let log = look::events(admin, run).await;
+        if run["trigger"] == "MENTION" {
+            let changes = look::data(&log, "request.status_changed").len()
+                + look::data(&log, "request.reassigned").len();
+            assert_eq!(changes, 0, "{run:#}");
+        }
+        // Nothing but its ending follows a hand-off.
+        let handed = log
+            .iter()
+            .position(|event| event["type"] == "request.reassigned");
+        for event in handed.map_or(&[][..], |at| &log[at + 2..]) {
+            assert!(
+                !matches!(
+                    event["type"].as_str(),
+                    Some("note.posted" | "request.reassigned" | "request.status_changed")
+                ),
+                "{log:#?}"
+            );
+        }
+    }
+    for (wrong, sql) in WRONG {
+        assert_eq!(look::number(app, sql).await, 0, "{wrong}");
+    }
+    runs.len()
+}
+
+/// What must not be in the database, and how many of it there are.
+const WRONG: [(&str, &str); 8] = [
+    (
+        "timelines and epochs with gaps",
+        "SELECT COUNT(*) AS n FROM request r WHERE last_seq <> (SELECT COUNT(*) FROM request_event e WHERE e.request_id = r.id)
+            OR assignment_epoch <> (SELECT COUNT(*) FROM assignment a WHERE a.request_id = r.id)",
+    ),
+    (
+        "dispatches that were neither started nor dropped with a reason",
+        "SELECT COUNT(*) AS n FROM dispatch WHERE state = 'WAITING' OR (state = 'STARTED') <> (run_id IS NOT NULL)
+            OR (state = 'DROPPED') <> (drop_reason IS NOT NULL)",
+    ),
+    (
+        "dispatches that were dropped without their timeline saying so",
+        "SELECT COUNT(*) AS n FROM request r WHERE (SELECT COUNT(*) FROM dispatch d WHERE d.request_id = r.id AND d.state = 'DROPPED')
+            <> (SELECT COUNT(*) FROM request_event e WHERE e.request_id = r.id AND e.kind = 'DISPATCH_DROPPED')",
+    ),
+    (
+        "calls that wait for a person in a run that is over",
+        "SELECT COUNT(*) AS n FROM approval WHERE state = 'PENDING'",
+    ),
+    (
+        "assignments without a dispatch that says what became of them",
+        "SELECT COUNT(*) AS n FROM request q WHERE assignee_kind = 'COWORKER' AND NOT EXISTS (SELECT 1 FROM dispatch d
+            WHERE d.request_id = q.id AND d.coworker_id = q.assignee_id AND d.assignment_epoch = q.assignment_epoch)",
+    ),
+    (
+        "runs that began while another of the same coworker on the same request was active",
+        "SELECT COUNT(*) AS n FROM (SELECT kind, LAG(kind, 1, 'RUN_ENDED') OVER (PARTITION BY request_id, actor_id ORDER BY seq) AS prior
+            FROM request_event WHERE kind IN ('RUN_STARTED', 'RUN_ENDED')) e WHERE e.kind = e.prior",
+    ),
+    (
+        "dispatches whose run is not there",
+        "SELECT COUNT(*) AS n FROM dispatch d WHERE state = 'STARTED' AND NOT EXISTS (SELECT 1 FROM run r WHERE r.dispatch_id = d.id AND r.id = d.run_id)",
+    ),
+    (
+        "events of an outside system that count twice",
+        "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM webhook_delivery WHERE outcome NOT IN ('DUPLICATE', 'REFUSED')
+            GROUP BY endpoint_id, event_id HAVING COUNT(*) > 1) twice",
+    ),
+];
