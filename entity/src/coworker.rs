@@ -22,6 +22,8 @@ pub struct Model {
     pub state: CoworkerState,
     /// Whether it is the workspace's Triage coworker.
     pub is_triage: bool,
+    /// How often it was taken out of work: a dispatch of an earlier term never starts.
+    pub term: i64,
     /// The newest published version's number; 0 before the first.
     pub version: i32,
     /// The version that new runs pin; null before the first publication.

@@ -22,6 +22,8 @@ pub struct Model {
     pub trigger: Trigger,
     /// The assignment epoch that it belongs to; null for mentions.
     pub assignment_epoch: Option<i64>,
+    /// The coworker's term when it was made.
+    pub term: i64,
     /// The run whose hand-off made it; it can be claimed only after that run's end.
     pub source_run_id: Option<RunId>,
     /// Where it stands.

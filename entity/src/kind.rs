@@ -122,7 +122,7 @@ kinds! {
     }
     /// Why a dispatch was dropped.
     DropReason {
-        /// The coworker was not published.
+        /// The coworker was not published, or was taken out of work while this waited.
         NotPublished = "NOT_PUBLISHED",
         /// The request was assigned anew.
         Superseded = "SUPERSEDED",

@@ -13,6 +13,7 @@ mod m20261122_000006_addresses;
 mod m20261122_000007_tool_servers;
 mod m20261122_000008_approvals;
 mod m20261122_000009_prices;
+mod m20261122_000010_terms;
 mod m20261122_000013_rollups;
 mod sql;
 
@@ -36,6 +37,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000007_tool_servers::Migration),
             Box::new(m20261122_000008_approvals::Migration),
             Box::new(m20261122_000009_prices::Migration),
+            Box::new(m20261122_000010_terms::Migration),
             Box::new(m20261122_000013_rollups::Migration),
         ]
     }

@@ -57,3 +57,4 @@ mod storm;
 mod story;
 mod stream;
 mod tools;
+mod unpublish;

@@ -335,7 +335,7 @@ turns:
             "RequestCreated", "Assigned triage", "DispatchDropped triage INTAKE NOT_PUBLISHED", "Assigned network", "RunStarted Run-2", "RunEnded Run-2",
         ]);
         let reason = look::request(&app, &request).await["assignments"]["nodes"][1]["reason"].take();
-        assert!(reason.as_str().is_some_and(|text| text.starts_with("Triage is not published any more. @network fits")), "{reason}");
+        assert!(reason.as_str().is_some_and(|text| text.starts_with("Triage was taken out of work. @network fits")), "{reason}");
         app.stop().await;
     }
 

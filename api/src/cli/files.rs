@@ -86,7 +86,7 @@ pub(super) async fn apply(args: ApplyArgs) -> anyhow::Result<()> {
         say(format_args!("Nothing was changed."));
         return Ok(());
     }
-    for doubt in store.write(apply).await? {
+    for doubt in apply.submit(&store).await?.doubts {
         let warning = style::WARNING;
         say(format_args!("{warning}warning:{warning:#} {doubt}"));
     }

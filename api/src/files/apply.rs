@@ -1,21 +1,20 @@
 //! Doing what a plan says: all of it in one transaction, or nothing.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use domain::access::Actor;
 use domain::coworker::lint::{Finding, Severity};
-use domain::coworker::write::Change;
+use domain::coworker::write::{Change, lock_all};
 use domain::coworker::{
     Config, CreateCoworker, Force, PublishCoworker, Published, UnpublishCoworker, UpdateCoworker,
-    query as coworkers,
+    drop_waiting, query as coworkers,
 };
 use domain::error::{Error, Result};
 use domain::price::SetPrice;
 use domain::skill::{CreateSkill, UpdateSkill};
 use domain::store::{Command, Needs, Store, Tx};
 use domain::tool::server::{CreateServer, UpdateServer};
-use entity::CoworkerId;
+use entity::{CoworkerId, coworker};
 
 use super::plan::{CoworkerStep, Plan, PriceStep, ServerStep, SkillStep, Then, Write, plan};
 use super::read::{Problem, Problems, Source, field};
@@ -38,7 +37,29 @@ pub struct Apply {
     pub force: Force,
 }
 
+/// What was done.
+#[derive(Clone, Debug, Default)]
+pub struct Applied {
+    /// What the lint thinks of what was published nevertheless.
+    pub doubts: Vec<Problem>,
+    /// Who was taken out of work.
+    unpublished: Vec<coworker::Model>,
+}
+
 impl Apply {
+    /// Does everything, in one write; then drops what waits for whom it took out of work, as `coworkerUnpublish` does.
+    ///
+    /// # Errors
+    /// What refused it; then nothing was done.
+    pub async fn submit(self, store: &Store) -> Result<Applied> {
+        let actor = self.actor.clone();
+        let applied = store.write(self).await?;
+        for row in &applied.unpublished {
+            drop_waiting(store, &actor, row).await;
+        }
+        Ok(applied)
+    }
+
     /// Does everything and takes it back, so that whatever would refuse it is known beforehand.
     ///
     /// # Errors
@@ -68,10 +89,13 @@ impl Command for Trial {
 }
 
 impl Command for Apply {
-    /// What the lint thinks of what was published nevertheless.
-    type Output = Vec<Problem>;
+    type Output = Applied;
 
-    async fn run(&self, tx: &Tx) -> Result<Vec<Problem>> {
+    async fn run(&self, tx: &Tx) -> Result<Applied> {
+        // All coworkers before anything else, for each publication locks the workspace behind them.
+        let there = self.plan.coworkers.iter();
+        let there = there.filter_map(|step| step.before.as_ref().map(|(id, _)| *id));
+        lock_all(tx, &self.actor, there).await?;
         let state = State::load(tx.conn(), &self.actor).await?;
         let now = plan(&self.sources, &state).map_err(refused)?;
         if now != *self.plan {
@@ -100,19 +124,17 @@ impl Command for Apply {
             );
         }
         let (mut problems, mut published) = (Vec::new(), Vec::new());
+        let mut applied = Applied::default();
         for (step, id) in self.plan.coworkers.iter().zip(written) {
             match step.then {
                 Then::Nothing => {}
                 Then::Unpublish => {
                     let actor = self.actor.clone();
-                    UnpublishCoworker {
+                    let unpublish = UnpublishCoworker {
                         actor,
                         coworker: id,
-                        // What routes the requests that wait is what this very transaction publishes.
-                        ahead: HashMap::new(),
-                    }
-                    .run(tx)
-                    .await?;
+                    };
+                    applied.unpublished.push(unpublish.run(tx).await?);
                 }
                 Then::Publish => match self.publish(tx, id).await? {
                     Published::Done(row, _) => published.push((step.source, row)),
@@ -130,16 +152,15 @@ impl Command for Apply {
             return Err(Error::conflict("LINT", Problems(problems).to_string()));
         }
         // Looked at only now: while they were published, some routed to others that were not yet.
-        let mut doubts = Vec::new();
         for (source, row) in published {
             let findings = coworkers::findings(tx.conn(), &self.actor, &row).await?;
-            doubts.extend(
+            applied.doubts.extend(
                 findings
                     .iter()
                     .filter_map(|finding| self.found(source, finding)),
             );
         }
-        Ok(doubts)
+        Ok(applied)
     }
 
     fn needs(&self) -> Needs {

@@ -134,7 +134,13 @@ pub fn plan(sources: &[Source], state: &State) -> Result<Plan, Problems> {
             Object::Skill(_) | Object::ToolServer(_) | Object::Prices(_) => {}
         }
     }
-    plan.coworkers.sort_by_key(|step| step.coworker.is_triage);
+    // What has a unique name is made in one order, whatever the files are called: two that apply wait for each other.
+    plan.skills
+        .sort_by(|a, b| a.skill.handle.cmp(&b.skill.handle));
+    plan.servers
+        .sort_by(|a, b| a.server.name.cmp(&b.server.name));
+    let order = |step: &CoworkerStep| (step.coworker.is_triage, step.coworker.handle.clone());
+    plan.coworkers.sort_by_key(order);
     if problems.is_empty() {
         Ok(plan)
     } else {

@@ -17,5 +17,5 @@ pub use config::Config;
 pub(crate) use handle::check_handle;
 pub use handle::handle;
 pub use publish::{Force, PublishCoworker, Published, RollbackCoworker};
-pub use unpublish::UnpublishCoworker;
+pub use unpublish::{DropWaiting, UnpublishCoworker, drop_waiting};
 pub use write::{CreateCoworker, UpdateCoworker};

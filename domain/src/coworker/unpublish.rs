@@ -1,44 +1,52 @@
 //! Out of work again.
+//!
+//! However much waits for a coworker, no write is long: the first one ends its *term*, and from then on nothing of that
+//! term starts, whoever looks; then what waits is dropped a few at a time. Should that be cut off, the claim drops the
+//! rest as it comes by, also if the coworker takes work again by then.
 
 use std::collections::{BTreeMap, HashMap};
 
-use entity::{CoworkerId, CoworkerState, DropReason, RequestId, coworker, dispatch, request};
+use entity::{
+    CoworkerId, CoworkerState, DropReason, RequestId, Trigger, WorkspaceId, coworker, dispatch,
+    request,
+};
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+};
 
 use super::write::{lock, save};
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
-use crate::request::assign::drop_dispatch;
+use crate::request::TimelineData;
+use crate::request::assign::drop_all;
 use crate::request::desk::Desk;
 use crate::request::query::is_waiting;
-use crate::request::route::{Anew, Routing, decide_waiting, without_triage};
+use crate::request::route::{Anew, Routing, decide_for, without_triage};
 use crate::store::{Command, Store, Tx};
 
-/// Takes a coworker out of work: runs under way finish, waiting dispatches are dropped.
+/// The most dispatches that one write drops.
+pub const CHUNK: u64 = 200;
+
+/// Takes a coworker out of work: runs under way finish, and nothing starts any more of what waits.
 #[derive(Clone, Debug)]
 pub struct UnpublishCoworker {
     /// Who asks.
     pub actor: Actor,
     /// The coworker.
     pub coworker: CoworkerId,
-    /// Of Triage: where the requests go that wait for it and that nobody was named for, as far as that was looked up
-    /// beforehand; [`UnpublishCoworker::submit`] does.
-    pub ahead: HashMap<RequestId, Routing>,
 }
 
 impl UnpublishCoworker {
-    /// Does it. Where the requests go that wait for Triage is looked up before the writer is asked.
+    /// Does it, and drops what waits.
     ///
     /// # Errors
     /// As the command itself.
-    pub async fn submit(mut self, store: &Store) -> Result<coworker::Model> {
-        self.actor.authorize(Action::CoworkerPublish)?;
-        let row = super::query::get(store.read(), &self.actor, self.coworker).await?;
-        if row.is_triage {
-            self.ahead = decide_waiting(store.read(), &row).await?;
-        }
-        store.write(self).await
+    pub async fn submit(self, store: &Store) -> Result<coworker::Model> {
+        let actor = self.actor.clone();
+        let row = store.write(self).await?;
+        drop_waiting(store, &actor, &row).await;
+        Ok(row)
     }
 }
 
@@ -46,11 +54,7 @@ impl Command for UnpublishCoworker {
     type Output = coworker::Model;
 
     async fn run(&self, tx: &Tx) -> Result<coworker::Model> {
-        let Self {
-            actor,
-            coworker,
-            ahead,
-        } = self;
+        let Self { actor, coworker } = self;
         actor.authorize(Action::CoworkerPublish)?;
         let mut row = lock(tx, actor, *coworker).await?;
         match row.state {
@@ -64,7 +68,7 @@ impl Command for UnpublishCoworker {
             CoworkerState::Published => {}
         }
         row.state = CoworkerState::Unpublished;
-        drop_waiting(tx, actor, row.id, ahead).await?;
+        row.term += 1;
         save(tx, row).await
     }
 
@@ -73,41 +77,115 @@ impl Command for UnpublishCoworker {
     }
 }
 
-async fn drop_waiting(
-    tx: &Tx,
-    actor: &Actor,
+/// Drops what waits for a coworker of a term that is over, in as many writes as that takes; others get their turn
+/// between them. What could not be dropped is left to the claim: the coworker is out of work already.
+pub async fn drop_waiting(store: &Store, actor: &Actor, row: &coworker::Model) {
+    let all = async {
+        while DropWaiting::of(actor, row).submit(store).await? == CHUNK {}
+        Ok::<(), Error>(())
+    };
+    if let Err(err) = all.await {
+        tracing::warn!(coworker.id = %row.id, %err, "what waits for a coworker out of work could not be dropped; it is when it would start");
+    }
+}
+
+/// Drops the oldest dispatches that wait for a coworker of a term that is over, at most [`CHUNK`]; gives how many it
+/// found.
+#[derive(Clone, Debug)]
+pub struct DropWaiting {
+    actor: Actor,
     coworker: CoworkerId,
-    ahead: &HashMap<RequestId, Routing>,
-) -> Result<()> {
-    let anew = Anew::new(tx, actor.workspace);
-    tx.settle_all().await?;
-    let waiting = dispatch::Entity::find()
-        .filter(dispatch::Column::CoworkerId.eq(coworker))
-        .filter(is_waiting())
-        .all(tx.conn())
-        .await?;
-    // As a query within the query: there may be more of them than a statement takes values.
-    let theirs = dispatch::Entity::find()
-        .select_only()
-        .column(dispatch::Column::RequestId)
-        .filter(dispatch::Column::CoworkerId.eq(coworker))
-        .filter(is_waiting());
-    let requests = request::Entity::find()
-        .filter(request::Column::Id.in_subquery(theirs.into_query()))
-        .order_by_asc(request::Column::Id)
-        .lock(LockType::NoKeyUpdate)
-        .all(tx.conn())
-        .await?;
-    let mut desks: BTreeMap<RequestId, Desk> = requests
-        .into_iter()
-        .map(|request| (request.id, Desk::of(request)))
-        .collect();
-    for row in waiting {
-        if let Some(desk) = desks.get_mut(&row.request_id) {
-            drop_dispatch(tx, desk, actor, row.id, DropReason::NotPublished).await?;
-            without_triage(tx, desk, &row, ahead.get(&row.request_id), &anew).await?;
+    /// Those of an earlier term are meant. Terms only rise, so the coworker need not be locked.
+    term: i64,
+    /// Of Triage: where the requests go that nobody was named for, as far as that was looked up beforehand.
+    ahead: HashMap<RequestId, Routing>,
+}
+
+impl DropWaiting {
+    /// Those that wait for this coworker, taken out of work by this actor.
+    pub fn of(actor: &Actor, row: &coworker::Model) -> Self {
+        Self {
+            actor: actor.clone(),
+            coworker: row.id,
+            term: row.term,
+            ahead: HashMap::new(),
         }
     }
-    desks.into_values().for_each(|desk| drop(desk.save(tx)));
-    Ok(())
+
+    /// Does it. Where requests go that waited for Triage is looked up before the writer is asked.
+    ///
+    /// # Errors
+    /// As the command itself.
+    pub async fn submit(mut self, store: &Store) -> Result<u64> {
+        let waiting = self.find(store.read()).await?;
+        let unnamed = waiting
+            .iter()
+            .filter(|row| row.trigger == Trigger::Intake)
+            .map(|row| row.request_id);
+        let workspace = self.actor.workspace;
+        self.ahead = decide_for(store.read(), workspace, unnamed.collect()).await?;
+        store.write(self).await
+    }
+
+    async fn find<C: ConnectionTrait>(&self, conn: &C) -> Result<Vec<dispatch::Model>> {
+        let found = over(self.actor.workspace, self.coworker, self.term)
+            .order_by_asc(dispatch::Column::Id)
+            .limit(CHUNK);
+        Ok(found.all(conn).await?)
+    }
+}
+
+/// What waits for a coworker of a term before this one.
+fn over(workspace: WorkspaceId, coworker: CoworkerId, term: i64) -> Select<dispatch::Entity> {
+    dispatch::Entity::find()
+        .filter(dispatch::Column::WorkspaceId.eq(workspace))
+        .filter(dispatch::Column::CoworkerId.eq(coworker))
+        .filter(dispatch::Column::Term.lt(term))
+        .filter(is_waiting())
+}
+
+impl Command for DropWaiting {
+    type Output = u64;
+
+    async fn run(&self, tx: &Tx) -> Result<u64> {
+        let Self { actor, ahead, .. } = self;
+        actor.authorize(Action::CoworkerPublish)?;
+        tx.settle_all().await?;
+        let waiting = self.find(tx.conn()).await?;
+        let requests = request::Entity::find()
+            .filter(request::Column::Id.is_in(waiting.iter().map(|row| row.request_id)))
+            .order_by_asc(request::Column::Id)
+            .lock(LockType::NoKeyUpdate)
+            .all(tx.conn())
+            .await?;
+        let mut desks: BTreeMap<RequestId, Desk> = requests
+            .into_iter()
+            .map(|request| (request.id, Desk::of(request)))
+            .collect();
+        // A claim may have come first before the requests were locked.
+        let ids: Vec<_> = waiting.iter().map(|row| row.id).collect();
+        let dropped = drop_all(tx, &ids, DropReason::NotPublished).await?;
+        let anew = Anew::new(tx, actor.workspace);
+        for row in waiting.iter().filter(|row| dropped.contains(&row.id)) {
+            let Some(desk) = desks.get_mut(&row.request_id) else {
+                return Err(Error::internal("a request was not locked"));
+            };
+            let entry = TimelineData::DispatchDropped { dispatch: row.id };
+            desk.entry(tx.at(), actor, &entry)?;
+            without_triage(tx, desk, row, ahead.get(&row.request_id), &anew).await?;
+        }
+        // Only what was changed: whoever watches the others needs no bell.
+        let changed: Vec<RequestId> = waiting
+            .iter()
+            .filter(|row| dropped.contains(&row.id))
+            .map(|row| row.request_id)
+            .collect();
+        desks.retain(|id, _| changed.contains(id));
+        desks.into_values().for_each(|desk| drop(desk.save(tx)));
+        Ok(waiting.len() as u64)
+    }
+
+    fn repeatable(&self) -> bool {
+        true
+    }
 }

@@ -2,7 +2,7 @@
 
 use entity::{CoworkerId, CoworkerState, coworker};
 use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
 use super::check_handle;
 use super::config::Config;
@@ -78,6 +78,7 @@ impl Command for CreateCoworker {
             name: name.trim().to_owned(),
             state: CoworkerState::Draft,
             is_triage: *is_triage,
+            term: 0,
             version: 0,
             version_id: None,
             draft,
@@ -221,6 +222,24 @@ pub(super) async fn lock(tx: &Tx, actor: &Actor, id: CoworkerId) -> Result<cowor
     found.ok_or(Error::NotFound { what: "Coworker" })
 }
 
+/// Locks several coworkers for changes, in the order that everyone takes.
+///
+/// # Errors
+/// What the database said.
+pub async fn lock_all(
+    tx: &Tx,
+    actor: &Actor,
+    ids: impl IntoIterator<Item = CoworkerId>,
+) -> Result<()> {
+    super::query::visible(actor)
+        .filter(coworker::Column::Id.is_in(ids))
+        .order_by_asc(coworker::Column::Id)
+        .lock(LockType::NoKeyUpdate)
+        .all(tx.conn())
+        .await?;
+    Ok(())
+}
+
 /// Saves a locked coworker.
 ///
 /// # Errors
@@ -234,6 +253,7 @@ pub(super) async fn save(tx: &Tx, mut row: coworker::Model) -> Result<coworker::
         name,
         state,
         is_triage,
+        term,
         version,
         version_id,
         draft,
@@ -245,6 +265,7 @@ pub(super) async fn save(tx: &Tx, mut row: coworker::Model) -> Result<coworker::
         name: ActiveValue::Set(name),
         state: ActiveValue::Set(state),
         is_triage: ActiveValue::Set(is_triage),
+        term: ActiveValue::Set(term),
         version: ActiveValue::Set(version),
         version_id: ActiveValue::Set(version_id),
         draft: ActiveValue::Set(draft),

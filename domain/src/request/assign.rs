@@ -1,11 +1,15 @@
 //! Who works on a request, and the dispatches that follow from it.
 
+use std::collections::HashSet;
+
 use entity::{
     ActorKind, AssignmentId, CoworkerId, CoworkerState, DispatchId, DispatchState, DropReason,
     PersonId, RequestId, RunId, Trigger, assignment, coworker, dispatch, person, request, run,
 };
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
+};
 use uuid::Uuid;
 
 use super::desk::Desk;
@@ -205,13 +209,7 @@ pub async fn assign(
     let parts = to.map(Assignee::parts);
     if parts == desk.assignee() && desk.request.assignment_epoch > 0 {
         if let Some(Assignee::Coworker(coworker)) = to
-            && !under_way(
-                tx,
-                desk.request.id,
-                coworker.id,
-                desk.request.assignment_epoch,
-            )
-            .await?
+            && !under_way(tx, desk.request.id, coworker, desk.request.assignment_epoch).await?
         {
             dispatch(
                 tx,
@@ -264,18 +262,24 @@ pub async fn assign(
     Ok(Some(made))
 }
 
-/// Whether the coworker has a run or a waiting dispatch of this epoch.
-async fn under_way(tx: &Tx, request: RequestId, coworker: CoworkerId, epoch: i64) -> Result<bool> {
+/// Whether the coworker has a run or a waiting dispatch of this epoch. What waits since an earlier term never starts.
+async fn under_way(
+    tx: &Tx,
+    request: RequestId,
+    coworker: &coworker::Model,
+    epoch: i64,
+) -> Result<bool> {
     let waiting = dispatch::Entity::find()
         .filter(dispatch::Column::RequestId.eq(request))
-        .filter(dispatch::Column::CoworkerId.eq(coworker))
+        .filter(dispatch::Column::CoworkerId.eq(coworker.id))
         .filter(dispatch::Column::AssignmentEpoch.eq(epoch))
+        .filter(dispatch::Column::Term.eq(coworker.term))
         .filter(is_waiting())
         .one(tx.conn())
         .await?;
     let active = run::Entity::find()
         .filter(run::Column::RequestId.eq(request))
-        .filter(run::Column::CoworkerId.eq(coworker))
+        .filter(run::Column::CoworkerId.eq(coworker.id))
         .filter(run::Column::AssignmentEpoch.eq(epoch))
         .filter(is_active())
         .one(tx.conn())
@@ -283,18 +287,10 @@ async fn under_way(tx: &Tx, request: RequestId, coworker: CoworkerId, epoch: i64
     Ok(waiting.is_some() || active.is_some())
 }
 
-/// Drops what waits under older epochs, ends the runs that are paused under them, and rings those that work.
+/// Ends the runs that are paused under older epochs, rings those that work, and drops what waits under them: runs are
+/// locked before dispatches.
 async fn supersede(tx: &Tx, desk: &mut Desk, actor: &Actor) -> Result<()> {
     let epoch = desk.request.assignment_epoch;
-    let waiting = dispatch::Entity::find()
-        .filter(dispatch::Column::RequestId.eq(desk.request.id))
-        .filter(is_waiting())
-        .filter(dispatch::Column::AssignmentEpoch.lt(epoch))
-        .all(tx.conn())
-        .await?;
-    for row in waiting {
-        drop_dispatch(tx, desk, actor, row.id, DropReason::Superseded).await?;
-    }
     let older = Condition::all().add(run::Column::AssignmentEpoch.lt(epoch));
     end_paused_on(tx, desk, older, &Ending::Superseded).await?;
     let mut active = run::Entity::find()
@@ -308,6 +304,15 @@ async fn supersede(tx: &Tx, desk: &mut Desk, actor: &Actor) -> Result<()> {
     }
     for run in active.into_tuple::<RunId>().all(tx.conn()).await? {
         tx.signal(Signal::Interrupt(run));
+    }
+    let waiting = dispatch::Entity::find()
+        .filter(dispatch::Column::RequestId.eq(desk.request.id))
+        .filter(is_waiting())
+        .filter(dispatch::Column::AssignmentEpoch.lt(epoch))
+        .all(tx.conn())
+        .await?;
+    for row in waiting {
+        drop_dispatch(tx, desk, actor, row.id, DropReason::Superseded).await?;
     }
     Ok(())
 }
@@ -333,6 +338,7 @@ pub fn dispatch(
         coworker_id: to.id,
         trigger,
         assignment_epoch: epoch,
+        term: to.term,
         source_run_id: actor.principal.run(),
         state: if published {
             DispatchState::Waiting
@@ -368,15 +374,38 @@ pub async fn drop_dispatch(
     id: DispatchId,
     reason: DropReason,
 ) -> Result<()> {
-    let now = tx.at();
-    let sql = "UPDATE dispatch SET state = 'DROPPED', drop_reason = ?, decided_at = ? WHERE id = ? AND state = 'WAITING'";
-    let done = tx
-        .writing()
-        .await?
-        .execute_raw(tx.sql(sql, [reason.as_str().into(), now.into(), id.into()]))
-        .await?;
-    if done.rows_affected() == 1 {
-        desk.entry(now, actor, &TimelineData::DispatchDropped { dispatch: id })?;
+    if drop_all(tx, &[id], reason).await?.contains(&id) {
+        let entry = TimelineData::DispatchDropped { dispatch: id };
+        desk.entry(tx.at(), actor, &entry)?;
     }
     Ok(())
+}
+
+/// Drops those of these dispatches that still wait, in one statement; gives which. Whoever asks says so on the
+/// timelines of their requests.
+///
+/// # Errors
+/// What the database said.
+pub async fn drop_all(
+    tx: &Tx,
+    ids: &[DispatchId],
+    reason: DropReason,
+) -> Result<HashSet<DispatchId>> {
+    if ids.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let places = vec!["?"; ids.len()].join(", ");
+    let sql = format!(
+        "UPDATE dispatch SET state = 'DROPPED', drop_reason = ?, decided_at = ? \
+         WHERE id IN ({places}) AND state = 'WAITING' RETURNING id"
+    );
+    let values = [reason.as_str().into(), tx.at().into()];
+    let values = values.into_iter().chain(ids.iter().map(|id| (*id).into()));
+    let rows = tx
+        .writing()
+        .await?
+        .query_all_raw(tx.sql(&sql, values))
+        .await?;
+    let dropped = rows.iter().map(|row| row.try_get("", "id"));
+    Ok(dropped.collect::<Result<_, DbErr>>()?)
 }

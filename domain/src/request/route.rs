@@ -18,13 +18,12 @@ use entity::{
     CoworkerId, CoworkerState, CoworkerVersionId, FailureCode, Outcome, RequestId, Trigger,
     WorkspaceId, coworker, dispatch, request,
 };
-use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter};
 use sha2::{Digest, Sha256};
 use tokio::sync::OnceCell;
 
 use super::assign::{Assignee, AssigneeId, assign};
 use super::desk::Desk;
-use super::query::is_waiting;
 use super::timeline::TimelineData;
 use crate::access::Actor;
 use crate::coworker::route::{Roster, Verdict};
@@ -38,8 +37,6 @@ use roster::Published;
 const SCOPE: usize = 2_000;
 /// The most characters of a run's reason that a routing's reason quotes.
 const QUOTED: usize = 300;
-/// Requests that are read at once to be ranked.
-const CHUNK: usize = 100;
 
 /// Where a request that names nobody would go, as things stood before its transaction.
 #[derive(Clone, Debug)]
@@ -138,42 +135,30 @@ fn routing(roster: &Roster, title: &str, description: &str) -> Routing {
     }
 }
 
-/// What the ranking decides for the requests that wait for a Triage coworker and that nobody was named for.
+/// What the ranking decides for a few requests that nobody was named for, whatever Triage there is.
 ///
 /// # Errors
 /// What the database said.
-pub async fn decide_waiting(
+pub async fn decide_for(
     read: &DatabaseConnection,
-    triage: &coworker::Model,
+    workspace: WorkspaceId,
+    requests: Vec<RequestId>,
 ) -> Result<HashMap<RequestId, Routing>> {
-    let mut decided = HashMap::new();
-    let waiting: Vec<RequestId> = dispatch::Entity::find()
-        .select_only()
-        .column(dispatch::Column::RequestId)
-        .filter(dispatch::Column::CoworkerId.eq(triage.id))
-        .filter(dispatch::Column::Trigger.eq(Trigger::Intake))
-        .filter(is_waiting())
-        .order_by_asc(dispatch::Column::RequestId)
-        .into_tuple()
+    if requests.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let published = Published::read(read, workspace).await?;
+    let roster = published.roster(read, workspace).await?;
+    let requests = request::Entity::find()
+        .filter(request::Column::WorkspaceId.eq(workspace))
+        .filter(request::Column::Id.is_in(requests))
         .all(read)
         .await?;
-    if waiting.is_empty() {
-        return Ok(decided);
-    }
-    let published = Published::read(read, triage.workspace_id).await?;
-    let roster = published.roster(read, triage.workspace_id).await?;
-    for ids in waiting.chunks(CHUNK) {
-        let requests = request::Entity::find()
-            .filter(request::Column::Id.is_in(ids.iter().copied()))
-            .all(read)
-            .await?;
-        let decide = |request: request::Model| {
-            let routing = routing(&roster, &request.title, &request.description);
-            (request.id, routing)
-        };
-        decided.extend(requests.into_iter().map(decide));
-    }
-    Ok(decided)
+    let decide = |request: request::Model| {
+        let routing = routing(&roster, &request.title, &request.description);
+        (request.id, routing)
+    };
+    Ok(requests.into_iter().map(decide).collect())
 }
 
 impl Routing {
@@ -357,7 +342,7 @@ pub async fn fall_back(
     carry_out(tx, desk, decided).await
 }
 
-/// Routes the request of a dispatch that was dropped because its coworker is not published, if it was a new
+/// Routes the request of a dispatch that was dropped because its coworker was taken out of work, if it was a new
 /// request on its way to Triage: nobody was named for it. `before` is what the ranking said beforehand.
 ///
 /// # Errors
@@ -374,7 +359,7 @@ pub async fn without_triage(
         return Ok(());
     }
     let mut decided = anew.or(before, &desk.request).await?;
-    decided.reason = format!("Triage is not published any more. {}", decided.reason);
+    decided.reason = format!("Triage was taken out of work. {}", decided.reason);
     carry_out(tx, desk, decided).await
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Whatever a claim finds out of date it drops, with the reason on the timeline.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use entity::{
     CoworkerId, CoworkerState, CoworkerVersionId, DispatchId, DropReason, Millis, RequestId, RunId,
@@ -68,6 +68,8 @@ impl Command for Claim {
         let mut desks = lock_requests(tx, &waiting).await?;
         let versions = load_versions(tx, &coworkers).await?;
         let mut taken = HashSet::new();
+        // What is compared with requests of Triage's that nobody was named for, read once for all of them.
+        let mut anew = HashMap::new();
         let mut starting: BTreeMap<WorkspaceId, Vec<Starting<'_>>> = BTreeMap::new();
         for row in &waiting {
             // A request that another transaction holds waits for the next round.
@@ -89,8 +91,10 @@ impl Command for Claim {
                 // Its place in the round was taken by nothing: there may be more behind it.
                 tx.signal(Signal::Work);
                 if reason == DropReason::NotPublished {
-                    let anew = Anew::new(tx, row.workspace_id);
-                    without_triage(tx, desk, row, None, &anew).await?;
+                    let anew = anew
+                        .entry(row.workspace_id)
+                        .or_insert_with(|| Anew::new(tx, row.workspace_id));
+                    without_triage(tx, desk, row, None, anew).await?;
                 }
                 continue;
             }
@@ -327,7 +331,8 @@ fn desk_of(desks: &mut [Desk], id: RequestId) -> Result<&mut Desk> {
 
 /// Why a dispatch may not become a run any more.
 fn refusal(row: &dispatch::Model, desk: &Desk, coworker: &coworker::Model) -> Option<DropReason> {
-    if coworker.state != CoworkerState::Published {
+    // Of a term that is over: published again, it takes only what came since.
+    if coworker.state != CoworkerState::Published || row.term < coworker.term {
         Some(DropReason::NotPublished)
     } else if row
         .assignment_epoch

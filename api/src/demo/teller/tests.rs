@@ -26,6 +26,7 @@ fn coworkers() -> Vec<coworker::Model> {
             name: name.into(),
             state: CoworkerState::Published,
             is_triage: false,
+            term: 0,
             version: 1,
             version_id: None,
             draft: String::new(),

@@ -1,7 +1,5 @@
 //! Publishing coworkers, bringing versions back, and taking coworkers out of work.
 
-use std::collections::HashMap;
-
 use async_graphql::{Context, ID, InputObject, Object, SimpleObject};
 use domain::coworker::{Force, PublishCoworker, Published, RollbackCoworker, UnpublishCoworker};
 
@@ -179,7 +177,6 @@ impl PublishMutation {
             let unpublish = UnpublishCoworker {
                 actor: ctx.actor().clone(),
                 coworker: node::parse(&id)?,
-                ahead: HashMap::new(),
             };
             unpublish.submit(ctx.store()).await
         };

@@ -88,7 +88,7 @@ pub enum DispatchState {
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
 #[graphql(remote = "entity::DropReason")]
 pub enum DropReason {
-    /// The coworker was not published.
+    /// The coworker was not published, or was taken out of work while this waited.
     NotPublished,
     /// The request was assigned anew.
     Superseded,

@@ -1,0 +1,15 @@
+//! Terms of coworkers: work that waited when its coworker was taken out of work belongs to a term that is over.
+
+use crate::sql::migration;
+
+migration! { up: [TERMS], down: Some(UNDO) }
+
+const TERMS: &str = r#"
+ALTER TABLE coworker ADD COLUMN term BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE dispatch ADD COLUMN term BIGINT NOT NULL DEFAULT 0;
+"#;
+
+const UNDO: &str = r#"
+ALTER TABLE dispatch DROP COLUMN term;
+ALTER TABLE coworker DROP COLUMN term;
+"#;
