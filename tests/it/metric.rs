@@ -7,7 +7,8 @@ use domain::metric::rollup::{self, Forget};
 use entity::{WorkspaceId, usage_rollup, workspace};
 use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::{Value, json};
-use tests::{Coworker, TestApp, both_dbs};
+use tests::binary;
+use tests::{Backend, Coworker, TestApp, both_dbs};
 
 use crate::look;
 
@@ -290,6 +291,33 @@ both_dbs! {
         agree_everywhere(&app, &truth).await;
         fold(&app).await;
         assert_eq!(stored(&app).await, before);
+    }
+
+    /// R54: `stint rebuild` compares every run with its log and makes the rollups anew.
+    async fn rollups_that_were_spoilt_are_made_anew_by_a_command(app: TestApp) {
+        priced(&app).await;
+        let worker = coworker(&app, "one", "{ input: 1000, output: 10 }", "{ input: 2000, output: 20 }").await;
+        work(&app, &worker).await;
+        work(&app, &worker).await;
+        fold(&app).await;
+        let (right, url) = (stored(&app).await, app.db().url().to_owned());
+        if app.db().backend() == Backend::Sqlite {
+            let refused = binary::run(&["rebuild", "--database-url", &url]);
+            assert!(!refused.status.success() && refused.stderr.contains("another stint process owns it"), "{}", refused.stderr);
+        }
+        app.stop().await;
+        look::tamper(&app, "UPDATE usage_rollup SET cost_nano = cost_nano + 7, runs = runs + 1").await;
+        let checked = binary::run(&["rebuild", "--check", "--database-url", &url]);
+        assert_eq!((checked.status.success(), checked.stdout.as_str()), (true, "2 runs are what their logs say.\n"), "{}", checked.stderr);
+        let rebuilt = binary::run(&["rebuild", "--database-url", &url]);
+        assert!(rebuilt.status.success() && rebuilt.stdout.contains("anew from 2 runs"), "{}{}", rebuilt.stdout, rebuilt.stderr);
+
+        // A run that is not what its log says stops it before anything is changed.
+        look::tamper(&app, "UPDATE run SET tool_call_count = tool_call_count + 1 WHERE number = 2").await;
+        let refused = binary::run(&["rebuild", "--database-url", &url]);
+        assert!(!refused.status.success() && refused.stderr.contains("Run-2: "), "{}", refused.stderr);
+        app.restart().await;
+        assert_eq!(stored(&app).await, right);
     }
 
     /// R68: a series has a point for every interval, a trend compares whole ones and names its causes to the nano-dollar.

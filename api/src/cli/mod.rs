@@ -8,6 +8,7 @@ mod files;
 mod key;
 mod model;
 mod prices;
+mod rebuild;
 mod run;
 mod serve;
 mod style;
@@ -70,6 +71,10 @@ enum Command {
     /// Import what models cost
     #[command(subcommand)]
     Prices(prices::Command),
+    /// Compare every run with its log, and make the rollups of what was used anew
+    ///
+    /// Nothing is changed where a run differs from its log; the runs that do are named.
+    Rebuild(rebuild::Args),
     /// Export and check the logs of runs
     #[command(subcommand)]
     Run(run::Command),
@@ -123,6 +128,7 @@ fn start(command: Command) -> anyhow::Result<()> {
             Command::Key(command) => key::run(command).await,
             Command::Model(command) => model::run(command).await,
             Command::Prices(command) => prices::run(command).await,
+            Command::Rebuild(args) => rebuild::run(args).await,
             Command::Run(command) => run::run(command).await,
         }
     })
@@ -174,6 +180,15 @@ fn log(common: &Common, usual: &str) -> anyhow::Result<()> {
 
 /// Opens a database that is there; commands beside a server share it with it.
 async fn open(common: &CommonFlags, workspace: Option<&str>) -> anyhow::Result<(Store, Actor)> {
+    open_as(common, workspace, false).await
+}
+
+/// As [`open`]; `own`: no other process may have an embedded database open meanwhile.
+async fn open_as(
+    common: &CommonFlags,
+    workspace: Option<&str>,
+    own: bool,
+) -> anyhow::Result<(Store, Actor)> {
     let common = config::common(common)?;
     log(&common, "warn")?;
     if let Some(file) = embedded_file(&common.database_url)
@@ -186,7 +201,7 @@ async fn open(common: &CommonFlags, workspace: Option<&str>) -> anyhow::Result<(
     }
     let options = OpenOptions {
         migrate: false,
-        own: false,
+        own,
         ..OpenOptions::default()
     };
     let store = Store::open(&common.database_url, options).await?;

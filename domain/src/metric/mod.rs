@@ -5,6 +5,7 @@ pub mod cost;
 pub mod cover;
 pub mod facts;
 pub mod fresh;
+pub mod group;
 pub mod measure;
 pub mod query;
 pub mod rollup;

@@ -10,7 +10,7 @@ use sea_orm::{
     QueryTrait, Select,
 };
 
-use super::facts::Which;
+use super::group::Which;
 use crate::access::{Action, Actor};
 use crate::error::Result;
 use crate::run::query as runs;

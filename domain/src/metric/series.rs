@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use entity::{Millis, WorkspaceId};
 
-use super::facts::{Ask, Dimension, Fact, Facts, Group, Which};
+use super::facts::{Ask, Fact, Facts};
+use super::group::{Dimension, Group, Which};
 use super::measure::Measure;
 use super::zone::{Interval, Zone};
 use crate::access::{Action, Actor};

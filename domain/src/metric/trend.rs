@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use entity::Millis;
 
-use super::facts::{Dimension, Fact, Group};
+use super::facts::Fact;
+use super::group::{Dimension, Group};
 use super::measure::{Measure, Sums};
 use super::series::{MOST_INTERVALS, Span, Wanted, bounded};
 use super::zone::Interval;

@@ -69,7 +69,7 @@ pub enum MetricsInterval {
 
 /// By what figures are kept apart. May grow.
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
-#[graphql(remote = "domain::metric::facts::Dimension")]
+#[graphql(remote = "domain::metric::group::Dimension")]
 pub enum MetricsDimension {
     /// By the coworker.
     Coworker,

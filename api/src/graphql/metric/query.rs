@@ -2,7 +2,7 @@
 
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::metric::cost;
-use domain::metric::facts::Which;
+use domain::metric::group::Which;
 use entity::{CoworkerId, Millis, request, run, usage_rollup};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _,

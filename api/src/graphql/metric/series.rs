@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_graphql::{Context, Object, SimpleObject};
-use domain::metric::facts::{Fact, Group, Which};
+use domain::metric::facts::Fact;
+use domain::metric::group::{Group, Which};
 use domain::metric::measure::{Measure, Sums};
 use domain::metric::series::{Point, Series, Span};
 use domain::metric::trend::{Cause, CauseKind, Change, Trend};

@@ -165,11 +165,11 @@ impl Metrics {
 }
 
 /// The dimensions, each once.
-fn dimensions(by: &[MetricsDimension]) -> Result<Vec<domain::metric::facts::Dimension>> {
+fn dimensions(by: &[MetricsDimension]) -> Result<Vec<domain::metric::group::Dimension>> {
     let mut dimensions: Vec<_> = by
         .iter()
         .copied()
-        .map(domain::metric::facts::Dimension::from)
+        .map(domain::metric::group::Dimension::from)
         .collect();
     dimensions.sort_unstable();
     dimensions.dedup();

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use async_graphql::{Lookahead, Object, SimpleObject};
-use domain::metric::facts::{Fact, Which};
+use domain::metric::facts::Fact;
+use domain::metric::group::Which;
 use domain::metric::measure::Measure;
 use domain::metric::query::Scope;
 use domain::metric::series::Wanted;

@@ -5,13 +5,13 @@
 
 mod book;
 mod days;
-mod fold;
+mod folding;
 mod hours;
 mod rebuild;
 mod zone;
 
 pub use days::BuildDay;
-pub use fold::Fold;
+pub use folding::Fold;
 pub use hours::MergeHours;
 pub use rebuild::Forget;
 pub use zone::{SweepDays, set_zone, zone_of};
@@ -58,12 +58,22 @@ pub async fn waiting(store: &Store) -> Result<Vec<WorkspaceId>> {
 pub async fn fold_all(store: &Store, go_on: impl Fn() -> bool) -> Result<u64> {
     let mut runs = 0;
     for workspace in waiting(store).await? {
-        while go_on() {
-            let folded = store.write(Fold { workspace }).await?;
-            runs += folded.runs;
-            if folded.left == Left::Nothing {
-                break;
-            }
+        runs += fold(store, workspace, &go_on).await?;
+    }
+    Ok(runs)
+}
+
+/// Folds all that there is to fold of one workspace, as long as it may go on. Gives the number of runs.
+///
+/// # Errors
+/// As [`Store::write`].
+pub async fn fold(store: &Store, workspace: WorkspaceId, go_on: impl Fn() -> bool) -> Result<u64> {
+    let mut runs = 0;
+    while go_on() {
+        let folded = store.write(Fold { workspace }).await?;
+        runs += folded.runs;
+        if folded.left == Left::Nothing {
+            break;
         }
     }
     Ok(runs)

@@ -1,0 +1,165 @@
+//! By what figures are kept apart, and which runs and calls are counted.
+
+use entity::{CoworkerId, Outcome, RequestSource, Trigger, request, run, usage_rollup};
+use sea_orm::{
+    ActiveEnum, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryResult, QuerySelect as _,
+    QueryTrait as _,
+};
+
+use crate::error::Result;
+
+/// By what figures are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Dimension {
+    /// The coworker.
+    Coworker,
+    /// The model.
+    Model,
+    /// Where the request came from.
+    Source,
+    /// What started the run.
+    Trigger,
+    /// How the run ended.
+    Outcome,
+}
+
+impl Dimension {
+    pub(super) fn column(self) -> usage_rollup::Column {
+        match self {
+            Self::Coworker => usage_rollup::Column::CoworkerId,
+            Self::Model => usage_rollup::Column::Model,
+            Self::Source => usage_rollup::Column::Source,
+            Self::Trigger => usage_rollup::Column::Trigger,
+            Self::Outcome => usage_rollup::Column::Outcome,
+        }
+    }
+
+    /// Whether every cube keeps it apart.
+    pub(super) fn is_everywhere(self) -> bool {
+        match self {
+            Self::Coworker | Self::Model => true,
+            Self::Source | Self::Trigger | Self::Outcome => false,
+        }
+    }
+}
+
+/// What the runs and calls of a sum have in common; what was not asked for is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Group {
+    /// The coworker.
+    pub coworker: Option<CoworkerId>,
+    /// The model.
+    pub model: Option<String>,
+    /// Where the request came from.
+    pub source: Option<RequestSource>,
+    /// What started the run.
+    pub trigger: Option<Trigger>,
+    /// How the run ended; also none for runs that failed or go on.
+    pub outcome: Option<Outcome>,
+}
+
+impl Group {
+    pub(super) fn of(
+        by: &[Dimension],
+        coworker: CoworkerId,
+        model: &str,
+        source: RequestSource,
+        trigger: Trigger,
+        outcome: Option<Outcome>,
+    ) -> Self {
+        let asked = |dimension| by.contains(&dimension).then_some(());
+        Self {
+            coworker: asked(Dimension::Coworker).map(|()| coworker),
+            model: asked(Dimension::Model).map(|()| model.to_owned()),
+            source: asked(Dimension::Source).map(|()| source),
+            trigger: asked(Dimension::Trigger).map(|()| trigger),
+            outcome: asked(Dimension::Outcome).and(outcome),
+        }
+    }
+
+    pub(super) fn of_row(by: &[Dimension], row: &QueryResult) -> Result<Self> {
+        let mut group = Self::default();
+        for dimension in by {
+            match dimension {
+                Dimension::Coworker => group.coworker = Some(row.try_get("", "coworker_id")?),
+                Dimension::Model => group.model = Some(row.try_get("", "model")?),
+                Dimension::Source => group.source = word(row, "source")?,
+                Dimension::Trigger => group.trigger = word(row, "trigger")?,
+                Dimension::Outcome => group.outcome = word(row, "outcome")?,
+            }
+        }
+        Ok(group)
+    }
+}
+
+fn word<T: ActiveEnum<Value = String>>(row: &QueryResult, column: &str) -> Result<Option<T>> {
+    let word: String = row.try_get("", column)?;
+    if word.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(T::try_from_value(&word)?))
+}
+
+/// Which runs and calls are counted.
+#[derive(Clone, Debug)]
+pub struct Which {
+    /// Over [`usage_rollup::Column`].
+    pub rollups: Condition,
+    /// The same over [`run::Column`].
+    pub runs: Condition,
+    /// Whether it asks of what only the full cube keeps apart.
+    pub full: bool,
+}
+
+impl Default for Which {
+    fn default() -> Self {
+        Self {
+            rollups: Condition::all(),
+            runs: Condition::all(),
+            full: false,
+        }
+    }
+}
+
+impl Which {
+    /// Those of them that belong to a group, too.
+    #[must_use]
+    pub fn of(mut self, group: &Group) -> Self {
+        use {run::Column as R, usage_rollup::Column as U};
+        let Group {
+            coworker,
+            model,
+            source,
+            trigger,
+            outcome,
+        } = group;
+        let mut all = |rollups, runs| {
+            self.rollups = self.rollups.clone().add(rollups);
+            self.runs = self.runs.clone().add(runs);
+        };
+        if let Some(id) = coworker {
+            all(U::CoworkerId.eq(*id), R::CoworkerId.eq(*id));
+        }
+        if let Some(model) = model {
+            all(U::Model.eq(model), R::Model.eq(model));
+        }
+        if let Some(trigger) = trigger {
+            all(U::Trigger.eq(trigger.as_str()), R::Trigger.eq(*trigger));
+        }
+        if let Some(outcome) = outcome {
+            all(U::Outcome.eq(outcome.as_str()), R::Outcome.eq(*outcome));
+        }
+        if let Some(source) = source {
+            let requests = request::Entity::find()
+                .select_only()
+                .column(request::Column::Id)
+                .filter(request::Column::Source.eq(*source));
+            all(
+                U::Source.eq(source.as_str()),
+                R::RequestId.in_subquery(requests.into_query()),
+            );
+        }
+        self.full = self.full || source.is_some() || trigger.is_some() || outcome.is_some();
+        self
+    }
+}
