@@ -1,10 +1,11 @@
 //! The benchmarks: the real `stint serve`, loaded through its public API on the machine that it runs on.
 //!
-//! `tests/bench/run` builds what is needed and runs this program, which prints one Markdown table. Three
+//! `tests/bench/run` builds what is needed and runs this program, which prints one Markdown table. Four
 //! programs fill it:
 //! - [`runs`]: five-step runs, 50 in flight, each from `requestCreate` until its end;
 //! - [`watch`]: the events of one run on their way to one watcher and to 1,000;
-//! - [`start`]: how long a start takes, and what an idle server costs.
+//! - [`start`]: how long a start takes, and what an idle server costs;
+//! - [`trend`]: cost by the week over many runs.
 //!
 //! The load comes from the same cores as the server's, so its clients are as cheap as they can be: one
 //! thread, and no more of HTTP and WebSocket than they need.
@@ -18,6 +19,7 @@ mod server;
 mod start;
 mod stats;
 mod table;
+mod trend;
 mod watch;
 mod ws;
 
@@ -41,6 +43,8 @@ pub(crate) struct Options {
     /// The databases, SQLite first.
     pub(crate) databases: Vec<Kind>,
     programs: Vec<Program>,
+    /// How many runs the trends are over.
+    pub(crate) runs: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,7 @@ enum Program {
     Runs,
     Watch,
     Start,
+    Trend,
 }
 
 impl Options {
@@ -58,6 +63,7 @@ impl Options {
             quick: false,
             databases: Vec::new(),
             programs: Vec::new(),
+            runs: 1_000_000,
         };
         while let Some(arg) = args.next() {
             match arg.as_str() {
@@ -72,6 +78,11 @@ impl Options {
                 "runs" => options.programs.push(Program::Runs),
                 "watch" => options.programs.push(Program::Watch),
                 "start" => options.programs.push(Program::Start),
+                "trend" => options.programs.push(Program::Trend),
+                "--runs" => {
+                    let runs = args.next().and_then(|runs| runs.parse().ok());
+                    options.runs = runs.context("--runs says how many")?;
+                }
                 other => bail!("unknown: {other}; see tests/bench/run --help"),
             }
         }
@@ -79,7 +90,12 @@ impl Options {
             options.databases = vec![Kind::Sqlite, Kind::Postgres];
         }
         if options.programs.is_empty() {
-            options.programs = vec![Program::Runs, Program::Watch, Program::Start];
+            options.programs = vec![
+                Program::Runs,
+                Program::Watch,
+                Program::Start,
+                Program::Trend,
+            ];
         }
         options.stint = options.stint.canonicalize().with_context(|| {
             format!(
@@ -124,6 +140,7 @@ async fn measure(options: &Options) -> Result<Table> {
                 Program::Runs => runs::measure(options, kind, &mut table).await?,
                 Program::Watch => watch::measure(options, kind, &mut table).await?,
                 Program::Start => start::measure(options, kind, &mut table)?,
+                Program::Trend => trend::measure(options, kind, &mut table).await?,
             }
         }
     }
