@@ -309,6 +309,8 @@ impl Command for EnsureWorkspace {
             hop_budget: HOP_BUDGET,
             escalation_kind: None,
             escalation_id: None,
+            daily_budget_nano: None,
+            monthly_budget_nano: None,
             cursor_key: random_bytes(),
             created_at: tx.at(),
         };

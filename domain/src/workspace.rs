@@ -4,6 +4,7 @@ use entity::{ActorKind, workspace};
 use sea_orm::{ActiveValue, EntityTrait};
 
 use crate::access::{Action, Actor};
+use crate::budget::{Budget, Scope, clear_marks};
 use crate::error::{Error, Result};
 use crate::metric::rollup;
 use crate::metric::zone::Zone;
@@ -24,6 +25,8 @@ pub struct UpdateWorkspace {
     pub escalation_assignee: Option<Option<AssigneeId>>,
     /// The time zone that figures by the day are kept in.
     pub time_zone: Option<Zone>,
+    /// What all runs together may cost.
+    pub budget: Option<Budget>,
 }
 
 impl Command for UpdateWorkspace {
@@ -35,6 +38,7 @@ impl Command for UpdateWorkspace {
             hop_budget,
             escalation_assignee,
             time_zone,
+            budget,
         } = self;
         actor.authorize(Action::WorkspaceUpdate)?;
         let mut change = workspace::ActiveModel {
@@ -60,7 +64,13 @@ impl Command for UpdateWorkspace {
         if let Some(zone) = time_zone {
             rollup::set_zone(tx, actor.workspace, *zone).await?;
         }
-        if hop_budget.is_some() || escalation_assignee.is_some() {
+        if let Some(budget) = budget {
+            budget.check()?;
+            change.daily_budget_nano = ActiveValue::Set(budget.daily_nano);
+            change.monthly_budget_nano = ActiveValue::Set(budget.monthly_nano);
+            clear_marks(tx, Scope::Workspace(actor.workspace)).await?;
+        }
+        if hop_budget.is_some() || escalation_assignee.is_some() || budget.is_some() {
             // Only these columns: the counters of the same row go on.
             workspace::Entity::update(change)
                 .exec(tx.writing().await?)

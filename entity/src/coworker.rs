@@ -28,6 +28,10 @@ pub struct Model {
     pub version: i32,
     /// The version that new runs pin; null before the first publication.
     pub version_id: Option<CoworkerVersionId>,
+    /// What all its runs of a day (UTC) may cost, nano-USD, in the version in force; null: no limit.
+    pub daily_budget_nano: Option<i64>,
+    /// The same for a month (UTC).
+    pub monthly_budget_nano: Option<i64>,
     /// The configuration as it is being edited, JSON (`domain::coworker::Config`).
     #[sea_orm(column_type = "Text")]
     pub draft: String,

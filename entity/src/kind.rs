@@ -130,6 +130,17 @@ kinds! {
         RequestClosed = "REQUEST_CLOSED",
         /// The request went through too many runs since a person last touched it.
         HopLimit = "HOP_LIMIT",
+        /// The coworker's or the workspace's budget is used up.
+        BudgetExhausted = "BUDGET_EXHAUSTED",
+        /// Money is limited, and the model has no price.
+        UnpricedModel = "UNPRICED_MODEL",
+    }
+    /// The spans of time that budgets are for; both in UTC.
+    BudgetPeriod {
+        /// A day.
+        Day = "DAY",
+        /// A month.
+        Month = "MONTH",
     }
     /// A run's status, exactly as people see it.
     RunStatus {

@@ -6,6 +6,8 @@
 pub mod api_key;
 pub mod approval;
 pub mod assignment;
+pub mod budget_account;
+pub mod budget_slice;
 pub mod coworker;
 pub mod coworker_version;
 pub mod coworker_version_skill;

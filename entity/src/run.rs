@@ -91,6 +91,10 @@ pub struct Model {
     pub unpriced_calls: i32,
     /// Model calls whose usage is not known.
     pub unknown_calls: i32,
+    /// What the calls whose cost is not known stay charged at in budgets, nano-USD.
+    pub estimated_nano: i64,
+    /// What the model call under way may cost at the most, nano-USD; 0 while none is under way.
+    pub reserved_nano: i64,
     /// Whether the rollups hold it; only of runs that ended.
     pub rolled_up: bool,
 }

@@ -43,6 +43,8 @@ pub struct Model {
     pub price_id: Option<ModelPriceId>,
     /// Cost in nano-USD; null: unpriced or unknown.
     pub cost_nano: Option<i64>,
+    /// What the call stays charged at in budgets, because its cost is not known, nano-USD.
+    pub reserved_nano: Option<i64>,
     /// Input tokens by component of the prompt, a JSON object that adds up to all of them; empty: unknown.
     #[sea_orm(column_type = "Text")]
     pub components: String,

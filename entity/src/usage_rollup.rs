@@ -75,6 +75,8 @@ pub struct Model {
     pub cost_cache_read_nano: i64,
     /// Of it, what writing to caches cost.
     pub cost_cache_write_nano: i64,
+    /// What the calls whose cost is not known may have cost at the most, nano-USD; not in the cost.
+    pub estimated_nano: i64,
     /// Input tokens of the coworkers' identities.
     pub part_identity: i64,
     /// Input tokens of their souls.

@@ -27,6 +27,10 @@ pub struct Model {
     pub escalation_kind: Option<ActorKind>,
     /// Who gets it.
     pub escalation_id: Option<Uuid>,
+    /// What all runs of a day (UTC) may cost, nano-USD; null: no limit.
+    pub daily_budget_nano: Option<i64>,
+    /// The same for a month (UTC).
+    pub monthly_budget_nano: Option<i64>,
     /// Key of the checksums in this workspace's cursors (32 bytes).
     pub cursor_key: Vec<u8>,
     /// When it was made.

@@ -14,6 +14,7 @@ mod m20261122_000007_tool_servers;
 mod m20261122_000008_approvals;
 mod m20261122_000009_prices;
 mod m20261122_000010_terms;
+mod m20261122_000011_budgets;
 mod m20261122_000013_rollups;
 mod sql;
 
@@ -38,6 +39,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000008_approvals::Migration),
             Box::new(m20261122_000009_prices::Migration),
             Box::new(m20261122_000010_terms::Migration),
+            Box::new(m20261122_000011_budgets::Migration),
             Box::new(m20261122_000013_rollups::Migration),
         ]
     }

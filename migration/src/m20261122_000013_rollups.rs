@@ -34,6 +34,7 @@ CREATE TABLE usage_rollup (
     cost_input_nano BIGINT NOT NULL,
     cost_cache_read_nano BIGINT NOT NULL,
     cost_cache_write_nano BIGINT NOT NULL,
+    estimated_nano BIGINT NOT NULL,
     part_identity BIGINT NOT NULL,
     part_soul BIGINT NOT NULL,
     part_goal BIGINT NOT NULL,

@@ -16,8 +16,9 @@ macro_rules! every_entity {
     ($check:ident ($($argument:expr),*)) => {{
         let mut tables = BTreeSet::new();
         every_entity!(@each tables $check ($($argument),*)
-            api_key approval assignment coworker coworker_version coworker_version_skill dispatch idempotency_key model_price note
-            person prompt_part request request_event run run_event run_step secret skill skill_version tool_action tool_server usage_ledger usage_rollup rollup_state
+            api_key approval assignment budget_account budget_slice coworker coworker_version coworker_version_skill dispatch idempotency_key
+            model_price note person prompt_part request request_event rollup_state run run_event run_step secret skill skill_version tool_action
+            tool_server usage_ledger usage_rollup
             webhook_delivery webhook_endpoint webhook_secret webhook_subject workspace);
         tables
     }};
@@ -56,7 +57,7 @@ both_dbs! {
         let price = json!({ "model": "scripted", "input": "1.5", "output": "7.5", "source": "a test" });
         app.mutate("modelPriceSet", price, "").await;
         app.mutate("skillCreate", json!({ "handle": "vpn", "name": "VPN", "text": "Turn it off and on." }), "").await;
-        Coworker::new("triage").triage().with("skills", json!(["vpn"])).playbook(
+        Coworker::new("triage").triage().with("skills", json!(["vpn"])).with("budget", json!({ "daily": "1000" })).playbook(
             "turns:\n  - calls:\n      - { tool: post_note, arguments: { visibility: PUBLIC, body: Done. } }\n      \
              - { tool: set_status, arguments: { status: RESOLVED } }\n",
         ).with("tools", json!([{ "server": "stint", "actions": [{ "name": "set_status", "approval": "ALWAYS" }] }])).publish(&app).await;

@@ -245,6 +245,8 @@ both_dbs! {
             (with("limits", json!({ "maxTokens": 0 })), "limits.maxTokens", "INVALID"),
             (with("limits", json!({ "maxCost": "0" })), "limits.maxCost", "INVALID"),
             (with("limits", json!({ "maxCost": "-1" })), "limits.maxCost", "INVALID"),
+            (with("budget", json!({ "daily": "0" })), "budget.daily", "INVALID"),
+            (with("budget", json!({ "monthly": "-1" })), "budget.monthly", "INVALID"),
         ] {
             refused(&app, "coworkerCreate", input, Some(field), code).await;
         }

@@ -128,24 +128,36 @@ both_dbs! {
     }
 
     async fn a_model_that_never_stops_is_ended_by_its_cost(app: TestApp) {
-        let price = json!({ "model": "scripted", "input": "10000", "output": "100000" });
+        let price = json!({ "model": "scripted", "input": "10000", "output": "10" });
         app.mutate("modelPriceSet", price, "").await;
-        // 100 × 0.01 + 10 × 0.1 = 2 USD a turn.
-        let (run, request) = work(&app, ENDLESS, json!({ "maxCost": "10" })).await;
+        // 100 × 0.01 + 10 × 0.00001 = 1.0001 USD a turn; before each, about 20 USD must be left besides the reserve.
+        let (run, request) = work(&app, ENDLESS, json!({ "maxCost": "60", "maxTurns": 100 })).await;
+        assert_eq!(run["summaryAuthor"], "SYSTEM");
         let id = run["id"].clone();
         let events = ended_by(&app, "LIMIT_COST", (run, request)).await;
         let reached = look::data(&events, "limit.reached")[0];
-        assert_eq!((&reached["value"], &reached["maximum"]), (&json!(10_000_000_000_i64), &json!(10_000_000_000_i64)));
+        assert_eq!(reached["maximum"], 60_000_000_000_i64);
+        // The next call would not have fitted: none was made that did not.
+        for call in look::data(&events, "model.requested") {
+            assert!(call["reservation"].as_i64().expect("a reservation") <= 54_000_000_000, "{call}");
+        }
         let query = "query ($id: ID!) { run(id: $id) { cost { amount priced unpricedCalls lines { kind tokens unitPrice amount } } } }";
         let cost = app.gql(query, json!({ "id": id })).await["run"]["cost"].take();
         let amount: f64 = cost["amount"].as_str().expect("an amount").parse().expect("a number");
-        assert!((10.0..=12.0).contains(&amount), "{cost:#}");
+        assert!((20.0..=54.0).contains(&amount), "{cost:#}");
         assert_eq!((&cost["priced"], &cost["unpricedCalls"]), (&json!(true), &json!(0)));
     }
 
-    async fn a_model_without_a_price_is_not_ended_by_its_cost(app: TestApp) {
-        let (run, request) = work(&app, ENDLESS, json!({ "maxCost": "0.000001", "maxTurns": 4 })).await;
-        ended_by(&app, "LIMIT_TURNS", (run, request)).await;
+    /// A model that can write no more than what is left pays for writes less, and the limit is kept.
+    async fn a_scarce_limit_of_cost_shortens_what_the_model_may_write(app: TestApp) {
+        let price = json!({ "model": "scripted", "input": "1", "output": "1000" });
+        app.mutate("modelPriceSet", price, "").await;
+        // 8,192 tokens of output would be 8.192 USD.
+        let (run, request) = work(&app, ENDLESS, json!({ "maxCost": "5", "maxTurns": 3 })).await;
+        let events = ended_by(&app, "LIMIT_TURNS", (run, request)).await;
+        let calls = look::data(&events, "model.requested");
+        assert!((4_000..4_500).contains(&calls[0]["max_output_tokens"].as_i64().expect("a number")), "{}", calls[0]);
+        assert!(calls[0]["reservation"].as_i64() <= Some(4_500_000_000), "{}", calls[0]);
     }
 
     async fn a_model_that_never_stops_is_ended_by_its_time(app: TestApp) {

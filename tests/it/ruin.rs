@@ -36,7 +36,12 @@ impl Site {
 
     /// With more arguments.
     pub fn start_with(db: TestDb, more: &[&'static str]) -> Self {
-        let more = [&HASTY[..], more].concat();
+        Self::start_at(db, &HASTY, more)
+    }
+
+    /// With another haste.
+    pub fn start_at(db: TestDb, haste: &[&'static str], more: &[&'static str]) -> Self {
+        let more = [haste, more].concat();
         let listen = ["--listen", &free_address()];
         let server = Stint::serve(db.url(), &[&more[..], &listen].concat());
         let client = server.client();

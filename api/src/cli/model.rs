@@ -49,9 +49,20 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     let mut named = Vec::new();
     for model in &args.model {
         let parted = model.split_once(':').filter(|(_, model)| !model.is_empty());
-        named.push(parted.with_context(|| {
+        let parted = parted.with_context(|| {
             format!("--model can't be {model:?}: it is a provider and its model, such as openai:gpt-5-mini")
-        })?);
+        })?;
+        if models.providers().all(|provider| provider.name != parted.0) {
+            let all = models.providers().map(|provider| provider.name.as_str());
+            let all = all.collect::<Vec<_>>().join(", ");
+            bail!(
+                "--model can't be {model:?}: no provider {:?} is configured here, only {all}; name one of these, or give the \
+                 settings file (--config) a table [models.{}]",
+                parted.0,
+                parted.0
+            );
+        }
+        named.push(parted);
     }
     let all = models.providers().map(|provider| provider.name.as_str());
     let unnamed = all.filter(|name| named.iter().all(|(provider, _)| provider != name));

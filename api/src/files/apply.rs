@@ -153,7 +153,7 @@ impl Command for Apply {
         }
         // Looked at only now: while they were published, some routed to others that were not yet.
         for (source, row) in published {
-            let findings = coworkers::findings(tx.conn(), &self.actor, &row).await?;
+            let findings = coworkers::findings(tx.conn(), &self.actor, &row, tx.at()).await?;
             applied.doubts.extend(
                 findings
                     .iter()
@@ -313,6 +313,7 @@ fn whole(config: Config) -> Change {
         tools,
         model,
         limits,
+        budget,
     } = config;
     Change {
         identity: Some(identity),
@@ -322,6 +323,7 @@ fn whole(config: Config) -> Change {
         skills: Some(skills),
         tools: Some(tools),
         limits: Some(limits),
+        budget: Some(budget),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use domain::budget;
 use domain::coworker::Config;
 use domain::coworker::config::{Goal, Identity, Limits};
 use domain::coworker::tools::ToolServer;
@@ -67,6 +68,27 @@ pub struct Coworker {
     /// The limits of one run.
     #[serde(default)]
     pub limits: Limits,
+    /// What all its runs together may cost.
+    #[serde(default, skip_serializing_if = "Budget::is_none")]
+    pub budget: Budget,
+}
+
+/// What all runs of a coworker together may cost, in USD. A tenth is held back for closing turns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Budget {
+    /// In a day (UTC); no limit if it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub daily: Option<Dollars>,
+    /// In a month (UTC); no limit if it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub monthly: Option<Dollars>,
+}
+
+impl Budget {
+    const fn is_none(&self) -> bool {
+        self.daily.is_none() && self.monthly.is_none()
+    }
 }
 
 /// A skill: a procedure in words that coworkers share.
@@ -226,6 +248,7 @@ impl Coworker {
             tools,
             model,
             limits,
+            budget: Budget { daily, monthly },
         } = self.clone();
         Config {
             identity,
@@ -235,6 +258,10 @@ impl Coworker {
             tools,
             model,
             limits,
+            budget: budget::Budget {
+                daily_nano: daily.map(|usd| usd.0),
+                monthly_nano: monthly.map(|usd| usd.0),
+            },
         }
     }
 
@@ -248,6 +275,11 @@ impl Coworker {
             tools,
             model,
             limits,
+            budget:
+                budget::Budget {
+                    daily_nano,
+                    monthly_nano,
+                },
         } = config;
         Self {
             kind: CoworkerKind::Coworker,
@@ -262,6 +294,10 @@ impl Coworker {
             tools,
             model,
             limits,
+            budget: Budget {
+                daily: daily_nano.map(Dollars),
+                monthly: monthly_nano.map(Dollars),
+            },
         }
     }
 }

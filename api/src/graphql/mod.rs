@@ -4,6 +4,7 @@
 pub mod actor;
 pub mod admin;
 pub mod approval;
+pub mod budget;
 pub mod context;
 pub mod coworker;
 pub mod error;

@@ -5,6 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::tools::{self, ToolServer};
+use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::model::ModelConfig;
 use crate::text::{bounded, required};
@@ -31,6 +32,9 @@ pub struct Config {
     /// The limits of one run.
     #[serde(default)]
     pub limits: Limits,
+    /// What all its runs together may cost by day and month.
+    #[serde(default, skip_serializing_if = "Budget::is_none")]
+    pub budget: Budget,
 }
 
 /// Who a coworker is and what it is for.
@@ -163,6 +167,7 @@ impl Config {
             tools,
             model,
             limits,
+            budget,
         } = self;
         required("identity.role", &identity.role)?;
         required("goal.purpose", &goal.purpose)?;
@@ -217,7 +222,15 @@ impl Config {
         }
         tools::check(tools)?;
         limits.check()?;
+        budget.check()?;
         model.check()
+    }
+}
+
+impl Config {
+    /// Whether it limits what its runs may cost.
+    pub fn limits_money(&self) -> bool {
+        self.limits.max_cost_nano.is_some() || !self.budget.is_none()
     }
 }
 
@@ -254,7 +267,7 @@ pub(super) fn at_most(field: &'static str, n: usize, most: usize) -> Result<()> 
     Ok(())
 }
 
-fn within(field: &'static str, value: i64, least: i64, most: i64) -> Result<()> {
+pub(crate) fn within(field: &'static str, value: i64, least: i64, most: i64) -> Result<()> {
     if (least..=most).contains(&value) {
         return Ok(());
     }

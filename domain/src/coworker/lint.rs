@@ -73,6 +73,8 @@ pub enum Rule {
     ScopeCollision,
     /// The library has no such skill.
     SkillUnknown,
+    /// Money is limited, and the model has no price.
+    UnpricedModel,
 }
 
 /// A configuration, and whose it is.
@@ -97,6 +99,10 @@ pub struct World {
     pub served: BTreeMap<String, Option<&'static str>>,
     /// The servers that have not said yet what they offer: a name that a coworker was given of them is taken at its word.
     pub silent: BTreeSet<String>,
+    /// Whether the workspace has a budget.
+    pub has_budget: bool,
+    /// Whether the configuration's model has no price.
+    pub is_unpriced: bool,
 }
 
 /// Another coworker.
@@ -117,6 +123,7 @@ pub fn lint(subject: &Subject<'_>, world: &World) -> Vec<Finding> {
     tool::lint(subject, world, &mut findings);
     routes(subject, world, &mut findings);
     ends(subject, &mut findings);
+    money(subject, world, &mut findings);
     findings.sort_by_key(|finding| finding.severity);
     findings.truncate(MOST);
     findings
@@ -238,6 +245,30 @@ fn ends(subject: &Subject<'_>, findings: &mut Vec<Finding>) {
                 ),
             });
         }
+    }
+}
+
+/// What can't be priced can't be kept within a limit of money.
+fn money(subject: &Subject<'_>, world: &World, findings: &mut Vec<Finding>) {
+    let config = subject.config;
+    let (place, what) = if config.limits.max_cost_nano.is_some() {
+        ("limits.maxCost", "The cost of its runs is limited")
+    } else if !config.budget.is_none() {
+        ("budget", "It has a budget")
+    } else if world.has_budget {
+        ("model", "The workspace has a budget")
+    } else {
+        return;
+    };
+    if world.is_unpriced {
+        let name = config.model.name();
+        findings.push(Finding {
+            severity: Severity::Error,
+            rule: Rule::UnpricedModel,
+            place: place.into(),
+            message: format!("{what}, and the model {name} has no price: nobody could tell when it is used up."),
+            remedy: format!("Set a price for {name} with modelPriceSet, or take the limit away; this can't be forced."),
+        });
     }
 }
 

@@ -9,10 +9,11 @@ use sea_orm::{EntityTrait, QuerySelect};
 
 use super::config::Config;
 use super::history::numbered;
-use super::lint::{Finding, Severity, Subject, lint, refuses};
+use super::lint::{Finding, Rule, Severity, Subject, lint, refuses};
 use super::query::world;
 use super::write::{lock, save};
 use crate::access::{Action, Actor};
+use crate::budget::{Budget, Scope, clear_marks};
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::{Once, once};
@@ -216,7 +217,7 @@ impl Next {
         // this workspace waits here for who came before, and reads the others only then.
         let lock = workspace::Entity::find_by_id(row.workspace_id).lock(LockType::NoKeyUpdate);
         lock.one(tx.conn()).await?;
-        let mut world = world(tx.conn(), &row, &[]).await?;
+        let mut world = world(tx.conn(), &row, &self.config, &[], tx.at()).await?;
         let named = |(place, skill): &(usize, skill_version::Model)| {
             Some((self.config.skills.get(*place)?.clone(), skill.body.clone()))
         };
@@ -229,6 +230,13 @@ impl Next {
         let findings = lint(&subject, &world);
         let forced = refuses(&findings);
         if forced && !force.force {
+            return Ok(Published::Refused(findings));
+        }
+        // No reason makes a budget hold that can't be kept: nothing of it would start.
+        if findings
+            .iter()
+            .any(|finding| finding.rule == Rule::UnpricedModel)
+        {
             return Ok(Published::Refused(findings));
         }
         if changed || forced {
@@ -258,6 +266,14 @@ impl Next {
             insert_all(tx.writing().await?, pins, None).await?;
         }
         row.state = CoworkerState::Published;
+        let Budget {
+            daily_nano,
+            monthly_nano,
+        } = self.config.budget;
+        if (row.daily_budget_nano, row.monthly_budget_nano) != (daily_nano, monthly_nano) {
+            clear_marks(tx, Scope::Coworker(row.id)).await?;
+            (row.daily_budget_nano, row.monthly_budget_nano) = (daily_nano, monthly_nano);
+        }
         let row = save(tx, row).await?;
         Ok(Published::Done(Box::new(row), findings))
     }

@@ -1,6 +1,6 @@
 //! Reading coworkers and their versions, within the actor's workspace and rights.
 
-use entity::{CoworkerId, CoworkerVersionId, coworker, coworker_version};
+use entity::{CoworkerId, CoworkerVersionId, Millis, coworker, coworker_version, workspace};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryResult,
@@ -12,6 +12,7 @@ use super::lint::{Finding, Peer, Subject, World, lint};
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
 use crate::page::{self, Direction, Key, KeyValue, List, Page, Slice};
+use crate::price::{STANDARD, own_prices, price_of};
 use crate::request::query::nothing;
 use crate::skill::query::newest;
 use crate::store::statement;
@@ -149,10 +150,11 @@ pub async fn findings<C: ConnectionTrait>(
     db: &C,
     actor: &Actor,
     coworker: &coworker::Model,
+    now: Millis,
 ) -> Result<Vec<Finding>> {
     actor.authorize(Action::CoworkerRead)?;
     let config = Config::from_row(&coworker.draft)?;
-    let world = world(db, coworker, &config.skills).await?;
+    let world = world(db, coworker, &config, &config.skills, now).await?;
     let subject = Subject {
         handle: &coworker.handle,
         is_triage: coworker.is_triage,
@@ -172,7 +174,9 @@ const MOST_PEERS: usize = 1_000;
 pub(super) async fn world<C: ConnectionTrait>(
     db: &C,
     coworker: &coworker::Model,
+    config: &Config,
     skills: &[String],
+    now: Millis,
 ) -> Result<World> {
     let identity = if db.get_database_backend() == DbBackend::Sqlite {
         "json_extract(v.config, '$.identity')"
@@ -200,7 +204,18 @@ pub(super) async fn world<C: ConnectionTrait>(
     let newest = newest(db, coworker.workspace_id, skills).await?;
     let texts = newest.into_iter().map(|(handle, row)| (handle, row.body));
     let (served, silent) = crate::tool::server::query::names(db, coworker.workspace_id).await?;
+    let workspace = workspace::Entity::find_by_id(coworker.workspace_id)
+        .one(db)
+        .await?;
+    let has_budget = workspace
+        .is_some_and(|row| row.daily_budget_nano.is_some() || row.monthly_budget_nano.is_some());
+    let is_unpriced = (has_budget || config.limits_money()) && {
+        let own = own_prices(db, coworker.workspace_id).await?;
+        price_of(&own, &config.model.name(), STANDARD, now).is_none()
+    };
     Ok(World {
+        has_budget,
+        is_unpriced,
         peers: rows.iter().map(peer).collect::<Result<_>>()?,
         skills: texts.collect(),
         served,

@@ -22,7 +22,7 @@ use crate::request::TimelineData;
 use crate::request::assign::drop_all;
 use crate::request::desk::Desk;
 use crate::request::query::is_waiting;
-use crate::request::route::{Anew, Routing, decide_for, without_triage};
+use crate::request::route::{Anew, OUT_OF_WORK, Routing, decide_for, without_triage};
 use crate::store::{Command, Store, Tx};
 
 /// The most dispatches that one write drops.
@@ -172,7 +172,8 @@ impl Command for DropWaiting {
             };
             let entry = TimelineData::DispatchDropped { dispatch: row.id };
             desk.entry(tx.at(), actor, &entry)?;
-            without_triage(tx, desk, row, ahead.get(&row.request_id), &anew).await?;
+            let before = ahead.get(&row.request_id);
+            without_triage(tx, desk, row, OUT_OF_WORK, before, &anew).await?;
         }
         // Only what was changed: whoever watches the others needs no bell.
         let changed: Vec<RequestId> = waiting

@@ -81,6 +81,8 @@ impl Command for CreateCoworker {
             term: 0,
             version: 0,
             version_id: None,
+            daily_budget_nano: None,
+            monthly_budget_nano: None,
             draft,
             created_at: now,
             updated_at: now,
@@ -127,6 +129,8 @@ pub struct Change {
     pub tools: Option<Vec<super::tools::ToolServer>>,
     /// The limits.
     pub limits: Option<super::config::Limits>,
+    /// The budget.
+    pub budget: Option<crate::budget::Budget>,
 }
 
 impl Command for UpdateCoworker {
@@ -160,6 +164,7 @@ impl Command for UpdateCoworker {
             skills,
             tools,
             limits,
+            budget,
         } = change.clone();
         let draft = Config::from_row(&row.draft)?;
         let draft = Config {
@@ -170,6 +175,7 @@ impl Command for UpdateCoworker {
             tools: tools.unwrap_or(draft.tools),
             model: model.unwrap_or(draft.model),
             limits: limits.unwrap_or(draft.limits),
+            budget: budget.unwrap_or(draft.budget),
         };
         draft.check()?;
         row.draft = draft.to_row()?;
@@ -256,6 +262,8 @@ pub(super) async fn save(tx: &Tx, mut row: coworker::Model) -> Result<coworker::
         term,
         version,
         version_id,
+        daily_budget_nano,
+        monthly_budget_nano,
         draft,
         created_at: _,
         updated_at,
@@ -268,6 +276,8 @@ pub(super) async fn save(tx: &Tx, mut row: coworker::Model) -> Result<coworker::
         term: ActiveValue::Set(term),
         version: ActiveValue::Set(version),
         version_id: ActiveValue::Set(version_id),
+        daily_budget_nano: ActiveValue::Set(daily_budget_nano),
+        monthly_budget_nano: ActiveValue::Set(monthly_budget_nano),
         draft: ActiveValue::Set(draft),
         updated_at: ActiveValue::Set(updated_at),
         ..Default::default()

@@ -24,6 +24,7 @@ use crate::run::event::{
     ToolRequested,
 };
 use crate::run::log::{FENCED, Log, Logged};
+use crate::run::state::what;
 use crate::store::{Command, Needs, Tx};
 use crate::text::{bounded, required};
 use crate::tool::{Builtin, Effect, Finish};
@@ -352,11 +353,7 @@ impl Act {
         )?;
         match log.state().limit.clone() {
             Some(limit) => {
-                let reason = format!(
-                    "the limit {} was reached. {}",
-                    limit.limit.as_str(),
-                    finish.reason
-                );
+                let reason = format!("{}. {}", what(&limit), finish.reason);
                 fail(tx, log, desk, limit.limit, reason, decided).await
             }
             None => {

@@ -16,6 +16,7 @@ use super::turn::failure;
 use super::weigh::Scales;
 use super::{Shared, Toolbox};
 use crate::access::Actor;
+use crate::budget::Spent;
 use crate::clock::fresh_id;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
@@ -55,6 +56,10 @@ pub(super) struct Driver {
     pub(super) scales: Scales,
     /// How long the provider asked to wait before the next try.
     pub(super) retry_after: Duration,
+    /// What the model call under way has reserved of budgets.
+    pub(super) spent: Option<Spent>,
+    /// That, and what the call is charged at, until the log says so.
+    pub(super) settling: Option<(Spent, i64)>,
 }
 
 /// Whether the run goes on here.
@@ -91,6 +96,8 @@ impl Driver {
             context: None,
             scales: Scales::default(),
             retry_after: Duration::ZERO,
+            spent: None,
+            settling: None,
         }
     }
 
@@ -256,6 +263,9 @@ impl Driver {
             self.shared.cleared.notify_one();
         }
         self.facts.clear();
+        if let Some((spent, charged)) = self.settling.take() {
+            spent.settle(charged, self.now());
+        }
     }
 
     /// Writes what is staged. If the fence does not let it through, reads the log again.
@@ -287,6 +297,7 @@ impl Driver {
         self.facts
             .retain(|(id, ..)| !rows.iter().any(|row| row.event_id == *id));
         self.log = Log::of(row, Some(self.lease_epoch), &rows)?;
+        self.scales.forget_messages();
         self.superseded = epoch.is_some_and(|epoch| epoch != request.assignment_epoch)
             && !self.state().handed_off;
         for (id, at, event) in self.facts.clone() {
@@ -314,7 +325,7 @@ impl Driver {
         found.ok_or(Error::NotFound { what: "Request" })
     }
 
-    async fn end(&mut self, ending: Ending) -> Result<Held> {
+    pub(super) async fn end(&mut self, ending: Ending) -> Result<Held> {
         let routing = match &ending {
             Ending::Failed(code, _) => self.routing(Err(*code)).await?,
             Ending::Blocked(_) | Ending::HandedOff | Ending::Superseded => None,

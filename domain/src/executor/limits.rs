@@ -47,6 +47,8 @@ pub fn before_turn(
             limit,
             value,
             maximum,
+            budget: None,
+            unpriced: None,
         })
     };
     let totals = &state.totals;
@@ -64,12 +66,24 @@ pub fn before_turn(
     if tokens >= working_tokens(limits) {
         return reached(FailureCode::LimitTokens, tokens, limits.max_tokens);
     }
-    match limits.max_cost_nano {
-        Some(most) if totals.cost_nano >= most - reserve(most, 0) => {
-            reached(FailureCode::LimitCost, totals.cost_nano, most)
-        }
-        Some(_) | None => None,
-    }
+    None
+}
+
+/// What a run has cost so far, nano-USD: calls whose cost is not known at what they may have cost.
+pub fn spent(state: &State) -> i64 {
+    state.totals.cost_nano + state.totals.estimated_nano
+}
+
+/// What the next call may cost by the run's own limit, nano-USD; none: no limit of money.
+pub fn money_left(state: &State, limits: &Limits, closing: bool) -> Option<i64> {
+    let most = limits.max_cost_nano?;
+    let until = if closing { most } else { working_money(most) };
+    Some(until - spent(state))
+}
+
+/// The part of an amount of money that may be used before the closing turn.
+pub const fn working_money(most: i64) -> i64 {
+    most - most / 10
 }
 
 /// The limit that forbids another tool call, if any.
@@ -85,6 +99,8 @@ pub fn before_call(
             limit: FailureCode::LimitToolCalls,
             value,
             maximum,
+            budget: None,
+            unpriced: None,
         });
     }
     out_of_time(limits, deadline, now)
@@ -96,6 +112,8 @@ pub fn out_of_time(limits: &Limits, deadline: Millis, now: Millis) -> Option<Lim
         limit: FailureCode::LimitTime,
         value: limits.max_duration_ms - deadline.since(now),
         maximum: limits.max_duration_ms,
+        budget: None,
+        unpriced: None,
     })
 }
 

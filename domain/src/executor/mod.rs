@@ -10,6 +10,7 @@ mod driver;
 pub mod end;
 mod intake;
 mod limits;
+mod money;
 mod prompt;
 pub mod ranked;
 mod renewal;
@@ -17,6 +18,8 @@ mod sweep;
 mod toolbox;
 mod turn;
 mod weigh;
+
+pub(crate) use limits::working_money;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -31,6 +34,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
 
+use crate::budget::Purse;
 use crate::bus::Signal;
 use crate::clock::random_id;
 use crate::coworker::Config;
@@ -107,6 +111,7 @@ struct Shared {
     options: Options,
     models: Models,
     prices: Prices,
+    purse: Arc<Purse>,
     prefixes: prompt::Prefixes,
     outside: Arc<Outside>,
     room: Arc<Semaphore>,
@@ -178,11 +183,13 @@ impl Executor {
         } else {
             Scripted::default()
         };
+        let worker = random_id();
         let shared = Arc::new(Shared {
-            worker: random_id(),
+            worker,
             room: Arc::new(Semaphore::new(options.slots)),
             models: Models::new(scripted, options.providers.clone())?,
             prices: Prices::default(),
+            purse: Arc::new(Purse::new(worker, options.lease)),
             prefixes: prompt::Prefixes::default(),
             outside,
             arrivals: tokio::sync::Mutex::default(),
@@ -256,6 +263,9 @@ impl Executor {
         }
         self.renewal.close();
         self.renewal.wait().await;
+        if let Err(err) = shared.purse.give_back(&shared.store).await {
+            tracing::warn!(%err, "slices of budgets could not be given back; their time will run out");
+        }
     }
 }
 

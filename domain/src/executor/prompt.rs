@@ -152,6 +152,7 @@ fn prefix(config: &Config) -> String {
         tools: _,
         model: _,
         limits: _,
+        budget: _,
     } = config;
     let mut text = String::new();
     let mut section = |title: &str, body: &str| {

@@ -6,8 +6,10 @@ use entity::Millis;
 
 use super::context::Context;
 use super::driver::{Driver, Held};
+use super::money::{Afford, Means};
 use super::ranked::routes;
 use super::{elapsed, limits, prompt};
+use crate::budget::Hold;
 use crate::error::{Error, Result};
 use crate::model::tokens::Components;
 use crate::model::{
@@ -15,7 +17,7 @@ use crate::model::{
 };
 use crate::price::{self, Card, Rates, STANDARD};
 use crate::run::event::{ModelCompleted, ModelFailed, ModelRequested, PartRef, TurnStarted};
-use crate::run::state::Next;
+use crate::run::state::{Next, Open, limit_ending};
 
 impl Driver {
     pub(super) async fn call_model(&mut self, attempt: i32, closing: bool) -> Result<Held> {
@@ -36,14 +38,13 @@ impl Driver {
                 return Ok(Held::Yes);
             }
         }
-        if attempt == 1 {
-            let turn = self.state().turn + 1;
-            self.log.stage(self.now(), TurnStarted { turn })?;
-        }
-        let prompt = self.prompt().await?;
-        let most = self.config.model.parameters.max_output_tokens;
-        let max_output_tokens = limits::max_output(self.state(), &limits, most, closing);
+        let mut prompt = self.prompt().await?;
         let tools = self.tools.specs();
+        let most = self.config.model.parameters.max_output_tokens;
+        let max_output = limits::max_output(self.state(), &limits, most, closing);
+        if attempt == 1 {
+            prompt.messages.extend(self.state().closing());
+        }
         let estimate = match &self.prefix {
             Some(prefix) => {
                 let (config, scales) = (&self.config, &mut self.scales);
@@ -51,6 +52,28 @@ impl Driver {
             }
             None => Components::default(),
         };
+        // Before the turn begins: one that can't be paid for is none.
+        let means = match self.afford(estimate.total(), max_output, closing).await? {
+            Afford::Yes(means) => means,
+            Afford::No(limit) if !closing => {
+                self.fact(limit)?;
+                return Ok(Held::Yes);
+            }
+            Afford::No(limit) => {
+                let reached = self.state().limit.as_ref().unwrap_or(&limit);
+                return self.end(limit_ending(reached)).await;
+            }
+            Afford::Rung => return self.reload().await,
+        };
+        let Means {
+            max_output: max_output_tokens,
+            reservation,
+            hold,
+        } = means;
+        if attempt == 1 {
+            let turn = self.state().turn + 1;
+            self.log.stage(self.now(), TurnStarted { turn })?;
+        }
         let requested = ModelRequested {
             model: self.log.run().model.clone(),
             attempt,
@@ -59,6 +82,7 @@ impl Driver {
             tools: tools.iter().map(|tool| tool.name.clone()).collect(),
             max_output_tokens,
             closing,
+            reservation,
         };
         let asked_at = self.now();
         self.log.stage(asked_at, requested)?;
@@ -69,6 +93,7 @@ impl Driver {
         if !matches!(self.state().next(), Next::AbandonModel(_)) {
             return Ok(Held::Yes);
         }
+        self.spent = hold.map(Hold::written);
         if let Some(prefix) = &self.prefix {
             prefix.stands();
         }
@@ -142,6 +167,9 @@ impl Driver {
         let card = self.price(tier, now).await?;
         let price = card.as_ref().zip(usage);
         let price = price.and_then(|(card, usage)| Some((card.row(usage.total_input())?, usage)));
+        let cost_nano = price.and_then(|(price, usage)| Rates::from(price).cost(&usage));
+        let reservation = self.open_reservation().filter(|_| cost_nano.is_none());
+        self.charge(cost_nano.or(reservation));
         self.fact(ModelCompleted {
             model: self.log.run().model.clone(),
             text,
@@ -150,7 +178,8 @@ impl Driver {
             finish_reason: finish,
             usage,
             price: price.map(|(price, _)| price.id),
-            cost_nano: price.and_then(|(price, usage)| Rates::from(price).cost(&usage)),
+            cost_nano,
+            reservation,
             service_tier: (tier != STANDARD).then(|| tier.to_owned()),
             latency_ms: elapsed(asked_at, now),
             first_token_ms,
@@ -177,6 +206,11 @@ impl Driver {
         } else {
             err.message.clone()
         };
+        let cost_nano = price.and_then(|(price, usage)| Rates::from(price).cost(&usage));
+        let may_cost = err.usage.is_some() || err.class.may_cost();
+        let reservation = self.open_reservation();
+        let reservation = reservation.filter(|_| cost_nano.is_none() && may_cost);
+        self.charge(cost_nano.or(reservation));
         self.fact(ModelFailed {
             model: self.log.run().model.clone(),
             attempt,
@@ -185,7 +219,8 @@ impl Driver {
             retryable: err.class.retryable() && !too_long,
             usage: err.usage,
             price: price.map(|(price, _)| price.id),
-            cost_nano: price.and_then(|(price, usage)| Rates::from(price).cost(&usage)),
+            cost_nano,
+            reservation,
         })?;
         self.retry_after = wait;
         Ok(())
@@ -202,7 +237,20 @@ impl Driver {
         Duration::from_millis(u64::try_from(until.since(self.now())).unwrap_or(0))
     }
 
-    async fn price(&self, service_tier: &str, at: Millis) -> Result<Option<Card>> {
+    /// What the call under way has reserved.
+    fn open_reservation(&self) -> Option<i64> {
+        match &self.state().open {
+            Some(Open::Model(call)) => call.reservation,
+            Some(Open::Tool(_)) | None => None,
+        }
+    }
+
+    /// What the call is charged at: the rest of its reservation is free once the log says so.
+    fn charge(&mut self, nano: Option<i64>) {
+        self.settling = self.spent.take().map(|spent| (spent, nano.unwrap_or(0)));
+    }
+
+    pub(super) async fn price(&self, service_tier: &str, at: Millis) -> Result<Option<Card>> {
         let (run, store) = (self.log.run(), &self.shared.store);
         let prices = &self.shared.prices;
         prices

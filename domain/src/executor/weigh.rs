@@ -57,6 +57,11 @@ impl Scales {
         all.merge(&self.messages);
         Ok(all)
     }
+
+    /// The log was read again: its messages may stand at other places.
+    pub(super) fn forget_messages(&mut self) {
+        (self.messages, self.weighed) = (Components::default(), 0);
+    }
 }
 
 /// A text of a prompt: what part of it, and its name.

@@ -45,6 +45,8 @@ pub enum Measure {
     CostCacheRead,
     /// Of it, what writing to caches cost.
     CostCacheWrite,
+    /// What the calls whose cost is not known may have cost at the most, nano-USD; not in the cost.
+    Estimated,
     /// Input tokens of one part of the prompts.
     Part(ComponentKind),
 }
@@ -59,12 +61,7 @@ impl Measure {
         Self::ToolCalls,
     ];
     /// What a cost says besides its lines.
-    pub const COST: [Self; 4] = [
-        Self::Cost,
-        Self::UnpricedCalls,
-        Self::UnknownCalls,
-        Self::Calls,
-    ];
+    pub const COST: [Self; 3] = [Self::Cost, Self::UnpricedCalls, Self::UnknownCalls];
     /// Tokens by kind.
     pub const TOKENS: [Self; 5] = [
         Self::Input,
@@ -83,7 +80,8 @@ impl Measure {
             .into_iter()
             .chain(Self::TOKENS)
             .chain([Self::Cost])
-            .chain(Self::COSTS);
+            .chain(Self::COSTS)
+            .chain([Self::Estimated]);
         Self::RUNS.into_iter().chain(of_calls).chain(Self::parts())
     }
 
@@ -113,6 +111,7 @@ impl Measure {
             Self::CostInput => C::CostInputNano,
             Self::CostCacheRead => C::CostCacheReadNano,
             Self::CostCacheWrite => C::CostCacheWriteNano,
+            Self::Estimated => C::EstimatedNano,
             Self::Part(ComponentKind::Identity) => C::PartIdentity,
             Self::Part(ComponentKind::Soul) => C::PartSoul,
             Self::Part(ComponentKind::Goal) => C::PartGoal,
@@ -145,13 +144,14 @@ impl Measure {
             Self::CostInput => 14,
             Self::CostCacheRead => 15,
             Self::CostCacheWrite => 16,
-            Self::Part(kind) => 17 + kind as usize,
+            Self::Estimated => 17,
+            Self::Part(kind) => 18 + kind as usize,
         }
     }
 }
 
 /// How many measures there are.
-const COUNT: usize = 17 + ComponentKind::ALL.len();
+const COUNT: usize = 18 + ComponentKind::ALL.len();
 
 /// The sum of each measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,7 +210,10 @@ impl Sums {
                     line(call.cache_write_short_tokens, rates.cache_write_short)
                         + line(call.cache_write_long_tokens, rates.cache_write_long);
             }
-            None => sums[Measure::UnpricedCalls] = i64::from(call.known),
+            None => {
+                sums[Measure::UnpricedCalls] = i64::from(call.known);
+                sums[Measure::Estimated] = call.reserved_nano.unwrap_or_default();
+            }
         }
         // Rows hold only what was written as a map.
         let components: Components = serde_json::from_str(&call.components).unwrap_or_default();

@@ -77,6 +77,8 @@ pub struct Totals {
     pub unpriced_calls: i64,
     /// Calls whose usage is not known.
     pub unknown_calls: i64,
+    /// What the calls whose cost is not known stay charged at in budgets, nano-USD.
+    pub estimated_nano: i64,
 }
 
 /// The totals of each of these requests, in one statement. Requests without runs are left out.
@@ -121,6 +123,7 @@ fn summed_up(select: Select<run::Entity>) -> Select<run::Entity> {
         .expr_as(summed(run::Column::CostNano), "cost_nano")
         .expr_as(summed(run::Column::UnpricedCalls), "unpriced_calls")
         .expr_as(summed(run::Column::UnknownCalls), "unknown_calls")
+        .expr_as(summed(run::Column::EstimatedNano), "estimated_nano")
 }
 
 /// A sum as a whole number, 0 where there is nothing to sum: PostgreSQL makes a NUMERIC of it.

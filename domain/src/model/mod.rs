@@ -359,4 +359,17 @@ impl ModelErrorClass {
             Self::TimedOut | Self::Rejected | Self::NotConfigured => false,
         }
     }
+
+    /// Whether the provider may have worked on the call, and so charge for it, although it reported no usage.
+    /// Where it answered with an error instead of the beginning of an answer, it does not.
+    pub const fn may_cost(self) -> bool {
+        match self {
+            Self::Unreachable
+            | Self::Truncated
+            | Self::Malformed
+            | Self::TimedOut
+            | Self::Abandoned => true,
+            Self::RateLimited | Self::Overloaded | Self::Rejected | Self::NotConfigured => false,
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use entity::{Millis, model_price};
 
-use super::{Rates, line};
+use super::{Rates, line, tokens_for};
 
 /// The service tier of a call that says nothing of one.
 pub const STANDARD: &str = "standard";
@@ -65,6 +65,25 @@ impl Card {
             line(input, rates.dearest_input()).saturating_add(line(output, rates.output))
         };
         reached.map(cost).max().unwrap_or(0)
+    }
+
+    /// The most output with which a call can't cost more than `amount`, if its prompt has at most `input` tokens;
+    /// none if the prompt alone may cost more.
+    pub fn affordable(&self, input: i64, amount: i64) -> Option<i64> {
+        let reached = self
+            .rows
+            .iter()
+            .filter(|row| row.prompt_over < input.max(1));
+        let mut most = i64::MAX;
+        for row in reached {
+            let rates = Rates::from(row);
+            let left = amount - line(input, rates.dearest_input());
+            if left < 0 {
+                return None;
+            }
+            most = most.min(tokens_for(left, rates.output));
+        }
+        Some(most)
     }
 }
 

@@ -127,6 +127,15 @@ pub fn line(tokens: i64, rate: i64) -> i64 {
     i64::try_from((exact + PER / 2).div_euclid(PER)).unwrap_or(i64::MAX)
 }
 
+/// The most tokens that cost no more than `amount` nano-USD at `rate`: what [`line`] rounds, turned round.
+fn tokens_for(amount: i64, rate: i64) -> i64 {
+    if rate == 0 {
+        return i64::MAX;
+    }
+    let tokens = (i128::from(amount) * PER + PER / 2 - 1).div_euclid(i128::from(rate));
+    i64::try_from(tokens.max(0)).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

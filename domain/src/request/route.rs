@@ -342,8 +342,11 @@ pub async fn fall_back(
     carry_out(tx, desk, decided).await
 }
 
-/// Routes the request of a dispatch that was dropped because its coworker was taken out of work, if it was a new
-/// request on its way to Triage: nobody was named for it. `before` is what the ranking said beforehand.
+/// Why Triage can't take a request: it is not published.
+pub const OUT_OF_WORK: &str = "Triage was taken out of work.";
+
+/// Routes the request of a dispatch that was dropped because its coworker can't take it, if it was a new request on
+/// its way to Triage: nobody was named for it. `why`: a sentence; `before` is what the ranking said beforehand.
 ///
 /// # Errors
 /// As [`Anew::decide`] and [`carry_out`].
@@ -351,6 +354,7 @@ pub async fn without_triage(
     tx: &Tx,
     desk: &mut Desk,
     dropped: &dispatch::Model,
+    why: &str,
     before: Option<&Routing>,
     anew: &Anew<'_>,
 ) -> Result<()> {
@@ -359,7 +363,7 @@ pub async fn without_triage(
         return Ok(());
     }
     let mut decided = anew.or(before, &desk.request).await?;
-    decided.reason = format!("Triage was taken out of work. {}", decided.reason);
+    decided.reason = format!("{why} {}", decided.reason);
     carry_out(tx, desk, decided).await
 }
 

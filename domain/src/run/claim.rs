@@ -15,6 +15,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
+use super::afford::{Affords, drop_unaffordable};
 use super::event::{CoworkerRef, RequestRef, RunStarted};
 use super::log::Log;
 use crate::access::Actor;
@@ -26,7 +27,7 @@ use crate::request::assign::drop_dispatch;
 use crate::request::desk::Desk;
 use crate::request::escalate::{escalate, may_start};
 use crate::request::query::is_waiting;
-use crate::request::route::{Anew, without_triage};
+use crate::request::route::{Anew, OUT_OF_WORK, without_triage};
 use crate::request::timeline::TimelineData;
 use crate::store::{Append, Command, Counter, Needs, Tx, statement};
 
@@ -94,7 +95,7 @@ impl Command for Claim {
                     let anew = anew
                         .entry(row.workspace_id)
                         .or_insert_with(|| Anew::new(tx, row.workspace_id));
-                    without_triage(tx, desk, row, None, anew).await?;
+                    without_triage(tx, desk, row, OUT_OF_WORK, None, anew).await?;
                 }
                 continue;
             }
@@ -181,11 +182,16 @@ impl Claim {
         let workspace = workspace::Entity::find_by_id(id).one(tx.conn()).await?;
         let workspace = workspace.ok_or_else(|| Error::internal("the workspace is gone"))?;
         let mut ready = Vec::with_capacity(runs.len());
+        let coworkers = runs.iter().map(|starting| starting.coworker);
+        let mut affords = Affords::read(tx, &workspace, coworkers).await?;
         for starting in runs {
             let desk = desk_of(desks, starting.dispatch.request_id)?;
-            if may_start(tx, &workspace, desk, starting.dispatch).await? {
+            let config = Config::from_row(&starting.version.config)?;
+            if let Some(reason) = affords.refusal(tx, starting.coworker, &config).await? {
+                drop_unaffordable(tx, desk, starting.dispatch, reason).await?;
+            } else if may_start(tx, &workspace, desk, starting.dispatch).await? {
                 desk.request.hop_count += 1;
-                ready.push(starting);
+                ready.push((starting, config));
             } else {
                 escalate(tx, &workspace, desk, starting.dispatch).await?;
                 tx.signal(Signal::Work);
@@ -209,9 +215,9 @@ impl Claim {
         let last: i64 = row.try_get("", "last_run_number")?;
         let started_at: Millis = row.try_get("", "last_started_at")?;
         let mut claimed = Vec::with_capacity(ready.len());
-        for (starting, number) in ready.iter().zip(last - n + 1..) {
+        for ((starting, config), number) in ready.into_iter().zip(last - n + 1..) {
             let desk = desk_of(desks, starting.dispatch.request_id)?;
-            let (mut log, config) = self.first_event(starting, desk, number, started_at, now)?;
+            let mut log = self.first_event(&starting, &config, desk, number, started_at, now)?;
             let run = log.run().clone();
             desk.entry(started_at, &Actor::in_run(&run), &TimelineData::RunStarted)?;
             tx.signal(Signal::Run {
@@ -240,17 +246,17 @@ impl Claim {
     fn first_event(
         &self,
         starting: &Starting<'_>,
+        config: &Config,
         desk: &Desk,
         number: i64,
         started_at: Millis,
         now: Millis,
-    ) -> Result<(Log, Config)> {
+    ) -> Result<Log> {
         let Starting {
             dispatch,
             coworker,
             version,
         } = *starting;
-        let config = Config::from_row(&version.config)?;
         let deadline = started_at.plus(config.limits.max_duration_ms);
         let run = run::Model {
             id: RunId(fresh_id()),
@@ -292,6 +298,8 @@ impl Claim {
             cost_nano: 0,
             unpriced_calls: 0,
             unknown_calls: 0,
+            estimated_nano: 0,
+            reserved_nano: 0,
             rolled_up: false,
         };
         let event = RunStarted {
@@ -318,7 +326,7 @@ impl Claim {
         };
         let mut log = Log::empty(run, Some(1));
         log.stage(started_at, event)?;
-        Ok((log, config))
+        Ok(log)
     }
 }
 

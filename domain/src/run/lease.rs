@@ -329,7 +329,11 @@ impl Command for VoidLeases {
     async fn run(&self, tx: &Tx) -> Result<()> {
         let sql =
             "UPDATE run SET lease_until = 0 WHERE status = 'RUNNING' AND lease_until IS NOT NULL";
-        tx.writing().await?.execute_raw(tx.sql(sql, [])).await?;
+        let conn = tx.writing().await?;
+        conn.execute_raw(tx.sql(sql, [])).await?;
+        // So are the slices of budgets that the process before had.
+        let sql = "DELETE FROM budget_slice";
+        conn.execute_raw(tx.sql(sql, [])).await?;
         Ok(())
     }
 

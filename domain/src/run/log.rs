@@ -271,12 +271,12 @@ impl Log {
 
     /// The ledger's row of an event that is not folded in yet.
     fn ledger_row(&self, row: &run_event::Model, event: &Event) -> Option<usage_ledger::Model> {
-        let (model, usage, price_id, cost_nano, tier) = match event {
+        let (model, usage, price_id, cost_nano, reserved_nano, tier) = match event {
             Event::ModelCompleted(e) => {
                 let tier = e.service_tier.as_ref();
-                (&e.model, e.usage, e.price, e.cost_nano, tier)
+                (&e.model, e.usage, e.price, e.cost_nano, e.reservation, tier)
             }
-            Event::ModelFailed(e) => (&e.model, e.usage, e.price, e.cost_nano, None),
+            Event::ModelFailed(e) => (&e.model, e.usage, e.price, e.cost_nano, e.reservation, None),
             _ => return None,
         };
         let Usage {
@@ -308,6 +308,7 @@ impl Log {
             reasoning_tokens: reasoning,
             price_id,
             cost_nano,
+            reserved_nano,
             // A map of texts and numbers always has a JSON form.
             components: serde_json::to_string(&components).unwrap_or_default(),
             rolled_up: false,

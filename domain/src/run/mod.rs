@@ -1,5 +1,6 @@
 //! The life of a run, and the heart of the product.
 
+mod afford;
 pub mod approval;
 pub mod claim;
 pub mod delta;

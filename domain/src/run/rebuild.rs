@@ -115,6 +115,8 @@ fn stored(row: &run::Model) -> Projection {
         cost_nano: row.cost_nano,
         unpriced_calls: row.unpriced_calls,
         unknown_calls: row.unknown_calls,
+        estimated_nano: row.estimated_nano,
+        reserved_nano: row.reserved_nano,
     }
 }
 

@@ -4,6 +4,7 @@
 //! remembered anywhere.
 
 mod asked;
+mod ending;
 mod next;
 
 use std::collections::{HashMap, VecDeque};
@@ -14,6 +15,8 @@ use entity::{
 };
 
 pub use self::asked::{Asked, Verdict};
+use self::ending::last_turn;
+pub use self::ending::{limit_ending, what};
 pub use self::next::{Ending, Next};
 use super::event::{
     Event, LimitReached, ModelFailed, ModelRequested, PartRef, RunStarted, StopRequested,
@@ -132,9 +135,7 @@ impl State {
                 self.model_failures = 0;
                 // Said where the closing turn begins, not where the limit was reached: what became of the
                 // calls of the turn before comes first.
-                if let Some(limit) = &self.limit {
-                    self.messages.push(Message::Closing(last_turn(limit)));
-                }
+                self.messages.extend(self.closing());
             }
             Event::ModelRequested(e) => {
                 let notes = e.prompt.iter().filter(|part| part.kind == PartKind::Notes);
@@ -161,10 +162,12 @@ impl State {
                 });
                 self.pending.extend(e.calls.iter().cloned());
                 self.charge(e.usage.as_ref(), e.cost_nano);
+                self.totals.estimated_nano += e.reservation.unwrap_or(0);
             }
             Event::ModelFailed(e) => {
                 self.open = None;
                 self.charge(e.usage.as_ref(), e.cost_nano);
+                self.totals.estimated_nano += e.reservation.unwrap_or(0);
                 if e.class != ModelErrorClass::Abandoned {
                     self.model_failures += 1;
                 }
@@ -287,6 +290,20 @@ impl State {
         }
     }
 
+    /// What the coworker is told where a turn begins that must be its last.
+    pub fn closing(&self) -> Option<Message> {
+        let limit = self.limit.as_ref();
+        limit.map(|limit| Message::Closing(last_turn(limit)))
+    }
+
+    /// What the model call under way may cost at the most, nano-USD; 0 while none is under way.
+    pub fn reserved_nano(&self) -> i64 {
+        match &self.open {
+            Some(Open::Model(call)) if self.end.is_none() => call.reservation.unwrap_or(0),
+            Some(Open::Model(_) | Open::Tool(_)) | None => 0,
+        }
+    }
+
     /// The run's row, given the log's head and the number of steps.
     pub fn projection(&self, last_seq: i64, head_hash: Vec<u8>, steps: usize) -> Projection {
         let Totals {
@@ -300,6 +317,7 @@ impl State {
             cost_nano,
             unpriced_calls,
             unknown_calls,
+            estimated_nano,
         } = self.totals;
         let end = self.end.as_ref();
         Projection {
@@ -326,18 +344,8 @@ impl State {
             cost_nano,
             unpriced_calls,
             unknown_calls,
+            estimated_nano,
+            reserved_nano: self.reserved_nano(),
         }
     }
-}
-
-fn last_turn(limit: &LimitReached) -> String {
-    let LimitReached {
-        limit,
-        value,
-        maximum,
-    } = limit;
-    format!(
-        "The limit {} is reached ({value} of {maximum}). This is the last turn: call `finish` with what you know.",
-        limit.as_str()
-    )
 }

@@ -102,6 +102,10 @@ pub struct Projection {
     pub unpriced_calls: i32,
     /// Calls without known usage.
     pub unknown_calls: i32,
+    /// What calls without a known cost stay charged at.
+    pub estimated_nano: i64,
+    /// What the model call under way may cost at the most.
+    pub reserved_nano: i64,
 }
 
 impl Projection {
@@ -131,6 +135,8 @@ impl Projection {
             cost_nano,
             unpriced_calls,
             unknown_calls,
+            estimated_nano,
+            reserved_nano,
         } = self;
         run::Model {
             status,
@@ -156,6 +162,8 @@ impl Projection {
             cost_nano,
             unpriced_calls,
             unknown_calls,
+            estimated_nano,
+            reserved_nano,
             ..row
         }
     }
@@ -163,7 +171,7 @@ impl Projection {
 
 /// The columns of the conditional update's `VALUES`, with PostgreSQL's types: the first row is cast,
 /// the others follow it.
-const COLUMNS: [Column; 28] = [
+const COLUMNS: [Column; 30] = [
     ("id", "uuid"),
     ("lease", "bigint"),
     ("fenced", "boolean"),
@@ -192,9 +200,11 @@ const COLUMNS: [Column; 28] = [
     ("cost_nano", "bigint"),
     ("unpriced_calls", "integer"),
     ("unknown_calls", "integer"),
+    ("estimated_nano", "bigint"),
+    ("reserved_nano", "bigint"),
 ];
 
-fn values(append: &Append) -> [Value; 28] {
+fn values(append: &Append) -> [Value; 30] {
     let Append {
         run,
         lease_epoch,
@@ -228,6 +238,8 @@ fn values(append: &Append) -> [Value; 28] {
         cost_nano,
         unpriced_calls,
         unknown_calls,
+        estimated_nano,
+        reserved_nano,
     } = head.clone();
     [
         (*run).into(),
@@ -258,6 +270,8 @@ fn values(append: &Append) -> [Value; 28] {
         cost_nano.into(),
         unpriced_calls.into(),
         unknown_calls.into(),
+        estimated_nano.into(),
+        reserved_nano.into(),
     ]
 }
 

@@ -29,6 +29,8 @@ fn coworkers() -> Vec<coworker::Model> {
             term: 0,
             version: 1,
             version_id: None,
+            daily_budget_nano: None,
+            monthly_budget_nano: None,
             draft: String::new(),
             created_at: Millis(0),
             updated_at: Millis(0),
@@ -74,6 +76,7 @@ fn asked() -> Event {
         max_output_tokens: 1,
         closing: false,
         estimate: Components::default(),
+        reservation: None,
     }
     .into()
 }
@@ -92,6 +95,7 @@ fn thought(thinking: &str, text: &str) -> Event {
         latency_ms: 1_100,
         first_token_ms: None,
         service_tier: None,
+        reservation: None,
     }
     .into()
 }

@@ -5,6 +5,7 @@ mod price;
 mod query;
 
 use async_graphql::{Context, ID, Object};
+use domain::budget::Scope;
 use domain::price::aliases;
 use entity::{api_key, model_price, workspace};
 
@@ -13,6 +14,7 @@ pub use price::PriceMutation;
 pub use query::{AdminQuery, Viewer};
 
 use super::actor::{self, Actor, System, Workflow};
+use super::budget::{self, Budget};
 use super::context::ContextExt as _;
 use super::error::Result;
 use super::kind::Role;
@@ -55,6 +57,13 @@ impl Workspace {
     async fn time_zone(&self, ctx: &Context<'_>) -> Result<TimeZone> {
         let zone = domain::metric::rollup::zone_of(ctx.store().read(), self.0.id).await?;
         Ok(TimeZone(zone))
+    }
+
+    /// What all runs together may cost by day and month, and what of it is used. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
+    #[graphql(complexity = "budget::LOOK + child_complexity")]
+    async fn budget(&self, ctx: &Context<'_>) -> Option<Result<Budget>> {
+        let (daily, monthly) = (self.0.daily_budget_nano, self.0.monthly_budget_nano);
+        Some(Budget::of(ctx, Scope::Workspace(self.0.id), daily, monthly).await)
     }
 
     /// When it was made.

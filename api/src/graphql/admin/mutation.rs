@@ -6,6 +6,7 @@ use domain::workspace::UpdateWorkspace;
 use entity::PersonId;
 
 use super::{ApiKey, Workspace};
+use crate::graphql::budget::BudgetInput;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{Result, UserError, settle};
 use crate::graphql::kind::{ActorKind, Role};
@@ -79,6 +80,8 @@ pub struct WorkspaceUpdateInput {
     /// The reporting time zone: where days, weeks and months of metrics begin unless a query says otherwise. Figures by the day are made anew
     /// behind it; until then, metrics are as right as ever and take longer. Left out, it stays as it is.
     pub time_zone: Option<TimeZone>,
+    /// What all runs together may cost, replaced as a whole: `{}` takes every limit away.
+    pub budget: Option<BudgetInput>,
     /// Comes back in the payload, untouched.
     pub client_mutation_id: Option<String>,
 }
@@ -110,6 +113,7 @@ impl AdminMutation {
             hop_budget,
             escalation_assignee_id,
             time_zone,
+            budget,
             client_mutation_id,
         } = input;
         let answer = async {
@@ -123,6 +127,7 @@ impl AdminMutation {
                 hop_budget,
                 escalation_assignee: to,
                 time_zone: time_zone.map(|zone| zone.0),
+                budget: budget.map(Into::into),
             };
             ctx.store().write(command).await
         };

@@ -1,6 +1,7 @@
 //! What a coworker is made of, as the contract shows it.
 
 use async_graphql::{Object, SimpleObject};
+use domain::budget::Budget;
 use domain::coworker::Config;
 use domain::coworker::config::{EndOfRun, Goal, Identity, Limits, OutOfScope};
 use domain::model::{ModelConfig, Parameters};
@@ -48,6 +49,11 @@ impl CoworkerConfig {
     /// Where a run must come to an end.
     async fn limits(&self) -> CoworkerLimits {
         self.0.limits.into()
+    }
+
+    /// What all its runs together may cost.
+    async fn budget(&self) -> CoworkerBudget {
+        self.0.budget.into()
     }
 }
 
@@ -242,6 +248,29 @@ impl From<Limits> for CoworkerLimits {
             max_duration: Duration(max_duration_ms),
             max_tokens: Int64(max_tokens),
             max_cost: max_cost_nano.map(Decimal),
+        }
+    }
+}
+
+/// What all runs of a coworker together may cost.
+#[derive(SimpleObject)]
+pub struct CoworkerBudget {
+    /// In a day (UTC), USD; null: no limit.
+    pub daily: Option<Decimal>,
+    /// In a month (UTC), USD; null: no limit.
+    pub monthly: Option<Decimal>,
+}
+
+impl From<Budget> for CoworkerBudget {
+    fn from(
+        Budget {
+            daily_nano,
+            monthly_nano,
+        }: Budget,
+    ) -> Self {
+        Self {
+            daily: daily_nano.map(Decimal),
+            monthly: monthly_nano.map(Decimal),
         }
     }
 }

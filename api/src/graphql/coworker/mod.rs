@@ -12,6 +12,7 @@ mod version;
 
 use async_graphql::{Context, ID, Object, SimpleObject};
 use domain::access::Action;
+use domain::budget::Scope;
 use domain::coworker::Config;
 use domain::coworker::query as coworkers;
 use domain::run::query as runs;
@@ -26,6 +27,7 @@ pub use query::CoworkerQuery;
 pub use tools::CoworkerToolServer;
 pub use version::{CoworkerVersion, CoworkerVersionConnection};
 
+use super::budget::{self, Budget};
 use super::context::{ContextExt as _, cursor_key, slice};
 use super::error::{Error, Result};
 use super::kind::{ActorKind, CoworkerState};
@@ -203,10 +205,18 @@ impl Coworker {
         Some(self.config(ctx).await.map(|config| config.0.limits.into()))
     }
 
+    /// What all its runs together may cost by day and month, in the version in force, and what of it is used. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
+    #[graphql(complexity = "budget::LOOK + child_complexity")]
+    async fn budget(&self, ctx: &Context<'_>) -> Option<Result<Budget>> {
+        let (daily, monthly) = (self.0.daily_budget_nano, self.0.monthly_budget_nano);
+        Some(Budget::of(ctx, Scope::Coworker(self.0.id), daily, monthly).await)
+    }
+
     /// What is wrong or doubtful with its draft, as it stands among the others now: errors first, at most 100. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
     #[graphql(complexity = "finding::LOOK + child_complexity")]
     async fn lint(&self, ctx: &Context<'_>) -> Option<Result<Vec<Finding>>> {
-        let found = coworkers::findings(ctx.store().read(), ctx.actor(), &self.0).await;
+        let store = ctx.store();
+        let found = coworkers::findings(store.read(), ctx.actor(), &self.0, store.now()).await;
         Some(found.map(finding::all).map_err(Error::from))
     }
 

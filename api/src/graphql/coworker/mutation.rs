@@ -10,6 +10,7 @@ use super::input::{
     CoworkerGoalInput, CoworkerIdentityInput, CoworkerLimitsInput, CoworkerModelInput,
 };
 use super::tools::CoworkerToolServerInput;
+use crate::graphql::budget::BudgetInput;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{Result, UserError, settle};
 use crate::graphql::node;
@@ -41,6 +42,8 @@ pub struct CoworkerCreateInput {
     pub model: CoworkerModelInput,
     /// Where a run must come to an end; the defaults without it.
     pub limits: Option<CoworkerLimitsInput>,
+    /// What all its runs together may cost; no limit without it.
+    pub budget: Option<BudgetInput>,
     /// The same key with the same input returns the coworker already made, for 24 hours; with other input it is refused.
     pub idempotency_key: Option<String>,
     /// Comes back in the payload, untouched.
@@ -81,6 +84,8 @@ pub struct CoworkerUpdateInput {
     pub model: Option<CoworkerModelInput>,
     /// Where a run must come to an end.
     pub limits: Option<CoworkerLimitsInput>,
+    /// What all its runs together may cost. In force once it is published.
+    pub budget: Option<BudgetInput>,
     /// Comes back in the payload, untouched.
     pub client_mutation_id: Option<String>,
 }
@@ -119,6 +124,7 @@ impl CoworkerMutation {
             tools,
             model,
             limits,
+            budget,
             idempotency_key,
             client_mutation_id,
         } = input;
@@ -130,6 +136,7 @@ impl CoworkerMutation {
             tools: tools.into_iter().map(Into::into).collect(),
             model: model.into(),
             limits: limits.map(Into::into).unwrap_or_default(),
+            budget: budget.map(Into::into).unwrap_or_default(),
         };
         let actor = ctx.actor().clone();
         let command = CreateCoworker {
@@ -165,6 +172,7 @@ impl CoworkerMutation {
             tools,
             model,
             limits,
+            budget,
             client_mutation_id,
         } = input;
         let answer = async {
@@ -176,6 +184,7 @@ impl CoworkerMutation {
                 tools: tools.map(|tools| tools.into_iter().map(Into::into).collect()),
                 model: model.map(Into::into),
                 limits: limits.map(Into::into),
+                budget: budget.map(Into::into),
             };
             let (actor, coworker) = (ctx.actor().clone(), node::parse(&id)?);
             ctx.store()

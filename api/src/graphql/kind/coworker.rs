@@ -62,6 +62,8 @@ pub enum FindingRule {
     ScopeCollision,
     /// The library has no skill with the handle.
     SkillUnknown,
+    /// What runs may cost is limited, by `limits.maxCost` or a budget, and the model has no price. It can't be forced.
+    UnpricedModel,
 }
 
 /// How much a model shall reason. May grow.

@@ -96,4 +96,8 @@ pub enum DropReason {
     RequestClosed,
     /// The request went through too many runs since a person last touched it.
     HopLimit,
+    /// The coworker's or the workspace's budget is used up until the next day or month begins (UTC), or until it is raised.
+    BudgetExhausted,
+    /// What runs may cost is limited, and the coworker's model has no price.
+    UnpricedModel,
 }

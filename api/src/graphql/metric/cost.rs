@@ -28,6 +28,7 @@ pub struct Recorded {
     amount: i64,
     unpriced_calls: i64,
     unknown_calls: i64,
+    estimated: i64,
 }
 
 impl From<&run::Model> for Recorded {
@@ -37,6 +38,7 @@ impl From<&run::Model> for Recorded {
             amount: run.cost_nano,
             unpriced_calls,
             unknown_calls,
+            estimated: run.estimated_nano,
         }
     }
 }
@@ -47,6 +49,7 @@ impl From<&Sums> for Recorded {
             amount: sums[Measure::Cost],
             unpriced_calls: sums[Measure::UnpricedCalls],
             unknown_calls: sums[Measure::UnknownCalls],
+            estimated: sums[Measure::Estimated],
         }
     }
 }
@@ -57,12 +60,14 @@ impl From<&Totals> for Recorded {
             cost_nano,
             unpriced_calls,
             unknown_calls,
+            estimated_nano,
             ..
         } = *totals;
         Self {
             amount: cost_nano,
             unpriced_calls,
             unknown_calls,
+            estimated: estimated_nano,
         }
     }
 }
@@ -104,6 +109,7 @@ impl Cost {
             amount,
             unpriced_calls,
             unknown_calls,
+            estimated: self.recorded.estimated,
         })
     }
 }
@@ -139,6 +145,11 @@ impl Cost {
     /// Calls that broke off before their usage was known.
     async fn unknown_calls(&self, ctx: &Context<'_>) -> Result<i32> {
         Ok(int(self.head(ctx).await?.unknown_calls))
+    }
+
+    /// What the calls whose cost is not known may have cost at the most, as it was reserved for them: not in `amount`, and charged to budgets. 0 where none was reserved.
+    async fn estimated_amount(&self) -> Decimal {
+        Decimal(self.recorded.estimated)
     }
 
     /// The sum, line by line: one per model, kind of tokens and price.

@@ -31,7 +31,12 @@ pub(super) fn wanted(totals: &Lookahead<'_>) -> Wanted {
     want(asked("failed"), &[Measure::Failed]);
     want(asked("turns"), &[Measure::Turns]);
     want(asked("toolCalls"), &[Measure::ToolCalls]);
-    want(asked("modelCalls"), &[Measure::Calls]);
+    want(
+        asked("modelCalls") || asked("costPerRun"),
+        &[Measure::Calls],
+    );
+    let estimated = totals.field("cost").field("estimatedAmount").exists();
+    want(estimated, &[Measure::Estimated]);
     want(asked("cost") || asked("costPerRun"), &Measure::COST);
     want(asked("usage"), &Measure::TOKENS);
     want(

@@ -24,6 +24,9 @@ pub struct ModelRequested {
     /// About how many tokens each part of the prompt has; the shares of what the provider will report.
     #[serde(default, skip_serializing_if = "Components::is_empty")]
     pub estimate: Components,
+    /// What it may cost at the most, nano-USD: held back of every budget until it has ended; none: unpriced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<i64>,
 }
 
 /// A part of a prompt; its text is in `prompt_part` under this digest.
@@ -64,6 +67,9 @@ pub struct ModelCompleted {
     /// The answer in the provider's own form, where it must go back unchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verbatim: Option<Verbatim>,
+    /// What it stays charged at in budgets, nano-USD, where a kind of tokens that it used has no rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<i64>,
 }
 
 /// See [`Event::ModelFailed`].
@@ -85,4 +91,8 @@ pub struct ModelFailed {
     pub price: Option<ModelPriceId>,
     /// Cost, nano-USD; none: unpriced or unknown.
     pub cost_nano: Option<i64>,
+    /// What it stays charged at in budgets, nano-USD, because nobody knows what it used; none: the provider did
+    /// nothing for it, or it is unpriced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reservation: Option<i64>,
 }

@@ -118,6 +118,12 @@ pub struct LimitReached {
     pub value: i64,
     /// The limit, same unit.
     pub maximum: i64,
+    /// Which budget, in words, where it is one: `the workspace's daily budget`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<String>,
+    /// The model, where it is the limit of money that nobody can keep because the model has no price.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unpriced: Option<String>,
 }
 
 /// See [`Event::SummaryWritten`].
@@ -176,4 +182,15 @@ pub struct Totals {
     pub unpriced_calls: i32,
     /// Calls whose usage is not known.
     pub unknown_calls: i32,
+    /// What the calls whose cost is not known stay charged at in budgets, nano-USD.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub estimated_nano: i64,
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes what it may skip by reference"
+)]
+fn is_zero(nano: &i64) -> bool {
+    *nano == 0
 }

@@ -2,9 +2,10 @@
 
 use entity::FailureCode;
 
+use super::ending::limit_ending;
 use super::{Open, State};
 use crate::model::ToolCall;
-use crate::run::event::{LimitReached, ModelRequested, ToolRequested};
+use crate::run::event::{ModelRequested, ToolRequested};
 use crate::tool::Effect;
 
 /// Tries of one model call before the run gives up.
@@ -122,19 +123,4 @@ impl State {
             },
         }
     }
-}
-
-fn limit_ending(limit: &LimitReached) -> Ending {
-    let LimitReached {
-        limit,
-        value,
-        maximum,
-    } = limit;
-    Ending::Failed(
-        *limit,
-        format!(
-            "the run reached its limit {}: {value} of {maximum}",
-            limit.as_str()
-        ),
-    )
 }

@@ -1,0 +1,156 @@
+//! How budgets stand.
+
+use std::collections::HashSet;
+
+use entity::{BudgetPeriod, Millis, WorkspaceId};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Value};
+use uuid::Uuid;
+
+use super::take::columns;
+use super::{Key, Scope, resets, starts};
+use crate::access::{Action, Actor};
+use crate::error::{Error, Result};
+use crate::store::{Tx, statement};
+
+/// What a budget's use consists of, at one moment.
+#[derive(Clone, Copy, Debug, FromQueryResult)]
+pub(super) struct Use {
+    /// The limit; none: there is none any more.
+    pub(super) most: Option<i64>,
+    /// What the calls that ended in the period cost, or stay charged at.
+    pub(super) recorded: i64,
+    /// What the calls under way may cost at the most.
+    pub(super) reserved: i64,
+    /// What other workers may still reserve.
+    pub(super) others: i64,
+    /// The part of `reserved` and `others` that nobody will give back soon: what workers hold that died, or have no
+    /// call under way.
+    pub(super) gone: i64,
+    /// The period in which it was used up.
+    pub(super) exhausted: Option<Millis>,
+}
+
+impl Use {
+    /// Adds everything up in one statement, which sees one state of the database.
+    pub(super) async fn of<C: ConnectionTrait>(
+        conn: &C,
+        workspace: WorkspaceId,
+        key: Key,
+        now: Millis,
+        worker: Uuid,
+    ) -> Result<Self> {
+        let (table, column) = match key.scope {
+            Scope::Coworker(_) => ("coworker", "coworker_id"),
+            Scope::Workspace(_) => ("workspace", "workspace_id"),
+        };
+        let limit = match key.period {
+            BudgetPeriod::Day => "daily_budget_nano",
+            BudgetPeriod::Month => "monthly_budget_nano",
+        };
+        let under_way =
+            format!("FROM run WHERE workspace_id = ? AND {column} = ? AND status = 'RUNNING'");
+        let slices = "FROM budget_slice WHERE scope_id = ? AND period = ? AND worker_id <> ? AND lease_until > ?";
+        let sql = format!(
+            "SELECT (SELECT {limit} FROM {table} WHERE id = ?) AS most, \
+             (SELECT CAST(COALESCE(SUM(COALESCE(cost_nano, reserved_nano)), 0) AS BIGINT) FROM usage_ledger \
+              WHERE {column} = ? AND at >= ? AND (cost_nano IS NOT NULL OR reserved_nano IS NOT NULL)) AS recorded, \
+             (SELECT CAST(COALESCE(SUM(reserved_nano), 0) AS BIGINT) {under_way}) AS reserved, \
+             (SELECT CAST(COALESCE(SUM(free_nano), 0) AS BIGINT) {slices}) AS others, \
+             (SELECT CAST(COALESCE(SUM(reserved_nano), 0) AS BIGINT) {under_way} AND (lease_until IS NULL OR lease_until <= ?)) \
+             + (SELECT CAST(COALESCE(SUM(free_nano), 0) AS BIGINT) {slices} AND NOT EXISTS ( \
+                SELECT 1 {under_way} AND lease_owner = budget_slice.worker_id AND lease_until > ?)) AS gone, \
+             (SELECT exhausted FROM budget_account WHERE scope_id = ? AND period = ?) AS exhausted"
+        );
+        let (scope, period) = columns(key);
+        let now_value: Value = now.into();
+        let runs: [Value; 2] = [workspace.into(), scope.clone()];
+        let slices: [Value; 4] = [scope.clone(), period.clone(), worker.into(), now.into()];
+        let mut values: Vec<Value> = vec![scope.clone(), scope.clone()];
+        values.push(starts(key.period, now).into());
+        values.extend(runs.clone());
+        values.extend(slices.clone());
+        values.extend(runs.clone());
+        values.push(now_value.clone());
+        values.extend(slices);
+        values.extend(runs);
+        values.extend([now_value, scope, period]);
+        let backend = conn.get_database_backend();
+        let found = Self::find_by_statement(statement(backend, &sql, values));
+        let found = found.one(conn).await?;
+        found.ok_or_else(|| Error::internal("a budget could not be added up"))
+    }
+}
+
+/// How a budget stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// What may be spent, nano-USD.
+    pub limit: i64,
+    /// What the calls that ended in the period cost; those whose cost is not known at what they may have cost.
+    pub spent: i64,
+    /// What the calls under way may cost at the most.
+    pub reserved: i64,
+    /// Whether it is used up: dispatches are dropped.
+    pub exhausted: bool,
+    /// When the next period begins.
+    pub resets_at: Millis,
+}
+
+impl Standing {
+    /// What is neither spent nor reserved.
+    pub fn remaining(&self) -> i64 {
+        (self.limit - self.spent - self.reserved).max(0)
+    }
+}
+
+/// How a budget stands now; none where there is no limit.
+///
+/// # Errors
+/// [`Error::Forbidden`] without [`Action::MetricsRead`]; what the database said.
+pub async fn standing<C: ConnectionTrait>(
+    db: &C,
+    actor: &Actor,
+    key: Key,
+    now: Millis,
+) -> Result<Option<Standing>> {
+    actor.authorize(Action::MetricsRead)?;
+    let Use {
+        most,
+        recorded,
+        reserved,
+        others: _,
+        gone: _,
+        exhausted,
+    } = Use::of(db, actor.workspace, key, now, Uuid::nil()).await?;
+    Ok(most.map(|limit| Standing {
+        limit,
+        spent: recorded,
+        reserved,
+        exhausted: exhausted == Some(starts(key.period, now)),
+        resets_at: resets(key.period, now),
+    }))
+}
+
+/// Which of some budgets are used up in this period. Where there are none, nothing is asked.
+///
+/// # Errors
+/// What the database said.
+pub async fn exhausted(tx: &Tx, keys: &[Key], now: Millis) -> Result<HashSet<Key>> {
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let each = vec!["(scope_id = ? AND period = ? AND exhausted = ?)"; keys.len()].join(" OR ");
+    let sql = format!("SELECT scope_id, period FROM budget_account WHERE {each}");
+    let values = keys.iter().flat_map(|key| {
+        let (scope, period) = columns(*key);
+        [scope, period, starts(key.period, now).into()]
+    });
+    let rows = tx.conn().query_all_raw(tx.sql(&sql, values)).await?;
+    let marks = rows.iter().map(|row| {
+        let mark: (Uuid, String) = (row.try_get("", "scope_id")?, row.try_get("", "period")?);
+        Ok(mark)
+    });
+    let marks: HashSet<(Uuid, String)> = marks.collect::<Result<_, DbErr>>()?;
+    let marked = |key: &&Key| marks.contains(&(key.scope.id(), key.period.as_str().to_owned()));
+    Ok(keys.iter().filter(marked).copied().collect())
+}

@@ -1,0 +1,194 @@
+//! G14: spend is reserved before each call of a model, and a budget is never exceeded, whoever dies in the middle.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use sea_orm::{ConnectionTrait, Statement};
+use serde_json::json;
+use tests::binary::Stint;
+use tests::{Backend, Client, Coworker, TestDb, on_both};
+
+use crate::ruin::Site;
+
+/// What the runs may cost together, USD: about a hundred of them.
+const BUDGET: i64 = 110;
+/// What they may cost once it has been raised.
+const RAISED: i64 = 210;
+const USD: i64 = 1_000_000_000;
+const RUNS: usize = 1_000;
+/// How many come at a time before all the others, and see all workers die.
+const WAVE: usize = 6;
+/// How many come once the budget has been raised.
+const LATER: usize = 150;
+
+/// A thousand runs are held at once: their leases are not renewed all the time.
+const HASTE: [&str; 6] = ["--lease", "2s", "--renew", "600ms", "--reap", "200ms"];
+
+/// 1 USD and a little, where up to 1.35 are reserved; a call takes long enough to be cut off.
+const CALL: &str = "
+turns:
+  - calls: [{ tool: finish, arguments: { outcome: REPLIED, reason: r, summary: s } }]
+    usage: { input: 800, output: 10 }
+    delay: 300ms
+";
+
+/// All that is recorded, and all that is reserved: one statement, which sees one state of the database.
+const USED: &str = "SELECT (SELECT CAST(COALESCE(SUM(COALESCE(cost_nano, reserved_nano)), 0) AS BIGINT) FROM usage_ledger) \
+                    + (SELECT CAST(COALESCE(SUM(reserved_nano), 0) AS BIGINT) FROM run) AS used";
+const RESERVED: &str = "SELECT CAST(COALESCE(SUM(reserved_nano), 0) AS BIGINT) FROM run";
+const OPEN: &str = "SELECT COUNT(*) FROM run WHERE reserved_nano > 0";
+const COMPLETED: &str = "SELECT COUNT(*) FROM run WHERE status = 'COMPLETED'";
+/// What came of the dispatches: dropped, or a run that has ended.
+const SETTLED: &str = "SELECT (SELECT COUNT(*) FROM dispatch WHERE state = 'DROPPED') \
+                       + (SELECT COUNT(*) FROM run WHERE status IN ('COMPLETED', 'FAILED')) AS settled";
+
+/// Looks at every commit that it can see.
+struct Auditor {
+    /// What may be used.
+    budget: Arc<AtomicI64>,
+    stop: Arc<AtomicBool>,
+    /// How often it looked, and the most that it saw.
+    looking: tokio::task::JoinHandle<(u64, i64)>,
+}
+
+impl Auditor {
+    fn start(url: &str) -> Self {
+        let budget = Arc::new(AtomicI64::new(BUDGET * USD));
+        let stop = Arc::new(AtomicBool::new(false));
+        let looking = auditing(url.to_owned(), budget.clone(), stop.clone());
+        Self {
+            budget,
+            stop,
+            looking: tokio::spawn(looking),
+        }
+    }
+
+    async fn end(self) -> (u64, i64) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.looking.await.expect("the budget was kept")
+    }
+}
+
+async fn auditing(url: String, budget: Arc<AtomicI64>, stop: Arc<AtomicBool>) -> (u64, i64) {
+    let conn = tests::db::connect(&url).await.unwrap();
+    let (mut looks, mut most) = (0, 0);
+    while !stop.load(Ordering::Relaxed) {
+        let statement = Statement::from_string(conn.get_database_backend(), USED);
+        // A server that is killed takes an embedded database's lock along; it is looked at again.
+        if let Ok(Some(row)) = conn.query_one_raw(statement).await {
+            let used: i64 = row.try_get("", "used").unwrap();
+            // Read afterwards: it may have been raised meanwhile, and only grows.
+            let budget = budget.load(Ordering::Relaxed);
+            assert!(
+                used <= budget,
+                "{used} of {budget} nano-USD are recorded or reserved"
+            );
+            (looks, most) = (looks + 1, most.max(used));
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    conn.close().await.unwrap();
+    (looks, most)
+}
+
+/// Requests for a coworker, `from` to `to`.
+async fn submit(client: &Client, worker: &str, from: usize, to: usize) {
+    let ids: Vec<usize> = (from..to).collect();
+    for some in ids.chunks(50) {
+        join_all(some.iter().map(|i| {
+            let input = json!({ "title": "Where is it?", "assigneeId": worker, "idempotencyKey": format!("k{i}") });
+            client.mutate("requestCreate", input, "")
+        }))
+        .await;
+    }
+}
+
+on_both! {
+    async fn a_thousand_runs_never_exceed_a_budget_for_a_hundred_though_workers_are_killed(backend: Backend) {
+        // On PostgreSQL three workers; an embedded database has one process.
+        let clustered = backend == Backend::Postgres;
+        let db = TestDb::new(backend).await;
+        let more: &[&str] = if clustered { &["--role", "api"] } else { &["--slots", "1000"] };
+        let mut site = Site::start_at(db, &HASTE, more);
+        site.client.mutate("modelPriceSet", json!({ "model": "scripted", "input": "1250", "output": "10" }), "").await;
+        let budget = |usd: i64| json!({ "daily": usd.to_string() });
+        let worker = Coworker::new("worker").playbook(CALL).with("budget", budget(BUDGET)).publish(&site.client).await;
+        let auditor = Auditor::start(site.db.url());
+        let workers = |site: &Site, slots: &[&str]| -> Vec<Stint> {
+            let one = |slots: &&str| Stint::serve(site.db.url(), &[&HASTE[..], &["--role", "worker", "--slots", slots]].concat());
+            if clustered { slots.iter().map(one).collect() } else { Vec::new() }
+        };
+
+        // All die while calls are under way: those stay charged at what was reserved for them.
+        let (mut sent, mut killed) = (0, 0);
+        for _ in 0..2 {
+            let mut doomed = workers(&site, &["40", "40", "40"]);
+            submit(&site.client, &worker.id, sent, sent + WAVE).await;
+            sent += WAVE;
+            site.until_number(OPEN, 2).await;
+            if clustered {
+                doomed.iter_mut().for_each(Stint::kill);
+            } else {
+                site.crash();
+            }
+            killed += doomed.len().max(1);
+        }
+        let mut before = site.number(COMPLETED).await;
+        // All the others at once; of four workers one dies among them.
+        let mut cluster = workers(&site, &["400", "400", "400", "40"]);
+        let victim = cluster.pop();
+        let dying = async {
+            let Some(mut one) = victim else { return };
+            site.until_number(COMPLETED, before + 10).await;
+            site.until_number(OPEN, 1).await;
+            one.kill();
+            killed += 1;
+            before = site.number(COMPLETED).await;
+        };
+        tokio::join!(submit(&site.client, &worker.id, sent, RUNS), dying);
+        site.until_number(SETTLED, i64::try_from(RUNS).unwrap()).await;
+        let (used, first) = (site.number(USED).await, site.number(COMPLETED).await);
+        assert_eq!(site.number(RESERVED).await, 0, "something stays reserved");
+
+        // Nothing of it is lost either: once it is raised, what was added buys as many runs as it pays for.
+        auditor.budget.store(RAISED * USD, Ordering::Relaxed);
+        site.client.mutate("coworkerUpdate", json!({ "id": worker.id, "budget": budget(RAISED) }), "").await;
+        site.client.mutate("coworkerPublish", json!({ "id": worker.id }), "").await;
+        submit(&site.client, &worker.id, RUNS, RUNS + LATER).await;
+        site.until_number(SETTLED, i64::try_from(RUNS + LATER).unwrap()).await;
+        let last = site.number(COMPLETED).await - first;
+        let (looks, most) = auditor.end().await;
+
+        let runs = site.audit().await;
+        let exhausted = runs.iter().filter(|run| run.run.failure_code == Some(entity::FailureCode::BudgetExhausted)).count();
+        let cut = runs.iter().map(|run| i64::from(run.run.unknown_calls)).sum::<i64>();
+        println!("{looks} looks, {used} of {BUDGET} USD, then {most} of {RAISED}; {killed} workers killed, {cut} calls cut off; {first} runs completed \
+                  ({} after the last death), {last} with what was added; {exhausted} exhausted, {} dispatches dropped",
+                 first - before, RUNS + LATER - runs.len());
+        assert!(looks > 100, "{looks}");
+        assert!(cut > 0 && first - before > 10 && first <= 100, "{cut} {before} {first}");
+        // 100 USD pay for a hundred runs, less a tenth for closing turns.
+        assert!((70..=100).contains(&last), "{last}");
+        assert_eq!(i64::try_from(exhausted).unwrap() + first + last, i64::try_from(runs.len()).unwrap());
+        for run in &runs {
+            for call in run.data("model.completed") {
+                assert!(call["cost_nano"].as_i64() <= run.data("model.requested").iter().map(|asked| asked["reservation"].as_i64()).max().unwrap());
+            }
+        }
+        assert_eq!(site.number(RESERVED).await, 0, "something stays reserved");
+        let dropped = "SELECT COUNT(*) FROM dispatch WHERE drop_reason = 'BUDGET_EXHAUSTED'";
+        assert_eq!(site.number(dropped).await, i64::try_from(RUNS + LATER - runs.len()).unwrap());
+
+        // Workers that go away in order leave no slice behind; those of the killed run out.
+        for one in &mut cluster {
+            one.terminate();
+            assert!(one.wait().success(), "{}", one.stderr());
+        }
+        site.server.terminate();
+        assert!(site.server.wait().success(), "{}", site.server.stderr());
+        let left = site.number("SELECT COUNT(*) FROM budget_slice").await;
+        assert!(left <= if clustered { i64::try_from(killed).unwrap() } else { 0 }, "{left} slices are left");
+    }
+}
