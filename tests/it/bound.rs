@@ -1,16 +1,21 @@
 //! G15: an approval permits one execution of exactly the call that was shown.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use domain::tool::Exception;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::{Coworker, TestApp, TestDb, both_dbs, on_both};
 
-use crate::approval::{
-    RESETS, approvals, ask, assign, decide, decision, pending, refused, wait_for_a_reset,
-};
+use crate::approval::{RESETS, approvals, ask, assign, decide, decision, pending, refused};
+use crate::counter::Counter;
 use crate::look;
 use crate::ruin::Site;
+
+/// Calls that are asked about, and decisions about each at once.
+const APPROVALS: usize = 100;
+const DECISIONS: usize = 50;
 
 both_dbs! {
     /// An approval that nobody could act upon in its time is worth nothing later.
@@ -53,32 +58,64 @@ both_dbs! {
         look::sound(&app).await;
     }
 
-    /// G15: of many decisions at once one counts.
+    /// G15: of many decisions at once one counts, a hundred times over, and what was approved is done once, by what is
+    /// counted outside.
     async fn of_fifty_decisions_at_once_one_counts(app: TestApp) {
+        let counter = Counter::open().await;
+        let app = look::with_settings(&app, |settings| {
+            settings.tools.exceptions.push(Exception::parse(&counter.host()).unwrap());
+        }).await;
+        app.mutate("toolServerCreate", counter.server("counter", &[("act", "EFFECT")]), "").await;
+        let playbook = "turns:\n  - calls: [{ tool: counter.act, arguments: {} }]\n\
+                        \x20 - calls: [{ tool: finish, arguments: { outcome: REPLIED, reason: r, summary: s } }]\n";
+        let worker = Coworker::new("worker").playbook(playbook).with("tools", ask("counter", "act")).publish(&app).await;
+        let inputs = (0..APPROVALS).map(|i| json!({ "title": format!("Case {i}"), "assigneeId": worker.id }));
+        join_all(inputs.map(|input| app.mutate("requestCreate", input, ""))).await;
+        app.drain().await;
         let mut clients = Vec::new();
-        for i in 0..50 {
+        for i in 0..DECISIONS {
             clients.push(app.with_new_key(json!({ "name": format!("Person {i}"), "role": "AGENT" })).await);
         }
-        wait_for_a_reset(&app).await;
-        let asked = pending(&app).await;
+        let waiting = "{ approvals(state: PENDING, first: 100) { nodes { id } } }";
+        let waiting = look::list(app.gql(waiting, json!({})).await["approvals"]["nodes"].take());
+        assert_eq!(waiting.len(), APPROVALS);
+        assert_eq!(counter.come(), 0, "nothing is done before it is approved");
+
         let query = "mutation ($input: ApprovalDecideInput!) { approvalDecide(input: $input) { approval { state decidedBy { displayName } } userErrors { code } } }";
-        let asking = clients.iter().enumerate().map(|(i, client)| {
-            client.post(query, json!({ "input": decision(&asked, if i % 2 == 0 { "APPROVE" } else { "DENY" }) }))
-        });
-        let answers: Vec<Value> = join_all(asking).await.into_iter().map(|mut answer| answer.body["data"]["approvalDecide"].take()).collect();
-        let (won, lost): (Vec<_>, Vec<_>) = answers.iter().partition(|answer| answer["approval"].is_object());
-        assert_eq!((won.len(), lost.len()), (1, 49), "{answers:#?}");
-        assert!(lost.iter().all(|answer| answer["userErrors"][0]["code"] == "APPROVAL_DECIDED"), "{lost:#?}");
+        let mut won = BTreeMap::new();
+        for (n, asked) in waiting.iter().enumerate() {
+            let asking = clients.iter().enumerate().map(|(i, client)| {
+                client.post(query, json!({ "input": decision(asked, if (i + n) % 2 == 0 { "APPROVE" } else { "DENY" }) }))
+            });
+            let answers: Vec<Value> = join_all(asking).await.into_iter().map(|mut answer| answer.body["data"]["approvalDecide"].take()).collect();
+            let (mut first, lost): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer["approval"].is_object());
+            assert_eq!((first.len(), lost.len()), (1, DECISIONS - 1), "{first:#?}");
+            assert!(lost.iter().all(|answer| answer["userErrors"][0]["code"] == "APPROVAL_DECIDED"), "{lost:#?}");
+            won.insert(asked["id"].as_str().expect("an id").to_owned(), first.remove(0)["approval"].take());
+        }
         app.drain().await;
         look::sound(&app).await;
-        let decided = approvals(&app).await.remove(0);
-        assert_eq!(decided["state"], won[0]["approval"]["state"]);
-        assert_eq!(decided["decidedBy"]["displayName"], won[0]["approval"]["decidedBy"]["displayName"]);
-        let log = look::events(&app, &look::only_run(&app).await).await;
-        let decisions = ["approval.approved", "approval.denied"].map(|kind| look::data(&log, kind).len());
-        assert_eq!(decisions[0] + decisions[1], 1);
-        let resets = look::data(&log, "tool.requested").iter().filter(|call| call["tool"] == "device.reset").count();
-        assert_eq!(resets, decisions[0]);
+
+        let query = "{ approvals(first: 100) { nodes { id state decidedBy { displayName } run { id outcome } } } }";
+        let decided = look::list(app.gql(query, json!({})).await["approvals"]["nodes"].take());
+        assert_eq!(decided.len(), APPROVALS);
+        let mut keys = BTreeSet::new();
+        for approval in &decided {
+            let won = &won[approval["id"].as_str().expect("an id")];
+            assert_eq!((&approval["state"], &approval["decidedBy"]), (&won["state"], &won["decidedBy"]));
+            let log = look::events(&app, &approval["run"]).await;
+            let made: Vec<_> = look::data(&log, "tool.requested").into_iter().filter(|call| call["tool"] == "counter.act").collect();
+            let told = ["approval.approved", "approval.denied"].map(|kind| look::data(&log, kind).len());
+            let expected = if won["state"] == "APPROVED" { [1, 0] } else { [0, 1] };
+            assert_eq!((told, made.len()), (expected, expected[0]), "{log:#?}");
+            keys.extend(made.iter().map(|call| call["idempotency_key"].as_str().expect("a key").to_owned()));
+            assert_eq!(approval["run"]["outcome"], "REPLIED");
+        }
+        let calls = counter.calls();
+        assert_eq!(calls.keys().cloned().collect::<BTreeSet<_>>(), keys, "what was done is what was approved");
+        assert!(calls.values().all(|paths| paths.len() == 1), "something was done twice: {calls:#?}");
+        println!("{APPROVALS} approvals with {DECISIONS} decisions at once each: {} approved and done once", keys.len());
+        app.stop().await;
     }
 
     /// G15: whoever changes what is shown, or what was approved, changes nothing of what is sent.

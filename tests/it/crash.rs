@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use tests::{Backend, Coworker, TestApp, TestDb, both_dbs, on_both};
 
+use crate::chance::Chance;
 use crate::ruin::{Site, request};
 
 /// One answer of the model that calls the tool, and one that ends the run.
@@ -149,8 +150,7 @@ on_both! {
     }
 
     async fn whatever_the_moment_of_its_death_every_run_ends_once(backend: Backend) {
-        let seed = std::env::var("STINT_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
-        let mut chance = Chance(seed.unwrap_or_else(|| u64::from(std::process::id()) << 20 | 1));
+        let mut chance = Chance::new();
         println!("STINT_TEST_SEED={}", chance.0);
         let mut site = Site::start(TestDb::new(backend).await);
         site.triage(LONG).await;
@@ -245,18 +245,6 @@ turns:
   - calls: [{ tool: finish, arguments: { outcome: REPLIED, reason: r, summary: s } }]
     delay: 30ms
 ";
-
-/// Chance that can be had again: xorshift64.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: i64) -> i64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 1) as i64 % limit
-    }
-}
 
 /// Waits until the server has died, which is true, or given up what kills it.
 async fn died(site: &mut Site) -> bool {

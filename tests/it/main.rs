@@ -5,9 +5,12 @@
     reason = "a test stops at the first surprise, and says where"
 )]
 
+mod chance;
+mod counter;
 mod look;
 mod outside;
 mod sender;
+mod sinks;
 
 mod access;
 mod assign;
@@ -19,6 +22,7 @@ mod approval;
 mod boot;
 mod bound;
 mod budget;
+mod canary;
 mod contract;
 mod crash;
 mod demo;
@@ -27,6 +31,7 @@ mod drift;
 mod escalate;
 mod files;
 mod flood;
+mod gemini;
 mod held;
 mod hook;
 mod hostile;
@@ -42,6 +47,7 @@ mod metric;
 mod model;
 mod note;
 mod once;
+mod orphan;
 mod pagerduty;
 mod price;
 mod queue;
@@ -60,3 +66,4 @@ mod story;
 mod stream;
 mod tools;
 mod unpublish;
+mod window;

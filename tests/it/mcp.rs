@@ -12,7 +12,7 @@ use crate::look;
 use crate::tools::{caller, rogue, server, work};
 
 /// The processes that have this folder's name in their arguments.
-fn processes(folder: &Path) -> Vec<String> {
+pub fn processes(folder: &Path) -> Vec<String> {
     let name = folder.to_string_lossy().into_owned();
     let entries = std::fs::read_dir("/proc").expect("processes").flatten();
     let lines = entries.filter_map(|entry| {

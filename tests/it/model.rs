@@ -17,10 +17,10 @@ use tokio::sync::Notify;
 use crate::look;
 
 /// A key that must be nowhere.
-const CANARY: &str = "sk-canary-7d1f0a9b2c";
+pub const CANARY: &str = "sk-canary-7d1f0a9b2c";
 
 /// A provider at this address, with the canary as its key and little patience.
-fn provider(name: &str, kind: Kind, stub: &StubProvider) -> Provider {
+pub fn provider(name: &str, kind: Kind, stub: &StubProvider) -> Provider {
     Provider {
         base_url: stub.url(),
         key: Some(Secret::new(CANARY)),
@@ -34,12 +34,12 @@ fn provider(name: &str, kind: Kind, stub: &StubProvider) -> Provider {
 }
 
 /// An application with these providers.
-async fn with(app: &TestApp, providers: Vec<Provider>) -> TestApp {
+pub async fn with(app: &TestApp, providers: Vec<Provider>) -> TestApp {
     look::with_settings(app, |settings| settings.worker.providers = providers).await
 }
 
 /// Publishes a coworker with this model and assigns a request to it: the request.
-async fn assign(app: &TestApp, handle: &str, model: Value) -> Value {
+pub async fn assign(app: &TestApp, handle: &str, model: Value) -> Value {
     let worker = Coworker::new(handle)
         .with("model", model)
         .publish(app)
@@ -49,7 +49,7 @@ async fn assign(app: &TestApp, handle: &str, model: Value) -> Value {
 }
 
 /// The only run of this request.
-async fn run_of(app: &TestApp, request: &Value) -> Value {
+pub async fn run_of(app: &TestApp, request: &Value) -> Value {
     let number = look::request(app, request).await["number"].clone();
     let mut runs = look::runs(app).await;
     runs.retain(|run| run["request"]["number"] == number);

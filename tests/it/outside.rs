@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use api::config::Settings;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use domain::tool::Exception;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -81,6 +83,15 @@ async fn answer(mut stream: TcpStream, calls: &AtomicUsize) -> Option<()> {
             "text/plain",
             "",
         ),
+        // What it was sent as its credential, as services like to write such things.
+        "/forms" => {
+            let value = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(": ")?;
+                name.eq_ignore_ascii_case("authorization").then_some(value)
+            });
+            let value = value?.trim_start_matches("Bearer ");
+            response("200 OK", "text/plain", &forms(value).join("\n"))
+        }
         "/nonsense" => response("200 OK", "application/json", "{\"half\":"),
         "/huge" => response("200 OK", "text/plain", &"x".repeat(2_000_000)),
         "/long" => response("200 OK", "text/plain", &"é".repeat(50_000)),
@@ -98,8 +109,23 @@ async fn answer(mut stream: TcpStream, calls: &AtomicUsize) -> Option<()> {
     stream.shutdown().await.ok()
 }
 
+/// The usual encodings of a whole value.
+fn forms(value: &str) -> Vec<String> {
+    let percent = |byte: u8| match byte.is_ascii_alphanumeric() {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02X}"),
+    };
+    vec![
+        value.to_owned(),
+        STANDARD.encode(value),
+        URL_SAFE_NO_PAD.encode(value),
+        value.bytes().map(percent).collect(),
+        value.bytes().map(|byte| format!("{byte:02x}")).collect(),
+    ]
+}
+
 /// The head and the body of a request.
-async fn request(stream: &mut TcpStream) -> Option<(String, String)> {
+pub async fn request(stream: &mut TcpStream) -> Option<(String, String)> {
     let mut bytes = Vec::new();
     loop {
         let text = String::from_utf8_lossy(&bytes);

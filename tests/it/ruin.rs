@@ -5,7 +5,7 @@ use std::time::Duration;
 use domain::run::rebuild;
 use domain::store::{OpenOptions, Store};
 use entity::{RunId, run, run_event};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Statement};
 use serde_json::json;
 use tests::binary::Stint;
 use tests::{Client, Coworker, TestDb, process};
@@ -130,6 +130,17 @@ impl Site {
         let found = answer(&conn, sql).await;
         conn.close().await.unwrap();
         found
+    }
+
+    /// The numbers that a query gives, a row each.
+    pub async fn numbers(&self, sql: &str) -> Vec<i64> {
+        let conn = tests::db::connect(self.db.url()).await.unwrap();
+        let statement = Statement::from_string(conn.get_database_backend(), sql);
+        let rows = conn.query_all_raw(statement).await.unwrap();
+        let numbers = rows.iter().map(|row| row.try_get_by_index(0).unwrap());
+        let numbers = numbers.collect();
+        conn.close().await.unwrap();
+        numbers
     }
 
     /// Asserts what must hold whatever was killed: every run ended once, its log has no hole and belongs to what is

@@ -40,6 +40,7 @@ function call(id, params) {
     case "fails":
       return say({ id, result: { content: [{ type: "text", text: "There is no such ticket." }], isError: true } });
     case "leak":
+      console.error(`my token is ${process.env.ROGUE_TOKEN}, HOME2 is ${process.env.HOME2}`);
       return say({ id, result: { content: [{ type: "text", text: `my token is ${process.env.ROGUE_TOKEN}, HOME2 is ${process.env.HOME2}` }] } });
     default:
       // Not as JSON.stringify would write it: what arrives is kept as it came.

@@ -225,3 +225,9 @@ pub fn messages(events: &[Value]) -> Reply {
     };
     vec![stream(), bytes(events.iter().map(line).collect::<String>())]
 }
+
+/// Chunks of Gemini's `generateContent` as an answer; it has no end marker.
+pub fn generated(chunks: &[Value]) -> Reply {
+    let lines = chunks.iter().map(|chunk| format!("data: {chunk}\r\n\r\n"));
+    vec![stream(), bytes(lines.collect::<String>())]
+}

@@ -13,6 +13,7 @@ mod run;
 mod serve;
 mod style;
 
+use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
@@ -21,9 +22,14 @@ use api::config::{self, Common, CommonFlags, LogFormat};
 use clap::{Parser, Subcommand};
 use domain::access::{Actor, Principal, Standing};
 use domain::store::{OpenOptions, Store, embedded_file};
+use domain::tool::{KEEP, keep};
 use entity::{WorkspaceId, workspace};
 use sea_orm::EntityTrait as _;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// AI coworkers that work on requests, behind one GraphQL API.
 ///
@@ -78,6 +84,9 @@ enum Command {
     /// Export and check the logs of runs
     #[command(subcommand)]
     Run(run::Command),
+    /// Start a program and end it with the process that asked for it: how serve starts MCP servers
+    #[command(name = KEEP, hide = true)]
+    Keep(KeepArgs),
 }
 
 /// How a command prints what it found.
@@ -91,6 +100,13 @@ enum Format {
 }
 
 #[derive(clap::Args)]
+struct KeepArgs {
+    parent: u32,
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+#[derive(clap::Args)]
 struct MigrateArgs {
     #[command(flatten)]
     common: CommonFlags,
@@ -99,6 +115,10 @@ struct MigrateArgs {
 /// Reads the arguments and does what they say.
 pub(crate) fn run() -> ExitCode {
     let cli = Cli::parse();
+    // No more of Stint than it needs: it stays as long as the program.
+    if let Command::Keep(KeepArgs { parent, command }) = cli.command {
+        return ExitCode::from(keep(parent, &command));
+    }
     match start(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read the output has enough: `stint schema | head`.
@@ -130,6 +150,7 @@ fn start(command: Command) -> anyhow::Result<()> {
             Command::Prices(command) => prices::run(command).await,
             Command::Rebuild(args) => rebuild::run(args).await,
             Command::Run(command) => run::run(command).await,
+            Command::Keep(_) => bail!("{KEEP} needs no runtime"),
         }
     })
 }
@@ -172,10 +193,20 @@ fn log(common: &Common, usual: &str) -> anyhow::Result<()> {
         .with_writer(std::io::stderr)
         .with_ansi(ansi);
     match common.log_format {
-        LogFormat::Text => lines.init(),
-        LogFormat::Json => lines.json().flatten_event(true).init(),
+        LogFormat::Text => lines.finish().with(filter_fn(may_say)).init(),
+        LogFormat::Json => {
+            let lines = lines.json().flatten_event(true);
+            lines.finish().with(filter_fn(may_say)).init();
+        }
     }
     Ok(())
+}
+
+/// What of the log is written, whatever was asked for. The SDK of MCP logs whole messages, before secrets are taken out of
+/// them; Stint says what is worth knowing of them itself.
+fn may_say(what: &Metadata<'_>) -> bool {
+    let sdk = what.target() == "rmcp" || what.target().starts_with("rmcp::");
+    !sdk || *what.level() == Level::ERROR
 }
 
 /// Opens a database that is there; commands beside a server share it with it.

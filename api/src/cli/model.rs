@@ -41,8 +41,8 @@ pub(super) async fn run(command: Command) -> anyhow::Result<()> {
     let providers = config::models(&args.common, &args.models)?;
     if providers.is_empty() {
         bail!(
-            "no provider of models is configured; set STINT_OPENAI_API_KEY, STINT_OPENAI_BASE_URL or STINT_ANTHROPIC_API_KEY, \
-             or give the settings file (--config) a table [models.NAME] with kind = \"openai\" or \"anthropic\""
+            "no provider of models is configured; set STINT_OPENAI_API_KEY, STINT_OPENAI_BASE_URL, STINT_ANTHROPIC_API_KEY or STINT_GEMINI_API_KEY, \
+             or give the settings file (--config) a table [models.NAME] with kind = \"openai\", \"anthropic\" or \"gemini\""
         );
     }
     let models = Models::new(Scripted::default(), providers)?;

@@ -53,6 +53,24 @@ pub struct ModelFlags {
         help_heading = "Models"
     )]
     pub anthropic_base_url: Option<String>,
+    /// The key of Gemini, for coworkers with models such as google:gemini-2.5-pro
+    #[arg(
+        long,
+        value_name = "KEY",
+        env = "STINT_GEMINI_API_KEY",
+        hide_env_values = true,
+        value_parser = secret,
+        help_heading = "Models"
+    )]
+    pub gemini_api_key: Option<Secret>,
+    /// Where it is [default: https://generativelanguage.googleapis.com/v1beta]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STINT_GEMINI_BASE_URL",
+        help_heading = "Models"
+    )]
+    pub gemini_base_url: Option<String>,
 }
 
 fn secret(text: &str) -> Result<Secret, Infallible> {
@@ -107,10 +125,13 @@ pub(super) fn providers(
         openai_base_url,
         anthropic_api_key,
         anthropic_base_url,
+        gemini_api_key,
+        gemini_base_url,
     } = flags;
     for (kind, key, base_url) in [
         (Kind::OpenAi, openai_api_key, openai_base_url),
         (Kind::Anthropic, anthropic_api_key, anthropic_base_url),
+        (Kind::Gemini, gemini_api_key, gemini_base_url),
     ] {
         // An empty variable is how orchestrators say that there is none.
         let key = key.as_ref().filter(|key| !key.reveal().is_empty());
@@ -118,7 +139,7 @@ pub(super) fn providers(
         if key.is_none() && base_url.is_none() {
             continue;
         }
-        let name = kind.as_str().to_owned();
+        let name = kind.usual_name().to_owned();
         let provider = providers
             .entry(name.clone())
             .or_insert_with(|| Provider::new(name, kind));

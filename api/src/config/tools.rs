@@ -9,6 +9,7 @@
 //! ```
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use domain::coworker::tools::is_server;
@@ -50,7 +51,17 @@ pub(super) fn settle(
     Ok(Settings {
         exceptions: exceptions.collect::<anyhow::Result<_>>()?,
         programs,
+        keeper: keeper(),
     })
+}
+
+/// This binary. Where Linux names it, also after another was put in its place.
+fn keeper() -> Option<PathBuf> {
+    let linked = Path::new("/proc/self/exe");
+    match linked.exists() {
+        true => Some(linked.to_owned()),
+        false => std::env::current_exe().ok(),
+    }
 }
 
 fn is_variable(text: &str) -> bool {

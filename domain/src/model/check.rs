@@ -102,15 +102,17 @@ impl Models {
     async fn list(&self, provider: &str) -> Result<String, ModelError> {
         #[derive(Deserialize)]
         struct List {
+            #[serde(alias = "models")]
             data: Vec<One>,
         }
         #[derive(Deserialize)]
         struct One {
+            #[serde(alias = "name")]
             id: String,
         }
         let served = self.served(provider)?;
         let path: &[&str] = match served.provider.kind {
-            Kind::OpenAi => &["models"],
+            Kind::OpenAi | Kind::Gemini => &["models"],
             Kind::Anthropic => &["v1", "models"],
         };
         let body = served.http.get(path).await?;
@@ -118,7 +120,12 @@ impl Models {
             let message = format!("{provider} answered what is no list of models: {err}");
             ModelError::new(ModelErrorClass::Malformed, message)
         })?;
-        let names: Vec<&str> = data.iter().take(5).map(|model| model.id.as_str()).collect();
+        let names: Vec<&str> = data
+            .iter()
+            .take(5)
+            // Gemini's carry the collection before their name.
+            .map(|model| model.id.strip_prefix("models/").unwrap_or(&model.id))
+            .collect();
         let more = if data.len() > names.len() {
             ", …"
         } else {

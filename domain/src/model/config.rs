@@ -147,7 +147,8 @@ pub struct Parameters {
     /// How much it shall reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<Effort>,
-    /// The most tokens that it may reason, at least 1024; only for providers of the kind anthropic.
+    /// The most tokens that it may reason, at least 1024; only for providers of the kinds anthropic and
+    /// gemini.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking_budget_tokens: Option<i64>,
     /// Keeps the stable part of the prompt in the provider's cache for an hour instead of minutes; only for

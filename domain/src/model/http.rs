@@ -16,10 +16,10 @@ use tokio::time::{Instant, timeout};
 use super::{Kind, ModelError, ModelErrorClass, ModelReply, Patience, Provider};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
-pub(super) use refusal::{class_within, said};
+pub(super) use refusal::{before_it_began, failed_within, malformed};
 use refusal::{refusal, retry_after};
-pub(super) use stream::{Assemble, Stream};
-use stream::{LARGEST, broke_off, too_large};
+pub(super) use stream::{Assemble, Stream, broke_off};
+use stream::{LARGEST, too_large};
 
 /// The most bytes that are read of a refusal.
 const REFUSAL: usize = 64 * 1024;
@@ -32,6 +32,7 @@ const LEAST_SECRET: usize = 8;
 #[derive(Clone, Debug)]
 pub(super) struct Http {
     name: String,
+    kind: Kind,
     base: Url,
     client: Client,
     patience: Patience,
@@ -81,6 +82,7 @@ impl Http {
                     carry("authorization", &[b"Bearer ", key.reveal()].concat())?;
                 }
                 (None, Kind::Anthropic) => carry("x-api-key", key.reveal())?,
+                (None, Kind::Gemini) => carry("x-goog-api-key", key.reveal())?,
             }
         }
         if *kind == Kind::Anthropic {
@@ -105,6 +107,7 @@ impl Http {
         let secrets = key.iter().chain(headers.iter().map(|(_, value)| value));
         Ok(Self {
             name: name.clone(),
+            kind: *kind,
             base,
             client: client
                 .build()
@@ -151,9 +154,13 @@ impl Http {
         body: String,
         assemble: &mut (impl Assemble + Send),
     ) -> std::result::Result<(), ModelError> {
+        let mut url = self.url(path);
+        if self.kind == Kind::Gemini {
+            url.query_pairs_mut().append_pair("alt", "sse");
+        }
         let request = self
             .client
-            .post(self.url(path))
+            .post(url)
             .header(CONTENT_TYPE, "application/json");
         let began = Instant::now();
         let mut response = self.send(request.body(body)).await?;
@@ -329,6 +336,9 @@ fn base(
     {
         let path = path.to_owned();
         url.set_path(&path);
+    }
+    if kind == Kind::Gemini && url.path() == "/" {
+        url.set_path("/v1beta");
     }
     url.set_fragment(None);
     if !query.is_empty() {

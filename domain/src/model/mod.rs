@@ -7,6 +7,9 @@ pub mod anthropic;
 pub mod check;
 pub mod config;
 pub mod delta;
+#[cfg(test)]
+mod frame;
+pub mod gemini;
 pub mod http;
 pub mod openai;
 pub mod playbook;

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use super::anthropic::Anthropic;
+use super::gemini::Gemini;
 use super::http::Http;
 use super::openai::OpenAi;
 use super::scripted::{self, Scripted};
@@ -23,6 +24,8 @@ pub enum Kind {
     OpenAi,
     /// Anthropic's messages.
     Anthropic,
+    /// Google's Gemini: `generateContent`.
+    Gemini,
 }
 
 impl Kind {
@@ -31,6 +34,16 @@ impl Kind {
         match self {
             Self::OpenAi => "openai",
             Self::Anthropic => "anthropic",
+            Self::Gemini => "gemini",
+        }
+    }
+
+    /// The name of its own provider, by which prices know it too.
+    pub const fn usual_name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "openai",
+            Self::Anthropic => "anthropic",
+            Self::Gemini => "google",
         }
     }
 
@@ -39,6 +52,7 @@ impl Kind {
         match self {
             Self::OpenAi => "https://api.openai.com/v1",
             Self::Anthropic => "https://api.anthropic.com",
+            Self::Gemini => "https://generativelanguage.googleapis.com/v1beta",
         }
     }
 }
@@ -151,6 +165,7 @@ impl Models {
             let model: Box<dyn Model> = match provider.kind {
                 Kind::OpenAi => Box::new(OpenAi::new(http.clone(), &provider)),
                 Kind::Anthropic => Box::new(Anthropic::new(http.clone())),
+                Kind::Gemini => Box::new(Gemini::new(http.clone())),
             };
             let one = Served {
                 provider,

@@ -46,6 +46,8 @@ pub(super) enum Turn<'a> {
 pub(super) struct Answer<'a> {
     /// The call, as its provider knows it.
     pub(super) id: &'a str,
+    /// The tool that was called.
+    pub(super) tool: &'a str,
     /// What the model is told.
     pub(super) content: Cow<'a, str>,
     /// Whether it failed or was refused.
@@ -85,7 +87,7 @@ pub(super) fn conversation(prompt: &Prompt) -> Vec<Turn<'_>> {
                 verbatim,
             } => {
                 talk.end_of_user();
-                talk.open = calls.iter().map(|call| call.id.as_str()).collect();
+                talk.open = calls.iter().collect();
                 talk.turns.push(Turn::Assistant {
                     text,
                     calls,
@@ -98,9 +100,10 @@ pub(super) fn conversation(prompt: &Prompt) -> Vec<Turn<'_>> {
                 content,
                 failed,
             } => {
-                talk.open.retain(|id| id != call_id);
+                talk.open.retain(|call| call.id != *call_id);
                 talk.results.push(Answer {
                     id: wire_id(call_id),
+                    tool,
                     content: told(tool, content, *failed),
                     failed: *failed,
                 });
@@ -124,14 +127,15 @@ struct Talk<'a> {
     results: Vec<Answer<'a>>,
     texts: Vec<Cow<'a, str>>,
     /// Calls without a result.
-    open: Vec<&'a str>,
+    open: Vec<&'a ToolCall>,
 }
 
 impl Talk<'_> {
     /// The model's turn comes next: providers refuse a call without a result, and an answer upon an answer.
     fn end_of_user(&mut self) {
-        let missing = self.open.drain(..).map(|id| Answer {
-            id: wire_id(id),
+        let missing = self.open.drain(..).map(|call| Answer {
+            id: wire_id(&call.id),
+            tool: &call.tool,
             content: NO_RESULT.into(),
             failed: true,
         });

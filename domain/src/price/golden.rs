@@ -104,6 +104,34 @@ fn a_long_prompt_reprices_the_whole_call() {
 }
 
 #[test]
+fn gemini_with_cached_tokens_and_reasoning_beside_the_answer() {
+    // gemini-3.1-pro-preview, USD per million: input 2, output 12, read 0.20; past 200,000 tokens 4, 18, 0.40.
+    // As the provider says it: promptTokenCount 150,000 with cachedContentTokenCount 120,000 among them,
+    // candidatesTokenCount 300, thoughtsTokenCount 700 beside them.
+    // 30,000 × 2,000 nano = 60,000,000
+    // 120,000 × 200       = 24,000,000
+    // 1,000 × 12,000      = 12,000,000 (reasoning is output)
+    let at = "2026-11-01";
+    let model = "google:gemini-3.1-pro-preview";
+    assert_eq!(
+        cost(model, at, usage(30_000, 120_000, 0, 0, 1_000)),
+        Some(96_000_000)
+    );
+    // 200,001 tokens of prompt, 1 of them not cached: the whole call is repriced.
+    // 1 × 4,000 + 200,000 × 400 + 1,000 × 18,000 = 98,004,000
+    assert_eq!(
+        cost(model, at, usage(1, 200_000, 0, 0, 1_000)),
+        Some(98_004_000)
+    );
+    // gemini-3.8-flash doubles on 2027-01-01: 0.75, 3.75, 0.075 before, 1.50, 7.50, 0.15 from then on.
+    // 1,000 × 750 + 10,000 × 75 + 200 × 3,750 = 2,250,000, then twice that
+    let call = usage(1_000, 10_000, 0, 0, 200);
+    let flash = "google:gemini-3.8-flash";
+    assert_eq!(cost(flash, "2026-12-31", call), Some(2_250_000));
+    assert_eq!(cost(flash, "2027-01-01", call), Some(4_500_000));
+}
+
+#[test]
 fn fractions_of_a_nano_dollar_are_rounded_line_by_line() {
     // deepseek-v4-flash: input 0.14, output 0.28, read 0.0028.
     // 3 × 140 = 420; 7 × 2.8 = 19.6 → 20; 1 × 280 = 280

@@ -17,7 +17,7 @@ pub use builtin::{BUILT_IN, Builtin, FINISH, Finish, specs, triage_specs};
 pub use catalog::{Catalog, Given, Server, Withheld};
 pub use entity::ToolEffect as Effect;
 pub use guard::{Exception, Guard, is_public};
-pub use mcp::Program;
+pub use mcp::{KEEP, Program, keep};
 pub use outside::{Outside, Settings};
 
 use async_trait::async_trait;

@@ -1,6 +1,7 @@
 //! The way to the tools of servers: what the operator allows, the connections, and what is known of the servers' health.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ pub struct Settings {
     pub programs: BTreeMap<String, Program>,
     /// The hosts that calls may reach though their addresses are not public.
     pub exceptions: Vec<Exception>,
+    /// The `stint` binary, through which programs are started so that they end with this process even when it is
+    /// killed; none: they end only when it ends by itself.
+    pub keeper: Option<PathBuf>,
 }
 
 /// The way to the tools of servers, shared by all runs of a process.
@@ -43,6 +47,7 @@ pub struct Outside {
     vault: Vault,
     guard: Guard,
     programs: BTreeMap<String, Program>,
+    keeper: Option<PathBuf>,
     catalog: Catalog,
     schemas: Schemas,
     connections: Connections,
@@ -64,6 +69,7 @@ impl Outside {
             vault,
             guard: Guard::new(settings.exceptions)?,
             programs: settings.programs,
+            keeper: settings.keeper,
             catalog: Catalog::default(),
             schemas: Schemas::default(),
             connections: Connections::new(tasks.clone()),
@@ -83,6 +89,11 @@ impl Outside {
     /// The compiled schemas of arguments.
     pub fn schemas(&self) -> &Schemas {
         &self.schemas
+    }
+
+    /// The binary that programs are started through.
+    pub(super) fn keeper(&self) -> Option<&Path> {
+        self.keeper.as_deref()
     }
 
     /// The program of this name.

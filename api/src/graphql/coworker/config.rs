@@ -191,7 +191,7 @@ pub struct CoworkerModelParameters {
     pub max_output_tokens: Option<Int64>,
     /// How much it shall reason.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// The most tokens that it may reason in one turn, for providers of the kind anthropic.
+    /// The most tokens that it may reason in one turn, for providers of the kinds anthropic and gemini.
     pub thinking_budget_tokens: Option<Int64>,
     /// Whether the stable part of the prompt is kept in the provider's cache for an hour instead of minutes, for providers of the kind anthropic.
     pub long_cache: bool,

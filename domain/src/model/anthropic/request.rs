@@ -253,7 +253,7 @@ fn message<'a>(turn: &Turn<'a>, names: &Names) -> Message<'a> {
 fn own(verbatim: &Verbatim) -> Option<&RawValue> {
     match verbatim.kind {
         Kind::Anthropic => serde_json::from_str(&verbatim.blocks).ok(),
-        Kind::OpenAi => None,
+        Kind::OpenAi | Kind::Gemini => None,
     }
 }
 

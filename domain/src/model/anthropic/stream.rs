@@ -8,12 +8,10 @@ use tokio::time::Instant;
 
 use super::event::{Counted, Delta, Said, usage};
 use crate::model::delta::Deltas;
-use crate::model::http::{Assemble, class_within, said};
+use crate::model::http::{Assemble, before_it_began, failed_within, malformed};
 use crate::model::sse::Event;
 use crate::model::wire::{Names, object};
-use crate::model::{
-    FinishReason, Kind, ModelError, ModelErrorClass, ModelReply, ToolCall, Verbatim,
-};
+use crate::model::{FinishReason, Kind, ModelError, ModelReply, ToolCall, Verbatim};
 
 /// The most content blocks of one answer.
 const MOST_BLOCKS: usize = 512;
@@ -84,8 +82,7 @@ impl<'a> Answer<'a> {
     }
 
     fn malformed(&self, what: impl std::fmt::Display) -> ModelError {
-        let message = format!("{} answered what can't be read: {what}", self.provider);
-        ModelError::new(ModelErrorClass::Malformed, message)
+        malformed(self.provider, what)
     }
 
     fn take(&mut self, text: &str) -> Result<bool, ModelError> {
@@ -111,12 +108,7 @@ impl<'a> Answer<'a> {
             }
             Said::MessageStop => return Ok(true),
             Said::Error { error } => {
-                let message = format!(
-                    "{} failed in the middle of its answer: {}",
-                    self.provider,
-                    said(&error.to_string())
-                );
-                return Err(ModelError::new(class_within(&error), message));
+                return Err(failed_within(self.provider, &error, &error.to_string()));
             }
             Said::Other => {}
         }
@@ -221,8 +213,7 @@ impl<'a> Answer<'a> {
     /// There is none.
     pub(super) fn reply(self) -> Result<ModelReply, ModelError> {
         if !self.started {
-            let message = format!("{} ended its answer before it began", self.provider);
-            return Err(ModelError::new(ModelErrorClass::Truncated, message));
+            return Err(before_it_began(self.provider));
         }
         let (mut text, mut thinking, mut calls) = (String::new(), String::new(), Vec::new());
         let mut forms = Vec::with_capacity(self.blocks.len());

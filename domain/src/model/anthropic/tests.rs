@@ -3,41 +3,17 @@ use serde_json::{Value, json};
 use super::request::body;
 use super::stream::Answer;
 use super::*;
-use crate::model::http::Stream;
+use crate::model::frame::{self, PROVIDER, call};
 use crate::model::{
-    Deltas, Effort, FinishReason, Kind, Message, ModelConfig, ModelErrorClass, ModelReply,
-    Parameters, Part, PartKind, Prompt, ToolCall, Usage, Verbatim,
+    Deltas, Effort, FinishReason, Kind, Message, ModelErrorClass, ModelReply, Parameters, ToolCall,
+    Usage, Verbatim,
 };
-use crate::tool::{Effect, ToolSpec};
 
-fn tools() -> Vec<ToolSpec> {
-    let spec = |name: &str| ToolSpec {
-        name: name.into(),
-        description: format!("Is {name}."),
-        parameters: json!({ "type": "object" }),
-        effect: Effect::Read,
-        destructive: false,
-    };
-    vec![spec("device.telemetry"), spec("finish")]
-}
-
-/// What comes of a stream in these pieces, which then ends.
 fn read(pieces: &[&[u8]]) -> Result<ModelReply, ModelError> {
-    let tools = tools();
+    let tools = frame::tools();
     let names = Names::new(&tools);
-    let mut answer = Answer::new("claude", &names, Deltas::nobody());
-    let mut stream = Stream::new("claude", &mut answer);
-    let timeless = |reply| ModelReply {
-        first_token_ms: None,
-        ..reply
-    };
-    for piece in pieces {
-        if stream.take(piece)? {
-            return answer.reply().map(timeless);
-        }
-    }
-    stream.end()?;
-    answer.reply().map(timeless)
+    let answer = Answer::new(PROVIDER, &names, Deltas::nobody());
+    frame::read(pieces, answer, Answer::reply)
 }
 
 fn events(events: &[Value]) -> String {
@@ -111,11 +87,6 @@ fn stream() -> String {
 const BLOCKS: &str = "[{\"type\":\"thinking\",\"thinking\":\"Hm\u{1f600}, a gateway.\",\"signature\":\"EqQBCg==\"},{\"data\":\"EmwKAhgB\",\"type\":\"redacted_thinking\"},{\"type\":\"text\",\"text\":\"I look.\"},{\"type\":\"tool_use\",\"id\":\"toolu_a\",\"name\":\"device__telemetry\",\"input\":{\"d\": 1.50}},{\"type\":\"tool_use\",\"id\":\"toolu_b\",\"name\":\"finish\",\"input\":{}}]";
 
 fn calls() -> Vec<ToolCall> {
-    let call = |id: &str, tool: &str, arguments: &str| ToolCall {
-        id: id.into(),
-        tool: tool.into(),
-        arguments: arguments.into(),
-    };
     vec![
         call("toolu_a", "device.telemetry", "{\"d\": 1.50}"),
         call("toolu_b", "finish", "{}"),
@@ -147,34 +118,13 @@ fn whole() -> ModelReply {
 
 #[test]
 fn an_answer_is_the_same_wherever_its_bytes_are_cut() {
-    let stream = stream();
-    let bytes = stream.as_bytes();
-    assert_eq!(read(&[bytes]), Ok(whole()));
-    for i in 0..=bytes.len() {
-        let (one, two) = bytes.split_at(i);
-        assert_eq!(read(&[one, two]), Ok(whole()), "cut at {i}");
-    }
-    let single: Vec<&[u8]> = bytes.chunks(1).collect();
-    assert_eq!(read(&single), Ok(whole()));
+    frame::same_wherever_it_is_cut(&stream(), read, &whole());
 }
 
 #[test]
 fn a_stream_that_ends_before_its_end_marker_is_never_an_answer() {
-    let stream = stream();
     let marker = r#"{"type":"message_stop"}"#;
-    let marked = stream.find(marker).expect("the marker") + marker.len();
-    for end in 0..=stream.len() {
-        let answer = read(&[&stream.as_bytes()[..end]]);
-        if end >= marked {
-            assert_eq!(answer, Ok(whole()), "{end} bytes");
-        } else {
-            assert_eq!(
-                answer.expect_err("it is cut").class,
-                ModelErrorClass::Truncated,
-                "{end} bytes"
-            );
-        }
-    }
+    frame::broken_off_before(&stream(), marker, read, &whole());
     let nothing = read(&[b"data: {\"type\":\"message_stop\"}\n\n"]);
     assert_eq!(
         nothing.expect_err("no answer").class,
@@ -186,7 +136,7 @@ fn a_stream_that_ends_before_its_end_marker_is_never_an_answer() {
 fn an_error_in_the_middle_is_an_error_of_its_class() {
     use ModelErrorClass::{Malformed, Overloaded, RateLimited, Rejected};
     let begun = events(&[json!({ "type": "message_start", "message": { "usage": {} } })]);
-    for (data, class) in [
+    let cases = [
         (
             r#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#,
             Overloaded,
@@ -213,15 +163,8 @@ fn an_error_in_the_middle_is_an_error_of_its_class() {
         ),
         (r#"{"type":"content_block_delta","index":"#, Malformed),
         (r#"{"no":"type"}"#, Malformed),
-    ] {
-        let error =
-            read(&[begun.as_bytes(), format!("data: {data}\n\n").as_bytes()]).expect_err(data);
-        assert_eq!(error.class, class, "{data}: {error}");
-        assert!(
-            class == Malformed || error.message.contains("Overloaded"),
-            "{error}"
-        );
-    }
+    ];
+    frame::errors_within(&begun, &cases, "Overloaded", read);
 }
 
 #[test]
@@ -255,10 +198,6 @@ fn what_would_be_refused_when_it_goes_back_is_not_kept() {
 }
 
 fn sent(parameters: Parameters, verbatim: Option<Verbatim>, most: i64) -> (String, Value) {
-    let part = |kind, text: &str| Part {
-        kind,
-        text: text.into(),
-    };
     let result = |id: &str, failed| Message::Tool {
         call_id: format!("{id}.t1c1"),
         tool: "finish".into(),
@@ -269,39 +208,17 @@ fn sent(parameters: Parameters, verbatim: Option<Verbatim>, most: i64) -> (Strin
         id: format!("{}.t1c1", call.id),
         ..call
     });
-    let prompt = Prompt {
-        parts: vec![
-            part(PartKind::Prefix, "# Role\nNetworks\n"),
-            part(PartKind::Tools, "# Tools\n"),
-            part(PartKind::Skill, "# Skill: VPN\n"),
-            part(PartKind::Request, "{\"title\":\"Slow\"}"),
-        ],
-        messages: vec![
-            Message::Assistant {
-                text: "I look.".into(),
-                thinking: "Not sent back by itself.".into(),
-                calls: calls.collect(),
-                verbatim,
-            },
-            result("toolu_a", false),
-            result("toolu_b", true),
-        ],
-        ..Prompt::default()
-    };
-    let tools = tools();
-    let config = ModelConfig {
-        parameters,
-        ..ModelConfig::new("anthropic:claude".into(), None)
-    };
-    let call = ModelCall {
-        config: &config,
-        prompt: &prompt,
-        tools: &tools,
-        max_output_tokens: most,
-        attempt: 1,
-        deltas: Deltas::nobody(),
-    };
-    let text = body(&call, &Names::new(&tools)).expect("a body");
+    let messages = vec![
+        Message::Assistant {
+            text: "I look.".into(),
+            thinking: "Not sent back by itself.".into(),
+            calls: calls.collect(),
+            verbatim,
+        },
+        result("toolu_a", false),
+        result("toolu_b", true),
+    ];
+    let text = frame::sent("anthropic:claude", parameters, messages, most, body).expect("a body");
     let json = serde_json::from_str(&text).expect("JSON");
     (text, json)
 }

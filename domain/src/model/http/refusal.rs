@@ -38,7 +38,7 @@ pub(super) fn refusal(name: &str, status: StatusCode, body: &str) -> ModelError 
 }
 
 /// What an error's text says, in whichever form; bounded, on one line.
-pub(in crate::model) fn said(body: &str) -> String {
+pub(super) fn said(body: &str) -> String {
     let parsed = serde_json::from_str::<serde_json::Value>(body).ok();
     let places = ["/error/message", "/error", "/message", "/detail"];
     let found = parsed.as_ref().and_then(|json| {
@@ -55,8 +55,30 @@ pub(in crate::model) fn said(body: &str) -> String {
     line
 }
 
-/// The class of an error that stands in the middle of a stream, by whatever it gives as type, code or status.
-pub(in crate::model) fn class_within(error: &serde_json::Value) -> ModelErrorClass {
+/// An answer, or a piece of one, that is not as its protocol has it.
+pub(in crate::model) fn malformed(name: &str, what: impl std::fmt::Display) -> ModelError {
+    let message = format!("{name} answered what can't be read: {what}");
+    ModelError::new(ModelErrorClass::Malformed, message)
+}
+
+/// An answer that ended without a word of it.
+pub(in crate::model) fn before_it_began(name: &str) -> ModelError {
+    let message = format!("{name} ended its answer before it began");
+    ModelError::new(ModelErrorClass::Truncated, message)
+}
+
+/// An error that stands in the middle of a stream; `text` is what it came in.
+pub(in crate::model) fn failed_within(
+    name: &str,
+    error: &serde_json::Value,
+    text: &str,
+) -> ModelError {
+    let message = format!("{name} failed in the middle of its answer: {}", said(text));
+    ModelError::new(class_within(error), message)
+}
+
+/// The class of such an error, by whatever it gives as type, code or status.
+fn class_within(error: &serde_json::Value) -> ModelErrorClass {
     use ModelErrorClass::{Overloaded, RateLimited, Rejected};
     let word = |place: &str| match error.pointer(place) {
         Some(serde_json::Value::String(word)) => word.to_lowercase(),

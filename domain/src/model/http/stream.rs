@@ -14,6 +14,12 @@ pub(in crate::model) trait Assemble {
     /// What the provider says went wrong, or that the event can't be read.
     fn event(&mut self, event: &Event) -> Result<bool, ModelError>;
 
+    /// Whether the answer is whole though no end marker has come: in protocols that have none, it is once a chunk said
+    /// why it ends.
+    fn is_whole(&self) -> bool {
+        false
+    }
+
     /// Takes in an answer that came in one piece, from servers that do not stream.
     ///
     /// # Errors
@@ -67,12 +73,14 @@ impl<'a, A: Assemble> Stream<'a, A> {
             Some(Ok(true)) => Ok(()),
             // Cut in the middle, the last event can't be read: then the stream broke off, and nothing else is wrong.
             Some(Err(error)) if error.class != ModelErrorClass::Malformed => Err(error),
+            Some(Ok(false)) | None if self.assemble.is_whole() => Ok(()),
             Some(Ok(false) | Err(_)) | None => Err(broke_off(self.provider)),
         }
     }
 }
 
-pub(super) fn broke_off(provider: &str) -> ModelError {
+/// An answer that ended before it was whole.
+pub(in crate::model) fn broke_off(provider: &str) -> ModelError {
     let message = format!("the answer of {provider} broke off");
     ModelError::new(ModelErrorClass::Truncated, message)
 }

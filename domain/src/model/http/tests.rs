@@ -187,4 +187,14 @@ fn addresses_are_put_together_whatever_the_base_looks_like() {
             "https://api.anthropic.com/v1/messages"
         );
     }
+    let generate = ["models", "gemini-2.5-pro:streamGenerateContent"];
+    for base in [
+        "https://generativelanguage.googleapis.com",
+        "https://generativelanguage.googleapis.com/v1beta/",
+    ] {
+        assert_eq!(
+            address(Kind::Gemini, base, &[], &generate),
+            "https://generativelanguage.googleapis.com/v1beta/models/gemini-2.5-pro:streamGenerateContent"
+        );
+    }
 }

@@ -6,10 +6,10 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::model::delta::Deltas;
-use crate::model::http::{Assemble, class_within, said};
+use crate::model::http::{Assemble, before_it_began, failed_within, malformed};
 use crate::model::sse::Event;
 use crate::model::wire::Names;
-use crate::model::{FinishReason, ModelError, ModelErrorClass, ModelReply, ToolCall, Usage};
+use crate::model::{FinishReason, ModelError, ModelReply, ToolCall, Usage};
 
 /// The most calls of one answer.
 const MOST_CALLS: usize = 256;
@@ -177,8 +177,7 @@ impl<'a> Answer<'a> {
     }
 
     fn malformed(&self, what: impl std::fmt::Display) -> ModelError {
-        let message = format!("{} answered what can't be read: {what}", self.provider);
-        ModelError::new(ModelErrorClass::Malformed, message)
+        malformed(self.provider, what)
     }
 
     fn chunk(&mut self, text: &str) -> Result<(), ModelError> {
@@ -189,12 +188,7 @@ impl<'a> Answer<'a> {
         let error = json.get("error").filter(|error| !error.is_null());
         let error = error.or_else(|| (json["object"] == "error").then_some(&json));
         if let Some(error) = error {
-            let told = said(&json.to_string());
-            let message = format!(
-                "{} failed in the middle of its answer: {told}",
-                self.provider
-            );
-            return Err(ModelError::new(class_within(error), message));
+            return Err(failed_within(self.provider, error, &json.to_string()));
         }
         let Chunk {
             choices,
@@ -310,8 +304,7 @@ impl<'a> Answer<'a> {
     /// There is none.
     pub(super) fn reply(self) -> Result<ModelReply, ModelError> {
         if !self.any {
-            let message = format!("{} ended its answer before it began", self.provider);
-            return Err(ModelError::new(ModelErrorClass::Truncated, message));
+            return Err(before_it_began(self.provider));
         }
         let finish = match self.finish.as_deref() {
             _ if self.refused => FinishReason::Filtered,

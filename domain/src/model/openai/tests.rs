@@ -3,44 +3,17 @@ use serde_json::{Value, json};
 use super::request::body;
 use super::stream::Answer;
 use super::*;
-use crate::model::http::Stream;
+use crate::model::frame::{self, PROVIDER, call};
 use crate::model::{
-    Deltas, Effort, FinishReason, Message, ModelConfig, ModelErrorClass, ModelReply, Parameters,
-    Part, PartKind, Prompt, Thousandths, ToolCall, Usage,
+    Deltas, Effort, FinishReason, Message, ModelErrorClass, ModelReply, Parameters, Thousandths,
+    Usage,
 };
-use crate::tool::{Effect, ToolSpec};
 
-fn tools() -> Vec<ToolSpec> {
-    let spec = |name: &str| ToolSpec {
-        name: name.into(),
-        description: format!("Is {name}."),
-        parameters: json!({ "type": "object" }),
-        effect: Effect::Read,
-        destructive: false,
-    };
-    vec![spec("device.telemetry"), spec("finish")]
-}
-
-/// What comes of a stream in these pieces, which then ends.
 fn read(pieces: &[&[u8]]) -> Result<ModelReply, ModelError> {
-    let tools = tools();
+    let tools = frame::tools();
     let names = Names::new(&tools);
-    let mut answer = Answer::new("local", &names, Deltas::nobody());
-    let mut stream = Stream::new("local", &mut answer);
-    for piece in pieces {
-        if stream.take(piece)? {
-            return answer.reply().map(timeless);
-        }
-    }
-    stream.end()?;
-    answer.reply().map(timeless)
-}
-
-fn timeless(reply: ModelReply) -> ModelReply {
-    ModelReply {
-        first_token_ms: None,
-        ..reply
-    }
+    let answer = Answer::new(PROVIDER, &names, Deltas::nobody());
+    frame::read(pieces, answer, Answer::reply)
 }
 
 /// A stream of these chunks, with its end marker.
@@ -60,11 +33,6 @@ fn delta(delta: Value) -> Value {
 const STREAM: &str = ": ping\r\n\r\ndata: {\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":null,\"reasoning_content\":\"Hm\u{1f600}.\"},\"finish_reason\":null}],\"usage\":null}\r\n\r\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"I look.\"}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"id\":\"call_a\",\"type\":\"function\",\"function\":{\"name\":\"device__telemetry\",\"arguments\":\"\"}}]}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":1,\"id\":\"call_b\",\"type\":\"function\",\"function\":{\"name\":\"finish\",\"arguments\":\"{\\\"a\\\"\"}},{\"index\":0,\"function\":{\"arguments\":\"{\\\"d\\\": \"}}]}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"1.50}\"}},{\"index\":1,\"function\":{\"arguments\":\":2}\"}}]}}]}\n\ndata: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":1000,\"completion_tokens\":50,\"total_tokens\":1050,\"prompt_tokens_details\":{\"cached_tokens\":768},\"completion_tokens_details\":{\"reasoning_tokens\":20}}}\n\ndata: [DONE]\n\n";
 
 fn whole() -> ModelReply {
-    let call = |id: &str, tool: &str, arguments: &str| ToolCall {
-        id: id.into(),
-        tool: tool.into(),
-        arguments: arguments.into(),
-    };
     ModelReply {
         text: "I look.".into(),
         thinking: "Hm\u{1f600}.".into(),
@@ -88,31 +56,12 @@ fn whole() -> ModelReply {
 
 #[test]
 fn an_answer_is_the_same_wherever_its_bytes_are_cut() {
-    let bytes = STREAM.as_bytes();
-    assert_eq!(read(&[bytes]), Ok(whole()));
-    for i in 0..=bytes.len() {
-        let (one, two) = bytes.split_at(i);
-        assert_eq!(read(&[one, two]), Ok(whole()), "cut at {i}");
-    }
-    let single: Vec<&[u8]> = bytes.chunks(1).collect();
-    assert_eq!(read(&single), Ok(whole()));
+    frame::same_wherever_it_is_cut(STREAM, read, &whole());
 }
 
 #[test]
 fn a_stream_that_ends_before_its_end_marker_is_never_an_answer() {
-    let marked = STREAM.find("[DONE]").expect("the marker") + "[DONE]".len();
-    for end in 0..=STREAM.len() {
-        let answer = read(&[&STREAM.as_bytes()[..end]]);
-        if end >= marked {
-            assert_eq!(answer, Ok(whole()), "{end} bytes");
-        } else {
-            assert_eq!(
-                answer.expect_err("it is cut").class,
-                ModelErrorClass::Truncated,
-                "{end} bytes"
-            );
-        }
-    }
+    frame::broken_off_before(STREAM, "[DONE]", read, &whole());
     let nothing = read(&[b"data: [DONE]\n\n"]);
     assert_eq!(
         nothing.expect_err("no answer").class,
@@ -123,7 +72,7 @@ fn a_stream_that_ends_before_its_end_marker_is_never_an_answer() {
 #[test]
 fn an_error_in_the_middle_is_an_error_of_its_class() {
     use ModelErrorClass::{Malformed, Overloaded, RateLimited, Rejected};
-    for (line, class) in [
+    let cases = [
         (
             r#"{"error":{"message":"Upstream died.","type":"server_error"}}"#,
             Overloaded,
@@ -145,18 +94,9 @@ fn an_error_in_the_middle_is_an_error_of_its_class() {
         (r#"{"choices":7}"#, Malformed),
         ("<html>", Malformed),
         ("[]", Malformed),
-    ] {
-        let text = format!(
-            "data: {}\n\ndata: {line}\n\ndata: [DONE]\n\n",
-            delta(json!({ "content": "I" }))
-        );
-        let error = read(&[text.as_bytes()]).expect_err(line);
-        assert_eq!(error.class, class, "{line}: {error}");
-        assert!(
-            class == Malformed || error.message.contains("Upstream died."),
-            "{error}"
-        );
-    }
+    ];
+    let begun = format!("data: {}\n\n", delta(json!({ "content": "I" })));
+    frame::errors_within(&begun, &cases, "Upstream died.", read);
 }
 
 #[test]
@@ -215,9 +155,9 @@ fn sloppy_servers_are_understood() {
 
 #[test]
 fn a_server_that_does_not_stream_is_understood() {
-    let tools = tools();
+    let tools = frame::tools();
     let names = Names::new(&tools);
-    let mut answer = Answer::new("local", &names, Deltas::nobody());
+    let mut answer = Answer::new(PROVIDER, &names, Deltas::nobody());
     let body = json!({ "object": "chat.completion", "choices": [{ "index": 0, "message": { "role": "assistant", "content": "Hello.", "tool_calls": [] }, "finish_reason": "stop" }], "usage": { "prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5 } });
     crate::model::http::Assemble::whole(&mut answer, &body.to_string()).expect("an answer");
     let reply = answer.reply().expect("an answer");
@@ -286,55 +226,24 @@ fn figures_are_disjoint_and_unknown_ones_are_not_zero() {
     }
 }
 
-fn prompt() -> Prompt {
-    let part = |kind, text: &str| Part {
-        kind,
-        text: text.into(),
-    };
-    Prompt {
-        parts: vec![
-            part(PartKind::Prefix, "# Role\nNetworks\n"),
-            part(PartKind::Tools, "# Tools\n"),
-            part(PartKind::Skill, "# Skill: VPN\n"),
-            part(PartKind::Request, "{\"title\":\"Slow\"}"),
-        ],
-        messages: vec![
-            Message::Assistant {
-                text: String::new(),
-                thinking: "Not sent back.".into(),
-                calls: vec![ToolCall {
-                    id: "call_a.t1c1".into(),
-                    tool: "device.telemetry".into(),
-                    arguments: "{\"d\": 1.50}".into(),
-                }],
-                verbatim: None,
-            },
-            Message::Tool {
-                call_id: "call_a.t1c1".into(),
-                tool: "device.telemetry".into(),
-                content: "{\"down\":4}".into(),
-                failed: false,
-            },
-        ],
-        ..Prompt::default()
-    }
-}
-
 fn sent(parameters: Parameters, limit: OutputLimit) -> Result<Value, ModelError> {
-    let (tools, prompt) = (tools(), prompt());
-    let config = ModelConfig {
-        parameters,
-        ..ModelConfig::new("local:m".into(), None)
-    };
-    let call = ModelCall {
-        config: &config,
-        prompt: &prompt,
-        tools: &tools,
-        max_output_tokens: 500,
-        attempt: 1,
-        deltas: Deltas::nobody(),
-    };
-    let text = body(&call, &Names::new(&tools), limit)?;
+    let messages = vec![
+        Message::Assistant {
+            text: String::new(),
+            thinking: "Not sent back.".into(),
+            calls: vec![call("call_a.t1c1", "device.telemetry", "{\"d\": 1.50}")],
+            verbatim: None,
+        },
+        Message::Tool {
+            call_id: "call_a.t1c1".into(),
+            tool: "device.telemetry".into(),
+            content: "{\"down\":4}".into(),
+            failed: false,
+        },
+    ];
+    let text = frame::sent("local:m", parameters, messages, 500, |call, names| {
+        body(call, names, limit)
+    })?;
     Ok(serde_json::from_str(&text).expect("JSON"))
 }
 

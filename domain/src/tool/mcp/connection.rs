@@ -98,18 +98,22 @@ impl Connection {
         let (service, results, group) = match &server.declaration {
             Declaration::McpStdio(declared) => {
                 let program = outside.program(&declared.command).map_err(offline)?;
-                let started = stdio::start(&declared.command, program, tasks).map_err(offline)?;
+                let started = stdio::start(&declared.command, program, outside.keeper(), tasks);
+                let started = started.map_err(offline)?;
                 let transport = AsyncRwTransport::new_client(started.output, started.input);
-                let service = listener.serve(transport).await;
-                let service = service.map_err(|err| {
-                    let said = started.errors.lock().trim().to_owned();
-                    let said = if said.is_empty() {
-                        String::new()
-                    } else {
-                        format!("; it said: {said}")
-                    };
-                    offline(format!("{name} did not start: {}{said}", causes(&err)))
-                })?;
+                let service = match listener.serve(transport).await {
+                    Ok(service) => service,
+                    Err(err) => {
+                        let said = started.errors.last().await;
+                        let said = if said.is_empty() {
+                            String::new()
+                        } else {
+                            format!("; it said: {said}")
+                        };
+                        let why = causes(&err);
+                        return Err(offline(format!("{name} did not start: {why}{said}")));
+                    }
+                };
                 (service, started.results, Some(started.group))
             }
             Declaration::McpHttp(declared) => {

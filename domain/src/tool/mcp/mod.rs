@@ -2,9 +2,11 @@
 
 mod connection;
 mod group;
+mod keeper;
 mod pool;
 mod stdio;
 mod tap;
 
+pub use keeper::{KEEP, keep};
 pub(super) use pool::Connections;
 pub use stdio::Program;

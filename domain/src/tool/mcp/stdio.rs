@@ -1,18 +1,24 @@
 //! MCP servers that are programs of the operator's: no shell, a cleared environment, a process group of their own.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, DuplexStream};
 use tokio::process::{ChildStderr, ChildStdin, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::group::Group;
+use super::keeper::through;
 use super::tap::{self, Results};
-use crate::secret::Secret;
+use crate::secret::{Secret, Veil};
 
 /// The variables that every program gets, where this process has them.
 const ALWAYS: [&str; 2] = ["PATH", "HOME"];
@@ -20,6 +26,8 @@ const ALWAYS: [&str; 2] = ["PATH", "HOME"];
 const SECRET_WORDS: [&str; 5] = ["TOKEN", "SECRET", "PASSWORD", "KEY", "CREDENTIAL"];
 /// The most bytes of what it last wrote to its standard error.
 const TAIL: usize = 2_000;
+/// How long the last words of a program that did not start are waited for.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A program that speaks MCP on its standard input and output, as the operator's settings have it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -70,21 +78,49 @@ pub(super) struct Started {
     /// The exact texts of its results.
     pub(super) results: Results,
     /// What it last wrote to its standard error.
-    pub(super) errors: Arc<Mutex<String>>,
+    pub(super) errors: Errors,
     /// Ends it when it is dropped.
     pub(super) group: Group,
 }
 
-/// Starts a program.
+/// What a program last wrote to its standard error.
+pub(super) struct Errors {
+    kept: Arc<Mutex<String>>,
+    listening: JoinHandle<()>,
+}
+
+impl Errors {
+    /// The last of it, once the program has ended, or when it takes too long to.
+    pub(super) async fn last(self) -> String {
+        // Its output may be seen to end before its last words are read.
+        drop(timeout(LAST_WORDS, self.listening).await);
+        self.kept.lock().trim().to_owned()
+    }
+}
+
+/// Starts a program, through `keeper` where there is one.
 ///
 /// # Errors
 /// One sentence that says why it could not be started.
-pub(super) fn start(name: &str, program: &Program, tasks: &TaskTracker) -> Result<Started, String> {
-    let (first, rest) = program
-        .command
+pub(super) fn start(
+    name: &str,
+    program: &Program,
+    keeper: Option<&Path>,
+    tasks: &TaskTracker,
+) -> Result<Started, String> {
+    let command: Cow<'_, [String]> = match keeper {
+        Some(keeper) => through(keeper, &program.command).into(),
+        None => (&program.command).into(),
+    };
+    let (first, rest) = command
         .split_first()
         .ok_or_else(|| format!("the command of [mcp.{name}] is empty"))?;
-    let mut child = Command::new(first)
+    let mut started = Command::new(first);
+    if keeper.is_some() {
+        // What people see of it among the processes.
+        started.arg0("stint");
+    }
+    let mut child = started
         .args(rest)
         .env_clear()
         .envs(program.environment())
@@ -102,30 +138,99 @@ pub(super) fn start(name: &str, program: &Program, tasks: &TaskTracker) -> Resul
     else {
         return Err(format!("the command of [mcp.{name}] ended at once"));
     };
-    let (results, errors) = (Results::default(), Arc::<Mutex<String>>::default());
+    let (results, kept) = (Results::default(), Arc::<Mutex<String>>::default());
     let (ours, output) = tokio::io::duplex(64 * 1024);
     // Both end with the program, whose end of the pipes is closed then.
     tokio::spawn(tap::pass(stdout, ours, results.clone()));
-    tokio::spawn(listen(name.to_owned(), stderr, errors.clone()));
+    let lines = Lines::new(program);
+    let listening = tokio::spawn(listen(name.to_owned(), stderr, lines, kept.clone()));
     Ok(Started {
         output,
         input,
         results,
-        errors,
+        errors: Errors { kept, listening },
         group,
     })
 }
 
+/// What a program writes, a line at a time: a secret that comes in two pieces is whole in its line.
+struct Lines {
+    begun: String,
+    veil: Veil,
+}
+
+impl Lines {
+    fn new(program: &Program) -> Self {
+        let secrets = program.secrets();
+        Self {
+            begun: String::new(),
+            veil: Veil::new(secrets.iter().map(|(name, secret)| (name.as_str(), secret))),
+        }
+    }
+
+    /// The lines that this piece completes, without the program's secrets. Of one that is too long only its length is
+    /// told.
+    fn whole(&mut self, piece: &str) -> Vec<String> {
+        let mut whole = Vec::new();
+        for part in piece.split_inclusive('\n') {
+            self.begun.push_str(part);
+            if !part.ends_with('\n') {
+                continue;
+            }
+            let line = std::mem::take(&mut self.begun);
+            let line = line.trim_end();
+            whole.push(if line.len() > TAIL {
+                format!("(a line of more than {TAIL} bytes)")
+            } else {
+                self.veil.over(line.to_owned()).0
+            });
+        }
+        // Enough to know that it is too long.
+        let most = self.begun.floor_char_boundary(TAIL + 4);
+        self.begun.truncate(most);
+        whole
+    }
+}
+
 /// Reads what a program writes to its standard error: kept is only the end of it.
-async fn listen(name: String, mut stderr: ChildStderr, kept: Arc<Mutex<String>>) {
+async fn listen(name: String, mut stderr: ChildStderr, mut lines: Lines, kept: Arc<Mutex<String>>) {
     let mut chunk = [0; 4096];
     while let Ok(read @ 1..) = stderr.read(&mut chunk).await {
         let text = String::from_utf8_lossy(&chunk[..read]);
-        tracing::debug!(tool_server.command = name, %text, "an MCP server says");
+        for line in lines.whole(&text) {
+            tracing::debug!(tool_server.command = name, %line, "an MCP server says");
+        }
         let mut kept = kept.lock();
         kept.push_str(&text);
         let from = kept.len().saturating_sub(TAIL);
         let from = kept.ceil_char_boundary(from);
         kept.drain(..from);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_program_says_is_logged_by_lines_and_without_its_secrets() {
+        let program = Program {
+            env_set: vec!["A_TOKEN=canary-one-two".into(), "PLAIN=canary".into()],
+            ..Program::default()
+        };
+        let mut lines = Lines::new(&program);
+        assert_eq!(lines.whole("my token is canary-o"), Vec::<String>::new());
+        assert_eq!(
+            lines.whole("ne-two\nand\n"),
+            ["my token is ‹secret:A_TOKEN›", "and"]
+        );
+        for _ in 0..10 {
+            assert_eq!(lines.whole(&"ß".repeat(TAIL)), Vec::<String>::new());
+        }
+        assert!(lines.begun.len() <= TAIL + 4);
+        assert_eq!(
+            lines.whole("\nx\n"),
+            [format!("(a line of more than {TAIL} bytes)"), "x".into()]
+        );
     }
 }
