@@ -95,10 +95,14 @@ async fn what_waits_and_what_runs_is_found_by_its_own_index() {
             .build(store.backend())
     };
     let waiting = entity::dispatch::Entity::find().filter(is_waiting());
-    for (mut statement, index) in [
-        (waiting.limit(3).build(store.backend()), "dispatch_waiting"),
-        (runs(is_running()), "run_running"),
-        (runs(is_active()), "run_one_active"),
+    for (mut statement, indexes) in [
+        (
+            waiting.limit(3).build(store.backend()),
+            &["dispatch_waiting"][..],
+        ),
+        // Both hold the running ones alone.
+        (runs(is_running()), &["run_running", "run_under_way"]),
+        (runs(is_active()), &["run_one_active"]),
     ] {
         statement.sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
         let plan = sea_orm::ConnectionTrait::query_all_raw(store.read(), statement)
@@ -109,8 +113,9 @@ async fn what_waits_and_what_runs_is_found_by_its_own_index() {
             .map(|row| row.try_get("", "detail").expect("a line"))
             .collect();
         assert!(
-            plan.iter().any(|line| line.contains(index)),
-            "{index}: {plan:?}"
+            plan.iter()
+                .any(|line| indexes.iter().any(|index| line.contains(index))),
+            "{indexes:?}: {plan:?}"
         );
     }
 }
