@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tests::binary;
 use tests::{Backend, Coworker, TestApp, both_dbs};
 
-use crate::look;
+use crate::{access, look};
 
 const MINUTE: u64 = 60;
 const DAY: u64 = 24 * 60 * MINUTE;
@@ -384,6 +384,24 @@ both_dbs! {
             assert_eq!(parts.iter().map(|part| part["tokens"].as_i64().unwrap()).sum::<i64>(), 12_000);
             assert!(parts.iter().all(|part| part["name"].is_null()));
         }
+    }
+
+    /// A dashboard is told to look at the start and when runs change, and never of what happens elsewhere.
+    async fn a_dashboard_is_told_to_look_again(app: TestApp) {
+        let worker = coworker(&app, "one", "{ input: 10, output: 1 }", "{ input: 10, output: 1 }").await;
+        let sign = "subscription { metricsChanged { at } }";
+        let other = access::workspace(&app, "Elsewhere").await;
+        let (mut mine, mut theirs) = (app.subscribe(sign, json!({})).await, other.subscribe(sign, json!({})).await);
+        assert!(mine.next().await["metricsChanged"]["at"].is_string());
+        assert!(theirs.next().await["metricsChanged"]["at"].is_string());
+        work(&app, &worker).await;
+        let figures = "{ metrics(range: { start: \"-P1D\", end: \"PT1H\" }) { totals { runs } } }";
+        // However many signs come, the figures of the last one hold what was done.
+        while app.gql(figures, json!({})).await["metrics"]["totals"]["runs"] != 1 {
+            mine.next().await;
+        }
+        mine.next().await;
+        assert!(theirs.is_silent(Duration::from_millis(100)).await);
     }
 
     /// What is asked for can be filtered, and what can't be meant is refused with a sentence.

@@ -31,7 +31,7 @@ const CALL: &str = "
 turns:
   - calls: [{ tool: finish, arguments: { outcome: REPLIED, reason: r, summary: s } }]
     usage: { input: 800, output: 10 }
-    delay: 300ms
+    delay: 800ms
 ";
 
 /// All that is recorded, and all that is reserved: one statement, which sees one state of the database.
@@ -168,9 +168,9 @@ on_both! {
                   ({} after the last death), {last} with what was added; {exhausted} exhausted, {} dispatches dropped",
                  first - before, RUNS + LATER - runs.len());
         assert!(looks > 100, "{looks}");
-        assert!(cut > 0 && first - before > 10 && first <= 100, "{cut} {before} {first}");
-        // 100 USD pay for a hundred runs, less a tenth for closing turns.
-        assert!((70..=100).contains(&last), "{last}");
+        assert!(cut > 0 && (1..=100).contains(&first), "{cut} {first}");
+        // 100 USD pay for a hundred runs, less a tenth for closing turns; a call that waits in vain for what others hold ends its run.
+        assert!((50..=100).contains(&last), "{last}");
         assert_eq!(i64::try_from(exhausted).unwrap() + first + last, i64::try_from(runs.len()).unwrap());
         for run in &runs {
             for call in run.data("model.completed") {

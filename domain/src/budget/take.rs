@@ -5,10 +5,10 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
 use uuid::Uuid;
 
 use super::query::Use;
-use super::{Key, starts};
+use super::{Key, Scope, starts};
 use crate::error::Result;
 use crate::executor::working_money;
-use crate::store::{Command, Tx};
+use crate::store::{Command, Needs, Tx};
 
 /// The part of a budget that a worker takes at a time, so that most of its calls need no transaction.
 const SLICES: i64 = 100;
@@ -161,6 +161,14 @@ impl Command for TakeSlices {
     fn repeatable(&self) -> bool {
         true
     }
+
+    fn needs(&self) -> Needs {
+        // The budgets' rows are locked after those that other commands of a batch would lock.
+        Needs {
+            alone: true,
+            ..Needs::default()
+        }
+    }
 }
 
 impl TakeSlices {
@@ -201,7 +209,11 @@ impl TakeSlices {
             Says::No {
                 used: limit.min(recorded + reserved + others + ask.held - ask.free),
                 limit,
-                exhausted: until - recorded < self.least,
+                exhausted: match ask.key.scope {
+                    Scope::Coworker(_) => until.saturating_sub(recorded) < self.least,
+                    // Of others' calls, cheaper ones may still fit into what is left for all.
+                    Scope::Workspace(_) => until.saturating_sub(recorded) < limit / SLICES,
+                },
                 lasting: later < self.least,
             }
         }

@@ -207,7 +207,7 @@ impl Driver {
             err.message.clone()
         };
         let cost_nano = price.and_then(|(price, usage)| Rates::from(price).cost(&usage));
-        let may_cost = err.usage.is_some() || err.class.may_cost();
+        let may_cost = err.usage.is_some() || err.begun || err.class.may_cost();
         let reservation = self.open_reservation();
         let reservation = reservation.filter(|_| cost_nano.is_none() && may_cost);
         self.charge(cost_nano.or(reservation));
@@ -331,10 +331,5 @@ impl Driver {
 
 /// A failure that Stint itself found.
 pub(super) fn failure(class: ModelErrorClass, message: &str) -> ModelError {
-    ModelError {
-        class,
-        message: message.into(),
-        retry_after: None,
-        usage: None,
-    }
+    ModelError::new(class, message)
 }

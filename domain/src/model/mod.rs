@@ -292,7 +292,24 @@ pub struct Usage {
     pub reasoning: i64,
 }
 
+/// The most tokens of one kind that a call is taken to have used: far beyond what any model takes or gives.
+const MOST_TOKENS: i64 = 100_000_000;
+
 impl Usage {
+    /// These figures within what a call can use: a provider may make up any.
+    #[must_use]
+    pub fn bounded(self) -> Self {
+        let bounded = |tokens: i64| tokens.clamp(0, MOST_TOKENS);
+        Self {
+            input: bounded(self.input),
+            cache_read: bounded(self.cache_read),
+            cache_write_short: bounded(self.cache_write_short),
+            cache_write_long: bounded(self.cache_write_long),
+            output: bounded(self.output),
+            reasoning: bounded(self.reasoning),
+        }
+    }
+
     /// All input tokens, cached ones included.
     pub fn total_input(&self) -> i64 {
         self.input + self.cache_read + self.cache_write_short + self.cache_write_long
@@ -311,6 +328,8 @@ pub struct ModelError {
     pub retry_after: Option<Duration>,
     /// What the failed call used, if the provider said so.
     pub usage: Option<Usage>,
+    /// Whether the answer had begun: what was written of it is charged for, whatever the failure is.
+    pub begun: bool,
 }
 
 impl ModelError {
@@ -321,6 +340,7 @@ impl ModelError {
             message: message.into(),
             retry_after: None,
             usage: None,
+            begun: false,
         }
     }
 }

@@ -12,7 +12,7 @@ use super::gemini::Gemini;
 use super::http::Http;
 use super::openai::OpenAi;
 use super::scripted::{self, Scripted};
-use super::{Model, ModelCall, ModelError, ModelErrorClass, ModelReply};
+use super::{Model, ModelCall, ModelError, ModelErrorClass, ModelReply, Usage};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 
@@ -219,8 +219,12 @@ impl Model for Models {
         let served = self.served(&call.config.provider)?;
         let answer = served.model.complete(call).await;
         answer
-            .map(|reply| served.http.scrubbed(reply))
+            .map(|mut reply| {
+                reply.usage = reply.usage.map(Usage::bounded);
+                served.http.scrubbed(reply)
+            })
             .map_err(|mut error| {
+                error.usage = error.usage.map(Usage::bounded);
                 error.message = served.http.scrub(error.message);
                 error
             })

@@ -74,7 +74,10 @@ pub(in crate::model) fn failed_within(
     text: &str,
 ) -> ModelError {
     let message = format!("{name} failed in the middle of its answer: {}", said(text));
-    ModelError::new(class_within(error), message)
+    ModelError {
+        begun: true,
+        ..ModelError::new(class_within(error), message)
+    }
 }
 
 /// The class of such an error, by whatever it gives as type, code or status.
