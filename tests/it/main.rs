@@ -25,6 +25,7 @@ mod budget;
 mod canary;
 mod contract;
 mod crash;
+mod delta;
 mod demo;
 mod desk;
 mod drift;

@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use entity::RunId;
 
+use super::scrub::Held;
 use crate::bus::delta::{Channels, Delta, DeltaCall, DeltaKind};
 
-/// Where a model call shows what is being written. Without a watcher it costs a look at a counter.
+/// Where a model call shows what is being written. Without a watcher it costs a look at a counter, and one at each
+/// piece for the provider's secrets.
 #[derive(Clone, Copy, Debug)]
 pub struct Deltas<'a> {
     to: Option<(&'a Channels, RunId)>,
     turn: i32,
     attempt: i32,
+    /// What is held back, where the provider has secrets.
+    held: Option<&'a Held<'a>>,
 }
 
 impl<'a> Deltas<'a> {
@@ -21,6 +25,7 @@ impl<'a> Deltas<'a> {
             to: None,
             turn: 0,
             attempt: 0,
+            held: None,
         }
     }
 
@@ -30,6 +35,18 @@ impl<'a> Deltas<'a> {
             to: Some((channels, run)),
             turn,
             attempt,
+            held: None,
+        }
+    }
+
+    /// The same, without a provider's secrets.
+    pub(super) fn without<'b>(self, held: &'b Held<'b>) -> Deltas<'b>
+    where
+        'a: 'b,
+    {
+        Deltas {
+            held: Some(held),
+            ..self
         }
     }
 
@@ -41,31 +58,55 @@ impl<'a> Deltas<'a> {
 
     /// A piece of the reasoning.
     pub fn thinking(&self, text: &str) {
-        self.send(DeltaKind::Thinking, None, text);
+        match self.held {
+            Some(held) => self.send(DeltaKind::Thinking, None, &held.thinking(text)),
+            None => self.send(DeltaKind::Thinking, None, text),
+        }
     }
 
     /// A piece of what it says.
     pub fn text(&self, text: &str) {
-        self.send(DeltaKind::Text, None, text);
+        match self.held {
+            Some(held) => self.send(DeltaKind::Text, None, &held.text(text)),
+            None => self.send(DeltaKind::Text, None, text),
+        }
     }
 
     /// A piece of the arguments of the call at this place among the calls of the turn.
-    pub fn tool_call(&self, place: usize, tool: &str, arguments: &str) {
-        let call = DeltaCall {
-            place,
-            tool: tool.into(),
-        };
-        self.send(DeltaKind::ToolCall, Some(call), arguments);
+    pub fn tool_call(&self, place: usize, tool: impl FnOnce() -> String, arguments: &str) {
+        if let Some(held) = self.held {
+            let (tool, shown) = held.tool_call(place, tool, arguments);
+            // A call is shown before its arguments begin; what is held back is no such beginning.
+            if !shown.is_empty() || arguments.is_empty() {
+                let call = DeltaCall { place, tool };
+                self.send(DeltaKind::ToolCall, Some(call), &shown);
+            }
+        } else if self.is_watched() {
+            let tool = tool().into();
+            self.send(
+                DeltaKind::ToolCall,
+                Some(DeltaCall { place, tool }),
+                arguments,
+            );
+        }
+    }
+
+    /// The answer is whole: shows what was held back of it.
+    pub(super) fn rest(&self) {
+        for (kind, call, text) in self.held.map(Held::rest).unwrap_or_default() {
+            let call = call.map(|(place, tool)| DeltaCall { place, tool });
+            self.send(kind, call, &text);
+        }
     }
 
     fn send(&self, kind: DeltaKind, call: Option<DeltaCall>, text: &str) {
+        if text.is_empty() && call.is_none() {
+            return;
+        }
         let Some((channels, run)) = self.to.filter(|(channels, run)| channels.is_watched(*run))
         else {
             return;
         };
-        if text.is_empty() && call.is_none() {
-            return;
-        }
         let delta = Delta {
             turn: self.turn,
             attempt: self.attempt,

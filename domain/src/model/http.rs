@@ -13,9 +13,9 @@ use reqwest::redirect::Policy;
 use reqwest::{Client, RequestBuilder, Response, Url};
 use tokio::time::{Instant, timeout};
 
+use super::scrub::Scrub;
 use super::{Kind, ModelError, ModelErrorClass, ModelReply, Patience, Provider};
 use crate::error::{Error, Result};
-use crate::secret::Secret;
 pub(super) use refusal::{before_it_began, failed_within, malformed};
 use refusal::{refusal, retry_after};
 pub(super) use stream::{Assemble, Stream, broke_off};
@@ -25,8 +25,6 @@ use stream::{LARGEST, too_large};
 const REFUSAL: usize = 64 * 1024;
 /// How long an answer that is whole may take to end its connection, so that the next call can use it.
 const FAREWELL: Duration = Duration::from_secs(1);
-/// Shorter values can't be told from ordinary words.
-const LEAST_SECRET: usize = 8;
 
 /// The client of one provider; cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,7 +35,7 @@ pub(super) struct Http {
     client: Client,
     patience: Patience,
     /// What must not be shown.
-    secrets: Vec<Secret>,
+    scrub: Scrub,
 }
 
 impl Http {
@@ -113,10 +111,7 @@ impl Http {
                 .build()
                 .map_err(|err| wrong(&format!("no client can be made: {err}")))?,
             patience: *patience,
-            secrets: secrets
-                .filter(|secret| secret.reveal().len() >= LEAST_SECRET)
-                .cloned()
-                .collect(),
+            scrub: Scrub::new(name, secrets),
         })
     }
 
@@ -276,18 +271,16 @@ impl Http {
     }
 
     /// A text without the provider's secrets.
-    pub(super) fn scrub(&self, mut text: String) -> String {
-        for secret in &self.secrets {
-            if let Ok(secret) = std::str::from_utf8(secret.reveal())
-                && text.contains(secret)
-            {
-                text = text.replace(secret, &format!("‹secret:{}›", self.name));
-            }
-        }
-        text
+    pub(super) fn scrub(&self, text: String) -> String {
+        self.scrub.over(text)
     }
 
-    /// An answer without the provider's secrets: a gateway may show what it was sent.
+    /// What takes the provider's secrets out of an answer while it comes; none if it has no secrets.
+    pub(super) fn scrubber(&self) -> Option<&Scrub> {
+        Some(&self.scrub).filter(|scrub| !scrub.is_empty())
+    }
+
+    /// An answer without the provider's secrets.
     pub(super) fn scrubbed(&self, reply: ModelReply) -> ModelReply {
         let mut reply = reply;
         reply.text = self.scrub(reply.text);

@@ -15,6 +15,7 @@ pub mod openai;
 pub mod playbook;
 pub mod provider;
 pub mod scripted;
+mod scrub;
 pub mod sse;
 pub mod tokens;
 pub mod wire;

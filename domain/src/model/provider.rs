@@ -12,6 +12,7 @@ use super::gemini::Gemini;
 use super::http::Http;
 use super::openai::OpenAi;
 use super::scripted::{self, Scripted};
+use super::scrub::Held;
 use super::{Model, ModelCall, ModelError, ModelErrorClass, ModelReply, Usage};
 use crate::error::{Error, Result};
 use crate::secret::Secret;
@@ -217,7 +218,16 @@ impl Model for Models {
             return self.scripted.complete(call).await;
         }
         let served = self.served(&call.config.provider)?;
-        let answer = served.model.complete(call).await;
+        let held = served.http.scrubber().map(Held::new);
+        let deltas = match &held {
+            Some(held) => call.deltas.without(held),
+            None => call.deltas,
+        };
+        let answer = served.model.complete(ModelCall { deltas, ..call }).await;
+        // What was held back of an answer that broke off may be a part of a secret.
+        if answer.is_ok() {
+            deltas.rest();
+        }
         answer
             .map(|mut reply| {
                 reply.usage = reply.usage.map(Usage::bounded);

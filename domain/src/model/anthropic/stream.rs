@@ -170,9 +170,7 @@ impl<'a> Answer<'a> {
             }
             (Some(Block::Call { name, input, .. }), Delta::InputJson { partial_json }) => {
                 input.push_str(&partial_json);
-                if deltas.is_watched() {
-                    deltas.tool_call(place, &self.names.ours(name), &partial_json);
-                }
+                deltas.tool_call(place, || self.names.ours(name), &partial_json);
             }
             (Some(_), Delta::Other) => {}
             (Some(Block::Opaque(_)), _) => {}

@@ -236,7 +236,8 @@ impl<'a> Answer<'a> {
         let arguments = args.map_or_else(|| "{}".to_owned(), |args| args.get().to_owned());
         let tool = self.names.ours(&name);
         // Calls come whole.
-        self.deltas.tool_call(self.calls.len(), &tool, &arguments);
+        self.deltas
+            .tool_call(self.calls.len(), || tool.clone(), &arguments);
         self.calls.push(ToolCall {
             id: id.unwrap_or_default(),
             tool,

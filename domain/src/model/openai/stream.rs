@@ -291,10 +291,8 @@ impl<'a> Answer<'a> {
             Some(whole) => whole.to_string(),
         };
         call.arguments.push_str(&piece);
-        if self.deltas.is_watched() {
-            self.deltas
-                .tool_call(place, &self.names.ours(&call.name), &piece);
-        }
+        self.deltas
+            .tool_call(place, || self.names.ours(&call.name), &piece);
         Ok(())
     }
 

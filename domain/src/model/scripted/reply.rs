@@ -155,7 +155,7 @@ pub(super) fn show(reply: &ModelReply, deltas: Deltas<'_>) {
     pieces(&reply.thinking).for_each(|piece| deltas.thinking(piece));
     pieces(&reply.text).for_each(|piece| deltas.text(piece));
     for (place, call) in reply.calls.iter().enumerate() {
-        deltas.tool_call(place, &call.tool, &call.arguments);
+        deltas.tool_call(place, || call.tool.clone(), &call.arguments);
     }
 }
 
