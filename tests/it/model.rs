@@ -431,6 +431,19 @@ async fn model_check_says_what_works_and_what_does_not() {
         "{told:#}"
     );
     assert!(!format!("{}{}", asked.stdout, asked.stderr).contains(CANARY));
+    let nobody = checked(&["--model", "mistral:large"], both.clone())
+        .await
+        .unwrap();
+    assert!(
+        !nobody.status.success()
+            && nobody.stdout.is_empty()
+            && nobody.stderr.contains(
+                "--model can't be \"mistral:large\": no provider \"mistral\" is configured here, only anthropic, openai; \
+                 name one of these, or give the settings file (--config) a table [models.mistral]"
+            ),
+        "{}",
+        nobody.stderr
+    );
     let wrong = checked(&["--model", "gpt"], both).await.unwrap();
     assert!(
         !wrong.status.success() && wrong.stderr.contains("--model can't be \"gpt\""),
