@@ -67,4 +67,5 @@ mod story;
 mod stream;
 mod tools;
 mod unpublish;
+mod weigh;
 mod window;
