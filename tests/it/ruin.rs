@@ -12,6 +12,9 @@ use tests::{Client, Coworker, TestDb, process};
 
 use crate::look::answer;
 
+/// Where many runs are held at once on a slow machine, nothing but a death must look like one.
+pub const STEADY: [&str; 6] = ["--lease", "2s", "--renew", "600ms", "--reap", "200ms"];
+
 /// Settings of a server whose death is noticed soon.
 pub const HASTY: [&str; 6] = ["--lease", "600ms", "--renew", "150ms", "--reap", "100ms"];
 

@@ -10,7 +10,7 @@ use serde_json::json;
 use tests::binary::Stint;
 use tests::{Backend, Client, Coworker, TestDb, on_both};
 
-use crate::ruin::Site;
+use crate::ruin::{STEADY, Site};
 
 /// What the runs may cost together, USD: about a hundred of them.
 const BUDGET: i64 = 110;
@@ -22,9 +22,6 @@ const RUNS: usize = 1_000;
 const WAVE: usize = 6;
 /// How many come once the budget has been raised.
 const LATER: usize = 150;
-
-/// A thousand runs are held at once: their leases are not renewed all the time.
-const HASTE: [&str; 6] = ["--lease", "2s", "--renew", "600ms", "--reap", "200ms"];
 
 /// 1 USD and a little, where up to 1.35 are reserved; a call takes long enough to be cut off.
 const CALL: &str = "
@@ -111,13 +108,13 @@ on_both! {
         let clustered = backend == Backend::Postgres;
         let db = TestDb::new(backend).await;
         let more: &[&str] = if clustered { &["--role", "api"] } else { &["--slots", "1000"] };
-        let mut site = Site::start_at(db, &HASTE, more);
+        let mut site = Site::start_at(db, &STEADY, more);
         site.client.mutate("modelPriceSet", json!({ "model": "scripted", "input": "1250", "output": "10" }), "").await;
         let budget = |usd: i64| json!({ "daily": usd.to_string() });
         let worker = Coworker::new("worker").playbook(CALL).with("budget", budget(BUDGET)).publish(&site.client).await;
         let auditor = Auditor::start(site.db.url());
         let workers = |site: &Site, slots: &[&str]| -> Vec<Stint> {
-            let one = |slots: &&str| Stint::serve(site.db.url(), &[&HASTE[..], &["--role", "worker", "--slots", slots]].concat());
+            let one = |slots: &&str| Stint::serve(site.db.url(), &[&STEADY[..], &["--role", "worker", "--slots", slots]].concat());
             if clustered { slots.iter().map(one).collect() } else { Vec::new() }
         };
 

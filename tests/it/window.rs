@@ -14,7 +14,7 @@ use tests::{Backend, Coworker, TestDb, on_both};
 
 use crate::chance::Chance;
 use crate::counter::{ALL, Counter};
-use crate::ruin::{Found, Site};
+use crate::ruin::{Found, STEADY, Site};
 
 /// Deaths in the window of each class.
 const TRIALS: usize = 300;
@@ -42,7 +42,7 @@ on_both! {
         println!("STINT_TEST_SEED={}", chance.0);
         let counter = Counter::open().await;
         let allow: &'static str = counter.host().leak();
-        let mut site = Site::start_with(TestDb::new(backend).await, &["--slots", "100", "--allow-private-host", allow]);
+        let mut site = Site::start_at(TestDb::new(backend).await, &STEADY, &["--slots", "100", "--allow-private-host", allow]);
         site.client.mutate("toolServerCreate", counter.server("counter", &CLASSES), "").await;
         let mut workers = Vec::new();
         for (action, _) in CLASSES {
