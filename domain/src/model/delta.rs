@@ -94,7 +94,6 @@ impl<'a> Deltas<'a> {
     /// The answer is whole: shows what was held back of it.
     pub(super) fn rest(&self) {
         for (kind, call, text) in self.held.map(Held::rest).unwrap_or_default() {
-            let call = call.map(|(place, tool)| DeltaCall { place, tool });
             self.send(kind, call, &text);
         }
     }

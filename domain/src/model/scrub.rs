@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-use crate::bus::delta::DeltaKind;
+use crate::bus::delta::{DeltaCall, DeltaKind};
 use crate::secret::Secret;
 
 /// Shorter values can't be told from ordinary words.
@@ -143,8 +143,8 @@ impl<'a> Held<'a> {
         self.scrub.next(tail, false)
     }
 
-    /// What was held back of an answer that is whole: of each text, with the place and the tool of a call.
-    pub(super) fn rest(&self) -> Vec<(DeltaKind, Option<(usize, Arc<str>)>, String)> {
+    /// What was held back of an answer that is whole: of each text, with the call that it belongs to.
+    pub(super) fn rest(&self) -> Vec<(DeltaKind, Option<DeltaCall>, String)> {
         let Tails {
             thinking,
             text,
@@ -155,7 +155,8 @@ impl<'a> Held<'a> {
             (DeltaKind::Text, None, text),
         ];
         let calls = calls.into_iter().map(|(place, (tool, arguments))| {
-            (DeltaKind::ToolCall, Some((place, tool)), arguments)
+            let call = DeltaCall { place, tool };
+            (DeltaKind::ToolCall, Some(call), arguments)
         });
         let rest = texts.into_iter().chain(calls);
         rest.filter(|(.., text)| !text.is_empty())
