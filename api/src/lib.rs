@@ -32,6 +32,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::auth::{Keys, MakeKey};
 use crate::config::Settings;
+use crate::graphql::context::Behind;
 use crate::http::Gateway;
 
 /// How many connections may wait to be accepted: as many as come back at once after a restart.
@@ -113,6 +114,10 @@ impl App {
                 vault.clone(),
                 outside.clone(),
                 settings.ui_url,
+                Behind {
+                    tasks: tasks.clone(),
+                    closing: closing.clone(),
+                },
             ),
             keys: Arc::new(Keys::new(auth::lookup(store.clone()), settings.key_life)),
             request_id: Box::new(|| domain::clock::fresh_id().simple().to_string()),

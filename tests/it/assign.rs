@@ -214,7 +214,7 @@ turns:
     }
 
     /// Decision 4: a run that handed its request on is not called away from its ending, however often its lease is renewed
-    /// meanwhile.
+    /// meanwhile, and whoever assigns the request anew.
     async fn a_hand_off_leaves_the_time_to_end(app: TestApp) {
         let app = look::with_settings(&app, |settings| settings.worker.renew = Duration::from_millis(20)).await;
         Coworker::new("other").publish(&app).await;
@@ -224,14 +224,23 @@ turns:
     calls: [{ tool: finish, arguments: { outcome: HANDED_OFF, reason: It is theirs., summary: I handed it on. } }]
 ";
         let worker = Coworker::new("worker").playbook(hands).publish(&app).await;
-        let request = requested(&app, "Where is it?", &worker.id).await;
-        app.drain().await;
-        assert_eq!(look::request(&app, &request).await["assignee"]["displayName"], "other");
-        let run = look::runs(&app).await.remove(0);
-        assert_eq!(run["outcome"], "HANDED_OFF", "{run:#}");
-        let log = look::events(&app, &run).await;
-        assert_eq!(look::data(&log, "model.failed"), Vec::<&Value>::new());
-        assert_eq!(look::data(&log, "model.requested").len(), 2);
+        let third = Coworker::new("third").publish(&app).await;
+        for to in ["other", "third"] {
+            let request = requested(&app, "Where is it?", &worker.id).await;
+            let (run, mut events) = first_run(&app, &request).await;
+            until(&mut events, "request.reassigned").await;
+            if to == "third" {
+                app.mutate("requestAssign", json!({ "id": request, "assigneeId": third.id }), "").await;
+            }
+            app.drain().await;
+            assert_eq!(look::request(&app, &request).await["assignee"]["displayName"], to);
+            let runs = look::runs(&app).await;
+            let run = runs.iter().find(|one| one["id"] == run).expect("the run");
+            assert_eq!(run["outcome"], "HANDED_OFF", "{run:#}");
+            let log = look::events(&app, run).await;
+            assert_eq!(look::data(&log, "model.failed"), Vec::<&Value>::new());
+            assert_eq!(look::data(&log, "model.requested").len(), 2);
+        }
         app.stop().await;
     }
 

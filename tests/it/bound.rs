@@ -36,20 +36,14 @@ both_dbs! {
         app.stop().await;
     }
 
-    /// Nobody can decide about a call for a request that was closed while the run worked: it is not asked about, and the
+    /// Nobody can decide about a call for a request that is closed, by the run itself here: it is not asked about, and the
     /// run goes on to its end.
     async fn a_call_for_a_request_that_is_closed_waits_for_nobody(app: TestApp) {
-        let playbook = RESETS.replace("answers: [{ response: fine }]", "answers: [{ delay: 700ms, response: fine }]").replace(
-            "turns:\n", "turns:\n  - calls: [{ tool: device.look, arguments: {} }]\n");
+        let closes = "calls:\n      - { tool: set_status, arguments: { status: CLOSED } }\n";
+        let playbook = RESETS.replacen("calls:\n", closes, 1);
         let worker = Coworker::new("worker").playbook(&playbook).with("tools", ask("device", "reset")).publish(&app).await;
-        let input = json!({ "title": "It hangs", "assigneeId": worker.id });
-        let request = app.mutate("requestCreate", input, "request { id }").await["request"]["id"].take();
-        let run = look::first_run(&app, &request).await;
-        let query = "subscription ($id: ID!) { runEvents(runId: $id) { type } }";
-        let mut events = app.subscribe(query, json!({ "id": run })).await;
-        events.until(|event| event["runEvents"]["type"] == "tool.requested").await;
-        app.mutate("requestUpdate", json!({ "id": request, "status": "CLOSED" }), "").await;
-        app.drain().await;
+        let request = assign(&app, &worker.id).await;
+        assert_eq!(look::request(&app, &request).await["status"], "CLOSED");
         assert_eq!(approvals(&app).await, Vec::<Value>::new());
         let run = look::only_run(&app).await;
         assert!(run["endedAt"].is_string(), "{run:#}");

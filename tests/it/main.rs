@@ -67,5 +67,6 @@ mod story;
 mod stream;
 mod tools;
 mod unpublish;
+mod unseen;
 mod weigh;
 mod window;

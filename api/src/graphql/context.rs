@@ -12,6 +12,8 @@ use domain::store::Store;
 use domain::tool::Outside;
 use entity::WorkspaceId;
 use parking_lot::Mutex;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::loader::Loaders;
 
@@ -43,6 +45,15 @@ impl Clone for Session {
     }
 }
 
+/// Where what an operation leaves behind goes on.
+#[derive(Clone, Debug, Default)]
+pub struct Behind {
+    /// Waited for when Stint stops.
+    pub tasks: TaskTracker,
+    /// Cancelled when it does: what is long ends early then.
+    pub closing: CancellationToken,
+}
+
 /// What all operations share: data of the schema.
 pub struct Shared {
     /// The database.
@@ -53,18 +64,27 @@ pub struct Shared {
     pub outside: Arc<Outside>,
     /// Address of a frontend's page of a request, with `{number}` in the place of its number.
     pub ui_url: Option<String>,
+    /// Where what an operation leaves behind goes on.
+    pub behind: Behind,
     /// The workspaces' cursor keys; they never change.
     cursor_keys: Mutex<HashMap<WorkspaceId, Vec<u8>>>,
 }
 
 impl Shared {
     /// What operations on `store` share.
-    pub fn new(store: Store, vault: Vault, outside: Arc<Outside>, ui_url: Option<String>) -> Self {
+    pub fn new(
+        store: Store,
+        vault: Vault,
+        outside: Arc<Outside>,
+        ui_url: Option<String>,
+        behind: Behind,
+    ) -> Self {
         Self {
             store,
             vault,
             outside,
             ui_url,
+            behind,
             cursor_keys: Mutex::default(),
         }
     }

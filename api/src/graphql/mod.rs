@@ -29,7 +29,7 @@ use domain::secret::Vault;
 use domain::store::Store;
 use domain::tool::Outside;
 
-use context::Shared;
+use context::{Behind, Shared};
 
 /// Everything that can be read. Every answer stays within the workspace of the caller's API key.
 #[derive(MergedObject, Default)]
@@ -80,10 +80,15 @@ pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
 /// The schema over a store, what keeps its secrets, and the way to the tools of servers. `ui_url` is the address of a
 /// frontend's page of a request, with `{number}` in the place of its number.
-pub fn schema(store: Store, vault: Vault, outside: Arc<Outside>, ui_url: Option<String>) -> Schema {
-    builder()
-        .data(Arc::new(Shared::new(store, vault, outside, ui_url)))
-        .finish()
+pub fn schema(
+    store: Store,
+    vault: Vault,
+    outside: Arc<Outside>,
+    ui_url: Option<String>,
+    behind: Behind,
+) -> Schema {
+    let shared = Shared::new(store, vault, outside, ui_url, behind);
+    builder().data(Arc::new(shared)).finish()
 }
 
 /// The contract, as the code has it.

@@ -4,29 +4,32 @@
 //! term starts, whoever looks; then what waits is dropped a few at a time. Should that be cut off, the claim drops the
 //! rest as it comes by, also if the coworker takes work again by then.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use entity::{
-    CoworkerId, CoworkerState, DropReason, RequestId, Trigger, WorkspaceId, coworker, dispatch,
+    CoworkerId, CoworkerState, DispatchId, DropReason, RequestId, Trigger, coworker, dispatch,
     request,
 };
 use sea_orm::sea_query::LockType;
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::write::{lock, save};
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
 use crate::request::TimelineData;
-use crate::request::assign::drop_all;
 use crate::request::desk::Desk;
+use crate::request::dropped::{drop_all, out_of_work};
 use crate::request::query::is_waiting;
-use crate::request::route::{Anew, OUT_OF_WORK, Routing, decide_for, without_triage};
-use crate::store::{Command, Store, Tx};
+use crate::request::route::{Anew, Routing, decide_for};
+use crate::store::{Command, Needs, Store, Tx};
 
 /// The most dispatches that one write drops.
-pub const CHUNK: u64 = 200;
+const CHUNK: u64 = 50;
+/// How long a caller waits for what waits to be dropped.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Takes a coworker out of work: runs under way finish, and nothing starts any more of what waits.
 #[derive(Clone, Debug)]
@@ -38,14 +41,28 @@ pub struct UnpublishCoworker {
 }
 
 impl UnpublishCoworker {
-    /// Does it, and drops what waits.
+    /// Does it, and drops what waits in a task of its own, which ends early once `closing` is cancelled. The caller waits
+    /// for the task, but not long.
     ///
     /// # Errors
     /// As the command itself.
-    pub async fn submit(self, store: &Store) -> Result<coworker::Model> {
+    pub async fn submit(
+        self,
+        store: &Store,
+        tasks: &TaskTracker,
+        closing: &CancellationToken,
+    ) -> Result<coworker::Model> {
         let actor = self.actor.clone();
         let row = store.write(self).await?;
-        drop_waiting(store, &actor, &row).await;
+        let (store, closing, of) = (store.clone(), closing.clone(), row.clone());
+        let rest = tasks.spawn(async move {
+            closing
+                .run_until_cancelled(drop_waiting(&store, &actor, &of))
+                .await
+        });
+        if tokio::time::timeout(PATIENCE, rest).await.is_err() {
+            tracing::debug!(coworker.id = %row.id, "much waits for a coworker out of work; it is dropped behind the answer");
+        }
         Ok(row)
     }
 }
@@ -75,13 +92,23 @@ impl Command for UnpublishCoworker {
     fn repeatable(&self) -> bool {
         true
     }
+
+    fn needs(&self) -> Needs {
+        // It locks a coworker for a change, and commands of its batch hold requests already.
+        Needs {
+            alone: true,
+            ..Needs::default()
+        }
+    }
 }
 
 /// Drops what waits for a coworker of a term that is over, in as many writes as that takes; others get their turn
 /// between them. What could not be dropped is left to the claim: the coworker is out of work already.
 pub async fn drop_waiting(store: &Store, actor: &Actor, row: &coworker::Model) {
     let all = async {
-        while DropWaiting::of(actor, row).submit(store).await? == CHUNK {}
+        while let Some(some) = DropWaiting::find(store, actor, row).await? {
+            store.write(some).await?;
+        }
         Ok::<(), Error>(())
     };
     if let Err(err) = all.await {
@@ -89,70 +116,59 @@ pub async fn drop_waiting(store: &Store, actor: &Actor, row: &coworker::Model) {
     }
 }
 
-/// Drops the oldest dispatches that wait for a coworker of a term that is over, at most [`CHUNK`]; gives how many it
-/// found.
+/// Drops a few dispatches that wait for a coworker of a term that is over.
 #[derive(Clone, Debug)]
 pub struct DropWaiting {
     actor: Actor,
-    coworker: CoworkerId,
-    /// Those of an earlier term are meant. Terms only rise, so the coworker need not be locked.
-    term: i64,
-    /// Of Triage: where the requests go that nobody was named for, as far as that was looked up beforehand.
+    waiting: Vec<dispatch::Model>,
+    /// Of Triage: where the requests go that nobody was named for.
     ahead: HashMap<RequestId, Routing>,
 }
 
 impl DropWaiting {
-    /// Those that wait for this coworker, taken out of work by this actor.
-    pub fn of(actor: &Actor, row: &coworker::Model) -> Self {
-        Self {
-            actor: actor.clone(),
-            coworker: row.id,
-            term: row.term,
-            ahead: HashMap::new(),
-        }
-    }
-
-    /// Does it. Where requests go that waited for Triage is looked up before the writer is asked.
+    /// The oldest that wait for this coworker, taken out of work by this actor; none if nothing does any more. Where requests
+    /// go that wait for Triage is looked up here, before the writer is asked.
     ///
     /// # Errors
-    /// As the command itself.
-    pub async fn submit(mut self, store: &Store) -> Result<u64> {
-        let waiting = self.find(store.read()).await?;
+    /// What the database said.
+    pub async fn find(store: &Store, actor: &Actor, row: &coworker::Model) -> Result<Option<Self>> {
+        let waiting = dispatch::Entity::find()
+            .filter(dispatch::Column::CoworkerId.eq(row.id))
+            // Terms only rise: what is found stays over, so the coworker need not be locked.
+            .filter(dispatch::Column::Term.lt(row.term))
+            .filter(is_waiting())
+            .order_by_asc(dispatch::Column::Id)
+            .limit(CHUNK)
+            .all(store.read())
+            .await?;
+        if waiting.is_empty() {
+            return Ok(None);
+        }
         let unnamed = waiting
             .iter()
             .filter(|row| row.trigger == Trigger::Intake)
             .map(|row| row.request_id);
-        let workspace = self.actor.workspace;
-        self.ahead = decide_for(store.read(), workspace, unnamed.collect()).await?;
-        store.write(self).await
+        let ahead = decide_for(store.read(), actor.workspace, unnamed.collect()).await?;
+        Ok(Some(Self {
+            actor: actor.clone(),
+            waiting,
+            ahead,
+        }))
     }
-
-    async fn find<C: ConnectionTrait>(&self, conn: &C) -> Result<Vec<dispatch::Model>> {
-        let found = over(self.actor.workspace, self.coworker, self.term)
-            .order_by_asc(dispatch::Column::Id)
-            .limit(CHUNK);
-        Ok(found.all(conn).await?)
-    }
-}
-
-/// What waits for a coworker of a term before this one.
-fn over(workspace: WorkspaceId, coworker: CoworkerId, term: i64) -> Select<dispatch::Entity> {
-    dispatch::Entity::find()
-        .filter(dispatch::Column::WorkspaceId.eq(workspace))
-        .filter(dispatch::Column::CoworkerId.eq(coworker))
-        .filter(dispatch::Column::Term.lt(term))
-        .filter(is_waiting())
 }
 
 impl Command for DropWaiting {
-    type Output = u64;
+    type Output = ();
 
-    async fn run(&self, tx: &Tx) -> Result<u64> {
-        let Self { actor, ahead, .. } = self;
+    async fn run(&self, tx: &Tx) -> Result<()> {
+        let Self {
+            actor,
+            waiting,
+            ahead,
+        } = self;
         actor.authorize(Action::CoworkerPublish)?;
-        tx.settle_all().await?;
-        let waiting = self.find(tx.conn()).await?;
         let requests = request::Entity::find()
+            .filter(request::Column::WorkspaceId.eq(actor.workspace))
             .filter(request::Column::Id.is_in(waiting.iter().map(|row| row.request_id)))
             .order_by_asc(request::Column::Id)
             .lock(LockType::NoKeyUpdate)
@@ -163,30 +179,34 @@ impl Command for DropWaiting {
             .map(|request| (request.id, Desk::of(request)))
             .collect();
         // A claim may have come first before the requests were locked.
-        let ids: Vec<_> = waiting.iter().map(|row| row.id).collect();
+        let ids: Vec<DispatchId> = waiting.iter().map(|row| row.id).collect();
         let dropped = drop_all(tx, &ids, DropReason::NotPublished).await?;
         let anew = Anew::new(tx, actor.workspace);
+        let mut changed = HashSet::with_capacity(desks.len());
         for row in waiting.iter().filter(|row| dropped.contains(&row.id)) {
             let Some(desk) = desks.get_mut(&row.request_id) else {
                 return Err(Error::internal("a request was not locked"));
             };
             let entry = TimelineData::DispatchDropped { dispatch: row.id };
             desk.entry(tx.at(), actor, &entry)?;
-            let before = ahead.get(&row.request_id);
-            without_triage(tx, desk, row, OUT_OF_WORK, before, &anew).await?;
+            out_of_work(tx, desk, row, ahead.get(&row.request_id), &anew).await?;
+            changed.insert(row.request_id);
         }
         // Only what was changed: whoever watches the others needs no bell.
-        let changed: Vec<RequestId> = waiting
-            .iter()
-            .filter(|row| dropped.contains(&row.id))
-            .map(|row| row.request_id)
-            .collect();
         desks.retain(|id, _| changed.contains(id));
         desks.into_values().for_each(|desk| drop(desk.save(tx)));
-        Ok(waiting.len() as u64)
+        Ok(())
     }
 
     fn repeatable(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Needs {
+        // What it locks are others' requests, many of them.
+        Needs {
+            alone: true,
+            ..Needs::default()
+        }
     }
 }

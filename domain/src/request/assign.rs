@@ -1,18 +1,15 @@
 //! Who works on a request, and the dispatches that follow from it.
 
-use std::collections::HashSet;
-
 use entity::{
     ActorKind, AssignmentId, CoworkerId, CoworkerState, DispatchId, DispatchState, DropReason,
     PersonId, RequestId, RunId, Trigger, assignment, coworker, dispatch, person, request, run,
 };
 use sea_orm::sea_query::LockType;
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
-};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
 use uuid::Uuid;
 
 use super::desk::Desk;
+use super::dropped::{drop_dispatch, is_seen};
 use super::query::is_waiting;
 use super::timeline::TimelineData;
 use crate::access::{Action, Actor};
@@ -288,17 +285,25 @@ async fn under_way(
 }
 
 /// Ends the runs that are paused under older epochs, rings those that work, and drops what waits under them: runs are
-/// locked before dispatches.
+/// locked before dispatches. A run that assigned the request itself has only its ending left, and is not called away from
+/// that.
 async fn supersede(tx: &Tx, desk: &mut Desk, actor: &Actor) -> Result<()> {
     let epoch = desk.request.assignment_epoch;
     let older = Condition::all().add(run::Column::AssignmentEpoch.lt(epoch));
     end_paused_on(tx, desk, older, &Ending::Superseded).await?;
+    let handed_on = assignment::Entity::find()
+        .select_only()
+        .column(assignment::Column::RunId)
+        .filter(assignment::Column::RequestId.eq(desk.request.id))
+        .filter(assignment::Column::RunId.is_not_null());
     let mut active = run::Entity::find()
         .select_only()
         .column(run::Column::Id)
         .filter(run::Column::RequestId.eq(desk.request.id))
         .filter(is_running())
-        .filter(run::Column::AssignmentEpoch.lt(epoch));
+        .filter(run::Column::AssignmentEpoch.lt(epoch))
+        .filter(run::Column::Id.not_in_subquery(handed_on.into_query()));
+    // Its assignment is not written yet.
     if let Some(own) = actor.principal.run() {
         active = active.filter(run::Column::Id.ne(own));
     }
@@ -317,7 +322,8 @@ async fn supersede(tx: &Tx, desk: &mut Desk, actor: &Actor) -> Result<()> {
     Ok(())
 }
 
-/// Makes a dispatch; for a coworker that is not published it is dropped at once, visibly.
+/// Makes a dispatch; for a coworker that is not published it is dropped at once, visibly, and a person must look where
+/// nobody chose the coworker.
 ///
 /// # Errors
 /// What the database said.
@@ -354,58 +360,9 @@ pub fn dispatch(
     if published {
         tx.signal(Signal::Work);
     } else {
-        desk.entry(
-            now,
-            actor,
-            &TimelineData::DispatchDropped { dispatch: row.id },
-        )?;
+        let entry = TimelineData::DispatchDropped { dispatch: row.id };
+        desk.entry(now, actor, &entry)?;
+        desk.request.needs_person |= !is_seen(trigger);
     }
     Ok(row)
-}
-
-/// Drops a waiting dispatch, with the reason on the timeline. One that a claim took meanwhile stays.
-///
-/// # Errors
-/// What the database said.
-pub async fn drop_dispatch(
-    tx: &Tx,
-    desk: &mut Desk,
-    actor: &Actor,
-    id: DispatchId,
-    reason: DropReason,
-) -> Result<()> {
-    if drop_all(tx, &[id], reason).await?.contains(&id) {
-        let entry = TimelineData::DispatchDropped { dispatch: id };
-        desk.entry(tx.at(), actor, &entry)?;
-    }
-    Ok(())
-}
-
-/// Drops those of these dispatches that still wait, in one statement; gives which. Whoever asks says so on the
-/// timelines of their requests.
-///
-/// # Errors
-/// What the database said.
-pub async fn drop_all(
-    tx: &Tx,
-    ids: &[DispatchId],
-    reason: DropReason,
-) -> Result<HashSet<DispatchId>> {
-    if ids.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let places = vec!["?"; ids.len()].join(", ");
-    let sql = format!(
-        "UPDATE dispatch SET state = 'DROPPED', drop_reason = ?, decided_at = ? \
-         WHERE id IN ({places}) AND state = 'WAITING' RETURNING id"
-    );
-    let values = [reason.as_str().into(), tx.at().into()];
-    let values = values.into_iter().chain(ids.iter().map(|id| (*id).into()));
-    let rows = tx
-        .writing()
-        .await?
-        .query_all_raw(tx.sql(&sql, values))
-        .await?;
-    let dropped = rows.iter().map(|row| row.try_get("", "id"));
-    Ok(dropped.collect::<Result<_, DbErr>>()?)
 }

@@ -9,8 +9,9 @@ use entity::{
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::assign::{Assignee, assign, drop_dispatch};
+use super::assign::{Assignee, assign};
 use super::desk::Desk;
+use super::dropped::drop_dispatch;
 use super::timeline::TimelineData;
 use crate::access::Actor;
 use crate::error::Result;
@@ -39,7 +40,10 @@ pub async fn may_start(
 }
 
 /// Whether the current assignment is an escalation.
-async fn escalated(tx: &Tx, desk: &Desk) -> Result<bool> {
+///
+/// # Errors
+/// What the database said.
+pub(super) async fn escalated(tx: &Tx, desk: &Desk) -> Result<bool> {
     let newest = request_event::Entity::find()
         .filter(request_event::Column::RequestId.eq(desk.request.id))
         .filter(request_event::Column::Kind.eq(RequestEventKind::Escalated))
@@ -126,7 +130,7 @@ async fn assignee(tx: &Tx, workspace: &workspace::Model) -> Result<Option<Assign
             .one(tx.conn())
             .await?
             .map(Assignee::Person),
-        // Not locked: should it be unpublished meanwhile, the claim drops the dispatch and says so.
+        // Not locked: should it be unpublished meanwhile, the claim drops the dispatch, and the request goes to nobody.
         (Some(ActorKind::Coworker), Some(id)) => coworker::Entity::find_by_id(CoworkerId(id))
             .filter(coworker::Column::State.eq(CoworkerState::Published))
             .one(tx.conn())

@@ -3,6 +3,7 @@
 pub mod assign;
 pub mod create;
 pub mod desk;
+pub mod dropped;
 pub mod escalate;
 pub mod mention;
 pub mod note;

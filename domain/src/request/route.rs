@@ -213,7 +213,7 @@ impl<'a> Anew<'a> {
 
     /// Decides.
     ///
-    /// The coworker is not locked: should it be unpublished meanwhile, the claim drops the dispatch and says so.
+    /// The coworker is not locked: should it be unpublished meanwhile, the dispatch is dropped, and a person must look.
     ///
     /// # Errors
     /// What the database said.
@@ -341,9 +341,6 @@ pub async fn fall_back(
     );
     carry_out(tx, desk, decided).await
 }
-
-/// Why Triage can't take a request: it is not published.
-pub const OUT_OF_WORK: &str = "Triage was taken out of work.";
 
 /// Routes the request of a dispatch that was dropped because its coworker can't take it, if it was a new request on
 /// its way to Triage: nobody was named for it. `why`: a sentence; `before` is what the ranking said beforehand.

@@ -10,8 +10,8 @@ use crate::bus::Signal;
 use crate::coworker::Config;
 use crate::error::Result;
 use crate::price::{STANDARD, Table, own_prices, price_of};
-use crate::request::assign::drop_dispatch;
 use crate::request::desk::Desk;
+use crate::request::dropped::drop_dispatch;
 use crate::request::route::{Anew, without_triage};
 use crate::store::Tx;
 

@@ -2,17 +2,15 @@
 //!
 //! Whatever a claim finds out of date it drops, with the reason on the timeline.
 
+mod lock;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use entity::{
-    CoworkerId, CoworkerState, CoworkerVersionId, DispatchId, DropReason, Millis, RequestId, RunId,
-    RunStatus, WorkspaceId, coworker, coworker_version, dispatch, request, run, workspace,
+    CoworkerState, DispatchId, DropReason, Millis, RequestId, RunId, RunStatus, WorkspaceId,
+    coworker, coworker_version, dispatch, request, run, workspace,
 };
-use sea_orm::sea_query::{LockBehavior, LockType};
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, FromQueryResult, QueryFilter,
-    QueryOrder, QuerySelect,
-};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, FromQueryResult};
 use uuid::Uuid;
 
 use super::afford::{Affords, drop_unaffordable};
@@ -23,13 +21,13 @@ use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
-use crate::request::assign::drop_dispatch;
 use crate::request::desk::Desk;
+use crate::request::dropped::{drop_dispatch, out_of_work};
 use crate::request::escalate::{escalate, may_start};
-use crate::request::query::is_waiting;
-use crate::request::route::{Anew, OUT_OF_WORK, without_triage};
+use crate::request::route::Anew;
 use crate::request::timeline::TimelineData;
 use crate::store::{Append, Command, Counter, Needs, Tx, statement};
+use lock::{load_versions, lock_coworkers, lock_requests};
 
 /// Starts runs: claims up to `most` waiting dispatches for a worker, each with its number, its row and
 /// its first event, in one transaction.
@@ -95,7 +93,7 @@ impl Command for Claim {
                     let anew = anew
                         .entry(row.workspace_id)
                         .or_insert_with(|| Anew::new(tx, row.workspace_id));
-                    without_triage(tx, desk, row, OUT_OF_WORK, None, anew).await?;
+                    out_of_work(tx, desk, row, None, anew).await?;
                 }
                 continue;
             }
@@ -352,60 +350,4 @@ fn refusal(row: &dispatch::Model, desk: &Desk, coworker: &coworker::Model) -> Op
     } else {
         None
     }
-}
-
-async fn lock_coworkers(tx: &Tx, waiting: &[dispatch::Model]) -> Result<Vec<coworker::Model>> {
-    let ids: HashSet<CoworkerId> = waiting.iter().map(|d| d.coworker_id).collect();
-    // Shared: being unpublished waits until the runs that start here have started.
-    let locked = coworker::Entity::find()
-        .filter(coworker::Column::Id.is_in(ids))
-        .order_by_asc(coworker::Column::Id)
-        .lock_with_behavior(LockType::Share, LockBehavior::SkipLocked);
-    Ok(locked.all(tx.conn()).await?)
-}
-
-async fn lock_requests(tx: &Tx, waiting: &[dispatch::Model]) -> Result<Vec<Desk>> {
-    let ids: HashSet<RequestId> = waiting.iter().map(|d| d.request_id).collect();
-    tx.settle(ids.iter().copied()).await?;
-    let rows = request::Entity::find()
-        .filter(request::Column::Id.is_in(ids))
-        .order_by_asc(request::Column::Id)
-        .lock_with_behavior(LockType::NoKeyUpdate, LockBehavior::SkipLocked)
-        .all(tx.conn())
-        .await?;
-    let stale = claimed_meanwhile(tx, waiting).await?;
-    Ok(rows
-        .into_iter()
-        .filter(|row| !stale.contains(&row.id))
-        .map(Desk::of)
-        .collect())
-}
-
-/// The requests of which another worker claimed a dispatch before their locks were had.
-async fn claimed_meanwhile(tx: &Tx, waiting: &[dispatch::Model]) -> Result<HashSet<RequestId>> {
-    if tx.backend() == DbBackend::Sqlite {
-        // One writer: nothing has changed since the transaction began.
-        return Ok(HashSet::new());
-    }
-    let open: HashSet<DispatchId> = dispatch::Entity::find()
-        .select_only()
-        .column(dispatch::Column::Id)
-        .filter(dispatch::Column::Id.is_in(waiting.iter().map(|d| d.id)))
-        .filter(is_waiting())
-        .into_tuple()
-        .all(tx.conn())
-        .await?
-        .into_iter()
-        .collect();
-    let stale = waiting.iter().filter(|d| !open.contains(&d.id));
-    Ok(stale.map(|d| d.request_id).collect())
-}
-
-async fn load_versions(
-    tx: &Tx,
-    coworkers: &[coworker::Model],
-) -> Result<Vec<coworker_version::Model>> {
-    let ids: HashSet<CoworkerVersionId> = coworkers.iter().filter_map(|c| c.version_id).collect();
-    let versions = coworker_version::Entity::find().filter(coworker_version::Column::Id.is_in(ids));
-    Ok(versions.all(tx.conn()).await?)
 }

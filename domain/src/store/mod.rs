@@ -42,7 +42,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use lane::Lanes;
 pub use partition::{MakePartitions, keep_partitions};
-pub(crate) use rows::{insert_all, update_all};
+pub(crate) use rows::{chunks, insert_all, update_all};
 
 /// A handle on the database; cheap to clone.
 #[derive(Clone)]

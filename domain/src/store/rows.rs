@@ -65,7 +65,7 @@ pub(crate) async fn update_all<C: ConnectionTrait>(
 const MOST: usize = 32;
 
 /// Splits `n` rows into the chunks of the statements.
-pub(super) fn chunks(mut n: usize) -> impl Iterator<Item = usize> {
+pub(crate) fn chunks(mut n: usize) -> impl Iterator<Item = usize> {
     std::iter::from_fn(move || {
         let size = Ord::min(n, MOST);
         n -= size;

@@ -15,9 +15,9 @@ use crate::look;
 use crate::sender::{PagerDuty, incident, note};
 
 /// How long everything may take to end.
-const END: Duration = Duration::from_secs(20);
+const END: Duration = Duration::from_secs(60);
 /// How often it is looked for what asks a person at the end.
-const LOOK: Duration = Duration::from_millis(10);
+const LOOK: Duration = Duration::from_millis(250);
 
 /// A workspace in which a plan is carried out.
 pub struct Place {
@@ -35,7 +35,7 @@ impl Place {
         let admin = workspace(app, name).await;
         let others = more.iter().map(|node| Client::new(*node, admin.key()));
         let doors = [admin.clone()].into_iter().chain(others).collect();
-        let limits = json!({ "maxTurns": 6, "maxToolCalls": 12, "maxDuration": "PT20S" });
+        let limits = json!({ "maxTurns": 6, "maxToolCalls": 12, "maxDuration": "PT5S" });
         let hire = async |handle: &str, playbook: &str, triage: bool| {
             let coworker = Coworker::new(handle)
                 .playbook(playbook)

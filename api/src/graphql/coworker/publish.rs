@@ -5,7 +5,7 @@ use domain::coworker::{Force, PublishCoworker, Published, RollbackCoworker, Unpu
 
 use super::Coworker;
 use super::finding::{self, Finding};
-use crate::graphql::context::ContextExt as _;
+use crate::graphql::context::{Behind, ContextExt as _};
 use crate::graphql::error::{Result, UserError, settle};
 use crate::graphql::node;
 
@@ -163,7 +163,8 @@ impl PublishMutation {
         })
     }
 
-    /// Takes a coworker out of work. Its runs under way finish; its waiting dispatches are dropped and publishing again does not revive them.
+    /// Takes a coworker out of work. Its runs under way finish; its waiting dispatches are dropped and publishing again does not revive them. Where
+    /// many wait, the last of them may be dropped a moment after the answer; none of them starts.
     async fn coworker_unpublish(
         &self,
         ctx: &Context<'_>,
@@ -178,7 +179,8 @@ impl PublishMutation {
                 actor: ctx.actor().clone(),
                 coworker: node::parse(&id)?,
             };
-            unpublish.submit(ctx.store()).await
+            let Behind { tasks, closing } = &ctx.shared().behind;
+            unpublish.submit(ctx.store(), tasks, closing).await
         };
         let (row, user_errors) = settle(answer.await)?;
         Ok(CoworkerUnpublishPayload {

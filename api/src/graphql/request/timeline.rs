@@ -34,7 +34,7 @@ pub enum TimelineItem {
     RunEnded(RunEnded),
     /// A dispatch was dropped.
     DispatchDropped(DispatchDropped),
-    /// Nobody fits it clearly enough.
+    /// No coworker goes on with it.
     LeftToPeople(LeftToPeople),
     /// Coworkers passed it on too often.
     Escalated(Escalated),
@@ -73,7 +73,7 @@ pub enum TimelineEntry {
     RunEnded(RunEnded),
     /// A dispatch was dropped.
     DispatchDropped(DispatchDropped),
-    /// Nobody fits it clearly enough.
+    /// No coworker goes on with it.
     LeftToPeople(LeftToPeople),
     /// Coworkers passed it on too often.
     Escalated(Escalated),
@@ -264,7 +264,7 @@ entries! {
         }
     }
 
-    "No coworker fits the request clearly enough: it is left to people." LeftToPeople { reason: String }
+    "The request is left to people: no coworker fits it clearly enough, or the one that it was escalated to was taken out of work." LeftToPeople { reason: String }
     actor: "Always Stint.", run: "Always null.",
     {
         /// Why; null for callers with the role REQUESTER.

@@ -1,9 +1,13 @@
 //! Reading who works on a request: assignments and dispatches.
 
-use entity::{AssignmentId, DispatchId, DispatchState, RequestId, assignment, dispatch, run};
-use sea_orm::sea_query::{Expr, ExprTrait};
+use entity::{
+    AssignmentId, CoworkerState, DispatchId, DispatchState, RequestId, assignment, coworker,
+    dispatch, run,
+};
+use sea_orm::sea_query::{Expr, ExprTrait, SelectStatement};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select,
 };
 
 use super::get;
@@ -109,7 +113,8 @@ pub fn is_waiting() -> Expr {
     dispatch::Column::State.into_expr().eq(waiting)
 }
 
-/// The work on a request that waits to become a run, oldest first; the request itself must be visible.
+/// The work on a request that waits to become a run, oldest first; the request itself must be visible. What waits since an
+/// earlier term of its coworker is not among it: it never starts, and is dropped.
 ///
 /// # Errors
 /// What the database answers.
@@ -121,10 +126,31 @@ pub async fn waiting<C: ConnectionTrait>(
     let rows = visible_dispatches(actor)
         .filter(dispatch::Column::RequestId.eq(request))
         .filter(is_waiting())
+        .filter(Expr::exists(takes_it()))
         .order_by_asc(dispatch::Column::Id)
         .all(db)
         .await?;
     Ok(rows)
+}
+
+/// The coworker of a dispatch, if it still takes work of the dispatch's term.
+fn takes_it() -> SelectStatement {
+    let of = |column| Expr::col((dispatch::Entity, column));
+    let takes = coworker::Entity::find()
+        .select_only()
+        .column(coworker::Column::Id)
+        .filter(
+            coworker::Column::Id
+                .into_expr()
+                .eq(of(dispatch::Column::CoworkerId)),
+        )
+        .filter(coworker::Column::State.eq(CoworkerState::Published))
+        .filter(
+            coworker::Column::Term
+                .into_expr()
+                .lte(of(dispatch::Column::Term)),
+        );
+    takes.into_query()
 }
 
 /// The run whose end a waiting dispatch waits for, if the actor may see runs: the coworker's own on the same
