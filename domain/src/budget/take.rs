@@ -211,8 +211,11 @@ impl TakeSlices {
                 limit,
                 exhausted: match ask.key.scope {
                     Scope::Coworker(_) => until.saturating_sub(recorded) < self.least,
-                    // Of others' calls, cheaper ones may still fit into what is left for all.
-                    Scope::Workspace(_) => until.saturating_sub(recorded) < limit / SLICES,
+                    // One call that is too dear must not end the work of all while there is much left.
+                    Scope::Workspace(_) => {
+                        let left = until.saturating_sub(recorded);
+                        left < self.least && left < limit / 4
+                    }
                 },
                 lasting: later < self.least,
             }
