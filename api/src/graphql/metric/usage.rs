@@ -43,7 +43,7 @@ enum Parts {
 pub struct UsageComponent {
     /// What part of the prompts.
     pub kind: UsageComponentKind,
-    /// Which skill or which tool; null for other parts.
+    /// Which skill or which tool; null for other parts, and in metrics, which tell all skills and all tools each together.
     pub name: Option<String>,
     /// How many, over all model calls.
     pub tokens: Int64,
