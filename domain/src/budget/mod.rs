@@ -23,8 +23,11 @@ use entity::{BudgetPeriod, CoworkerId, Millis, WorkspaceId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::coworker::config::within;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::money::print_decimal;
+
+/// The most that a budget may be, nano-USD.
+const MOST_NANO: i64 = 1_000_000 * 1_000_000_000;
 
 /// What all runs together may cost, nano-USD; none: no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -57,7 +60,13 @@ impl Budget {
             ("budget.daily", daily_nano),
             ("budget.monthly", monthly_nano),
         ] {
-            within(field, nano.unwrap_or(1), 1, 1_000_000_000_000_000)?;
+            if nano.is_some_and(|nano| !(1..=MOST_NANO).contains(&nano)) {
+                let said = print_decimal(nano.unwrap_or_default());
+                let message = format!(
+                    "`{field}` is {said} USD; it must be more than 0 and at most 1000000 USD"
+                );
+                return Err(Error::invalid(field, "INVALID", message));
+            }
         }
         Ok(())
     }

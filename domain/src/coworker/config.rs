@@ -267,7 +267,7 @@ pub(super) fn at_most(field: &'static str, n: usize, most: usize) -> Result<()> 
     Ok(())
 }
 
-pub(crate) fn within(field: &'static str, value: i64, least: i64, most: i64) -> Result<()> {
+fn within(field: &'static str, value: i64, least: i64, most: i64) -> Result<()> {
     if (least..=most).contains(&value) {
         return Ok(());
     }
