@@ -13,13 +13,13 @@ use entity::{
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Select};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::access::{Action, Actor, Principal, Standing};
 use crate::clock::{fresh_id, random_id};
 use crate::error::{Error, Result};
 use crate::idempotency::once;
+use crate::secret::is_same;
 use crate::store::{Command, Store, Tx, insert_all};
 use crate::text::check_text;
 
@@ -57,8 +57,7 @@ pub async fn authenticate(store: &Store, text: &str) -> Result<(api_key::Model, 
         .one(store.read())
         .await?
         .ok_or_else(refused)?;
-    let hash = Sha256::digest(secret);
-    let same: bool = hash.as_slice().ct_eq(&row.secret_hash).into();
+    let same = is_same(&Sha256::digest(secret), &row.secret_hash);
     if !same || !is_valid(&row, store.now()) {
         return Err(refused());
     }

@@ -15,6 +15,7 @@ use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKe
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq as _;
 
 use crate::error::{Error, Result};
 
@@ -27,9 +28,23 @@ const NAME: usize = 8;
 /// Bytes of a sealed data key: nonce, key, tag.
 const DATA_KEY: usize = NONCE_LEN + KEY + 16;
 
+/// Whether what somebody sent is what it must be: signatures, the hashes of keys and the checksums of cursors are compared
+/// here and nowhere else. How long it takes tells nothing but the lengths, so that nobody finds out byte by byte what would pass.
+pub fn is_same(given: &[u8], expected: &[u8]) -> bool {
+    given.ct_eq(expected).into()
+}
+
 /// A secret in the clear. It shows itself to nobody who does not ask.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Secret(Vec<u8>);
+
+impl PartialEq for Secret {
+    fn eq(&self, other: &Self) -> bool {
+        is_same(&self.0, &other.0)
+    }
+}
+
+impl Eq for Secret {}
 
 impl Secret {
     /// These bytes.
@@ -208,6 +223,20 @@ mod tests {
             format!("{secret:?} {vault:?}"),
             "Secret(…) Vault { keys: 1 }"
         );
+    }
+
+    #[test]
+    fn only_the_same_bytes_are_the_same() {
+        let whole: Vec<u8> = (0..=255).collect();
+        assert!(is_same(&whole, &whole) && is_same(&[], &[]));
+        for i in 0..whole.len() {
+            let mut changed = whole.clone();
+            changed[i] ^= 1 << (i % 8);
+            assert!(!is_same(&changed, &whole), "byte {i}");
+            assert!(!is_same(&whole[..i], &whole), "{i} bytes");
+            assert!(!is_same(&whole, &whole[..i]), "{i} bytes expected");
+        }
+        assert_ne!(Secret::new(*b"a"), Secret::new(*b"b"));
     }
 
     #[test]

@@ -19,7 +19,7 @@ use futures_util::future::join_all;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use tests::{Backend, TestApp, TestDb};
 
-use check::in_order;
+use check::{in_order, lively};
 use place::Place;
 use plan::{Plan, plan};
 
@@ -122,8 +122,14 @@ fn nothing_breaks(backend: Backend) {
         kept.replace(Some(nodes));
         Ok(())
     });
+    let passed = tried.is_ok();
     if let Some(nodes) = kept.take() {
-        runtime.block_on(nodes.stop());
+        runtime.block_on(async {
+            if passed {
+                lively(&nodes.app, cases).await;
+            }
+            nodes.stop().await;
+        });
     }
     tried.unwrap_or_else(|failed| panic!("STINT_TEST_SEED={seed}: {failed}"));
     let least = 2 * cases as usize;

@@ -121,6 +121,40 @@ both_dbs! {
         assert_eq!((&seen["assignee"], &seen["needsPerson"]), (&Value::Null, &json!(true)));
     }
 
+    /// Decision 9: a touch is a note, an assignment or a status of a person's own; what a workflow does is none, and other changes are
+    /// none either.
+    async fn only_what_a_person_does_lets_coworkers_go_on(app: TestApp) {
+        settle(&app, 2, None).await;
+        let request = circle(&app).await;
+        app.drain().await;
+        let stands = async |runs: usize, needs_person: bool| {
+            app.drain().await;
+            assert_eq!(look::runs(&app).await.len(), runs);
+            assert_eq!(look::request(&app, &request).await["needsPerson"], needs_person, "after {runs} runs");
+        };
+        stands(2, true).await;
+        let first = app.gql("{ coworker(handle: \"first\") { id } }", json!({})).await["coworker"]["id"].take();
+        let workflow = app.with_new_key(json!({ "name": "Nightly", "role": "AGENT", "kind": "WORKFLOW" })).await;
+        let note = json!({ "requestId": request, "body": "Whose is it?" });
+        let status = json!({ "id": request, "status": "IN_PROGRESS" });
+        let assign = json!({ "id": request, "assigneeId": first });
+        workflow.mutate("noteCreate", note.clone(), "").await;
+        workflow.mutate("requestUpdate", status.clone(), "").await;
+        workflow.mutate("requestAssign", assign.clone(), "").await;
+        app.mutate("requestUpdate", json!({ "id": request, "priority": "HIGH", "labels": ["vpn"] }), "").await;
+        stands(2, true).await;
+        let seen = look::request(&app, &request).await;
+        assert_eq!((&seen["assignee"], &seen["status"]), (&Value::Null, &json!("OPEN")), "what a workflow assigned is over the budget");
+        for (i, (mutation, input)) in [("noteCreate", &note), ("requestUpdate", &status)].into_iter().enumerate() {
+            app.mutate(mutation, input.clone(), "").await;
+            stands(2 + 2 * i, false).await;
+            workflow.mutate("requestAssign", assign.clone(), "").await;
+            stands(4 + 2 * i, true).await;
+        }
+        app.mutate("requestAssign", assign, "").await;
+        stands(8, true).await;
+    }
+
     async fn settings_are_changed_one_by_one_and_checked(app: TestApp) {
         let worker = Coworker::new("worker").create(&app).await;
         let shown = "workspace { hopBudget escalationAssignee { kind displayName } }";

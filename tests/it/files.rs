@@ -74,7 +74,7 @@ prices:
 ";
 
 /// A folder of files.
-fn folder(files: &[(&str, &str)]) -> TempDir {
+pub fn folder(files: &[(&str, &str)]) -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
         put(dir.path(), name, text);
@@ -82,7 +82,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
     dir
 }
 
-fn put(dir: &Path, name: &str, text: &str) {
+pub fn put(dir: &Path, name: &str, text: &str) {
     let path = dir.join(name);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
@@ -99,21 +99,21 @@ fn office() -> TempDir {
     ])
 }
 
-fn apply(db: &TestDb, dir: &Path, more: &[&str]) -> Finished {
+pub fn apply(db: &TestDb, dir: &Path, more: &[&str]) -> Finished {
     let dir = dir.display().to_string();
     let mut args = vec!["apply", "-f", &dir, "--database-url", db.url()];
     args.extend(more);
     run(&args)
 }
 
-fn applied(db: &TestDb, dir: &Path) -> String {
+pub fn applied(db: &TestDb, dir: &Path) -> String {
     let done = apply(db, dir, &["--yes"]);
     assert!(done.status.success(), "{}", done.stderr);
     done.stdout
 }
 
 /// What a refusal says; nothing of it is on stdout unless changes were shown before.
-fn refused(done: &Finished) -> &str {
+pub fn refused(done: &Finished) -> &str {
     assert_eq!(done.status.code(), Some(1), "{done:?}");
     done.stderr
         .strip_prefix("error: ")
@@ -121,7 +121,7 @@ fn refused(done: &Finished) -> &str {
 }
 
 /// A database with a workspace, and a server on it.
-async fn start(backend: Backend) -> (TestDb, Stint, Client) {
+pub async fn start(backend: Backend) -> (TestDb, Stint, Client) {
     let db = TestDb::new(backend).await;
     let server = Stint::serve(db.url(), &[]);
     let client = server.client();

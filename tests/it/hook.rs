@@ -196,6 +196,13 @@ both_dbs! {
         app.advance(Duration::from_secs(1)).await;
         assert_eq!(refused(&pagerduty.send_signed(&payload(5), &[SECRET]).await), (401, "SIGNATURE_INVALID"));
         assert_eq!(outcome(&pagerduty.send_signed(&payload(5), &[SECRET, new]).await), "REQUEST_MADE");
+        // What came before is known again whatever signs the copy; a secret that is not in force any more opens nothing for it.
+        for (n, secret) in [(1, new), (4, new), (2, new)] {
+            assert_eq!(outcome(&pagerduty.send_signed(&payload(n), &[secret]).await), "DUPLICATE", "{n}");
+        }
+        assert_eq!(refused(&pagerduty.send_signed(&payload(1), &[SECRET]).await), (401, "SIGNATURE_INVALID"));
+        let made = app.gql("{ requests { totalCount } }", json!({})).await;
+        assert_eq!(made["requests"]["totalCount"], 5);
         // Without an overlap the old one ends at once.
         app.mutate("webhookEndpointSecretRotate", json!({ "id": pagerduty.id, "secret": SECRET, "overlap": "PT0S" }), "").await;
         assert_eq!(refused(&pagerduty.send_signed(&payload(6), &[new]).await), (401, "SIGNATURE_INVALID"));

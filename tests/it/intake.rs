@@ -59,6 +59,35 @@ both_dbs! {
         }
     }
 
+    /// R10: a workflow's request is worked on as a person's is, says whose it is, and is found by its source; the workflow reads on.
+    async fn a_workflows_request_is_worked_on_and_found_by_its_source(app: TestApp) {
+        Coworker::new("triage").triage().publish(&app).await;
+        app.request("A person asks").await;
+        let workflow = app.with_new_key(json!({ "name": "Nightly backup", "role": "AGENT", "kind": "WORKFLOW" })).await;
+        let input = json!({ "title": "The backup of vault-3 failed", "labels": ["backup"], "priority": "HIGH", "idempotencyKey": "2026-05-20" });
+        let mut made = Value::Null;
+        // It tries again, as workflows do.
+        for _ in 0..2 {
+            made = workflow.mutate("requestCreate", input.clone(), "request { id number source }").await["request"].take();
+        }
+        assert_eq!((&made["number"], &made["source"]), (&json!(2), &json!("WORKFLOW")));
+        app.drain().await;
+        look::sound(&app).await;
+        let query = "{ requests(filter: { source: { eq: WORKFLOW } }) { nodes { id source requester { __typename kind displayName }
+                        timeline(first: 1) { nodes { __typename ... on TimelineEntry { actor { __typename displayName } } } } runs { nodes { trigger status } } } } }";
+        let nodes = app.gql(query, json!({})).await["requests"]["nodes"].take();
+        assert_eq!(nodes, json!([{
+            "id": made["id"], "source": "WORKFLOW", "requester": { "__typename": "Workflow", "kind": "WORKFLOW", "displayName": "Nightly backup" },
+            "timeline": { "nodes": [{ "__typename": "RequestCreated", "actor": { "__typename": "Workflow", "displayName": "Nightly backup" } }] },
+            "runs": { "nodes": [{ "trigger": "INTAKE", "status": "COMPLETED" }] },
+        }]));
+        let seen = workflow.gql("query ($id: ID!) { request(id: $id) { source } }", json!({ "id": made["id"] })).await;
+        assert_eq!(seen["request"]["source"], "WORKFLOW");
+        // What a workflow says starts nobody but through its request.
+        workflow.mutate("noteCreate", json!({ "requestId": made["id"], "body": "@triage, it failed again." }), "").await;
+        assert_eq!(look::runs(&app).await.len(), 2);
+    }
+
     /// R12.
     async fn new_requests_go_to_triage_if_there_is_one(app: TestApp) {
         let first = app.request("Nobody is there").await;

@@ -106,6 +106,17 @@ both_dbs! {
         app.mutate("coworkerPublish", json!({ "id": made.id }), "").await;
     }
 
+    /// R62: a run can leave a request in each of these, and without a rule its coworker does not know when.
+    async fn each_status_that_a_run_can_leave_has_a_rule(app: TestApp) {
+        let rule = |status: &str| json!({ "when": format!("When it is {status}"), "setStatus": status });
+        let goal = |statuses: &[&str]| json!({ "purpose": "Networks work.", "endOfRun": statuses.iter().map(|status| rule(status)).collect::<Vec<_>>() });
+        let made = sound("network", "Routers").with("goal", goal(&["RESOLVED"])).create(&app).await;
+        let found = lint(&app, &made.id).await;
+        assert_eq!(found, [json!(["WARNING", "NO_END_OF_RUN_RULE", "goal.endOfRun"]), json!(["WARNING", "NO_END_OF_RUN_RULE", "goal.endOfRun"])]);
+        app.mutate("coworkerUpdate", json!({ "id": made.id, "goal": goal(&["RESOLVED", "PENDING", "IN_PROGRESS"]) }), "").await;
+        assert_eq!(lint(&app, &made.id).await, Vec::<Value>::new());
+    }
+
     async fn what_is_forced_says_by_whom_why_and_in_spite_of_what(app: TestApp) {
         let goal = json!({ "purpose": "Ask netbox.lookup." });
         let made = sound("network", "Routers").with("goal", goal).create(&app).await;

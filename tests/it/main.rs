@@ -15,6 +15,7 @@ mod sinks;
 mod access;
 mod assign;
 mod chaos;
+mod circle;
 mod collide;
 
 mod append;
@@ -54,6 +55,7 @@ mod orphan;
 mod pagerduty;
 mod price;
 mod queue;
+mod reach;
 mod read;
 mod reply;
 mod retain;

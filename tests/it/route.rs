@@ -118,6 +118,24 @@ both_dbs! {
         assert_eq!(reason, "@finance fits best, but only 1 of 6 telling words of the request (invoices) stands in its role and scope.");
     }
 
+    /// R66, R67: two that fit about equally well are a matter for people; with one more word that only one of them has it is clear.
+    async fn of_two_that_fit_equally_well_none_gets_it(app: TestApp) {
+        expert("office", "Network Engineer", "VPN tunnels of offices, Wi-Fi, switches and cabling.", "").publish(&app).await;
+        expert("abroad", "Field Engineer", "VPN tunnels of laptops abroad, roaming and hotel portals.", "").publish(&app).await;
+        let request = made(&app, VPN).await;
+        assert_eq!(look::runs(&app).await.len(), 0);
+        let reason = left(&app, &request).await[0]["reason"].take();
+        let reason = reason.as_str().expect("a reason");
+        assert!(reason.contains("@office and @abroad fit about equally well") || reason.contains("@abroad and @office fit about equally well"), "{reason}");
+        let seen = look::request(&app, &request).await;
+        assert_eq!((&seen["assignee"], &seen["needsPerson"]), (&Value::Null, &json!(true)));
+        let request = made(&app, "The VPN tunnel drops while roaming abroad, in a hotel").await;
+        let seen = look::request(&app, &request).await;
+        assert_eq!((&seen["assignee"]["displayName"], &seen["needsPerson"]), (&json!("abroad"), &json!(false)));
+        let reason = seen["assignments"]["nodes"][0]["reason"].as_str().expect("a reason");
+        assert!(reason.ends_with("@office comes next, clearly behind."), "{reason}");
+    }
+
     /// Only who is published is ranked, as it was published.
     async fn routing_follows_what_is_published(app: TestApp) {
         let nobody = made(&app, VPN).await;

@@ -42,6 +42,27 @@ fn right() -> Vec<(String, Value)> {
     let skill =
         json!({ "kind": "skill", "name": "VPN", "handle": "vpn", "text": "Look at the tunnel." });
     files.push(("skill.yaml".into(), skill));
+    let tool = json!({ "name": "reset", "description": "Resets it.", "method": "POST", "url": "https://desk.example.com/{desk}", "query": ["wide"],
+        "headers": [{ "name": "X-Team", "value": "it" }], "effect": "IDEMPOTENT", "destructive": true, "maxResponseBytes": 2000,
+        "parameters": { "type": "object", "properties": { "desk": { "type": "string" }, "wide": { "type": "boolean" } }, "required": ["desk"] } });
+    let header = json!({ "name": "Authorization", "value": "Bearer {{secret:desk}}" });
+    for (file, reach) in [
+        (
+            "http.yaml",
+            json!({ "type": "HTTP", "headers": [header], "tools": [tool] }),
+        ),
+        (
+            "mcp-http.yaml",
+            json!({ "type": "MCP_HTTP", "url": "https://wiki.example.com/mcp", "headers": [header] }),
+        ),
+        (
+            "mcp-stdio.yaml",
+            json!({ "type": "MCP_STDIO", "command": "notes" }),
+        ),
+    ] {
+        let server = json!({ "kind": "tool-server", "name": "desk", "reach": reach });
+        files.push((file.into(), server));
+    }
     let price = json!({ "model": "openai:gpt-5", "aliases": ["openai:gpt-5-latest"], "serviceTier": "flex", "effectiveFrom": "2026-01-01T00:00:00Z",
         "input": 3, "cacheRead": 0.3, "cacheWriteShort": "3.75", "cacheWriteLong": 6, "output": 15, "source": "a test",
         "tiers": [{ "promptOver": 200_000, "input": 6, "output": "22.5" }] });
@@ -59,13 +80,20 @@ struct Wrong {
     value: Value,
 }
 
+/// Where the tool of the sample says what its arguments are.
+const PARAMETERS: &str = "/reach/tools/0/parameters";
+
 /// The pointers of all objects in a value, and of all other values that are no list.
 fn places(value: &Value, at: &str, objects: &mut Vec<String>, plain: &mut Vec<String>) {
     match value {
         Value::Object(fields) => {
             objects.push(at.to_owned());
             for (name, value) in fields {
-                places(value, &format!("{at}/{name}"), objects, plain);
+                let place = format!("{at}/{name}");
+                // A tool's parameters are a schema themselves: what may stand in it is not what this one says.
+                if place != PARAMETERS {
+                    places(value, &place, objects, plain);
+                }
             }
         }
         Value::Array(items) => {
@@ -111,7 +139,7 @@ fn wrong() -> Vec<Wrong> {
             });
         }
         for key in [
-            "kind", "name", "handle", "identity", "goal", "model", "text", "prices",
+            "kind", "name", "handle", "identity", "goal", "model", "text", "prices", "reach",
         ] {
             if right.get(key).is_some() {
                 add(format!("no {key}"), &|value| {
@@ -119,10 +147,33 @@ fn wrong() -> Vec<Wrong> {
                 });
             }
         }
+        for at in [
+            "/reach/type",
+            "/reach/command",
+            "/reach/url",
+            "/reach/tools",
+            "/reach/tools/0/name",
+            "/reach/tools/0/description",
+            "/reach/tools/0/url",
+            "/reach/headers/0/name",
+            "/reach/headers/0/value",
+        ] {
+            if right.pointer(at).is_some() {
+                let (object, key) = at.rsplit_once('/').unwrap();
+                add(format!("no {at:?}"), &|value| {
+                    let object = value.pointer_mut(object).unwrap();
+                    object.as_object_mut().unwrap().remove(key);
+                });
+            }
+        }
         for (at, word) in [
             ("/kind", "tool"),
             ("/goal/endOfRun/0/setStatus", "MAYBE"),
             ("/tools/0/actions/0/approval", "PERHAPS"),
+            ("/reach/type", "SMTP"),
+            ("/reach/tools/0/method", "FETCH"),
+            ("/reach/tools/0/effect", "MAYBE"),
+            (PARAMETERS, "text"),
         ] {
             if right.pointer(at).is_some() {
                 add(format!("{word} for {at:?}"), &|value| {

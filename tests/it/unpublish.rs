@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use api::files::apply::Apply;
 use api::files::plan::plan;
@@ -13,17 +12,17 @@ use domain::access::{Actor, Principal, Standing};
 use domain::coworker::{DropWaiting, Force, UnpublishCoworker};
 use domain::error::Error;
 use domain::store::Store;
-use entity::{CoworkerId, coworker, workspace};
+use entity::{CoworkerId, workspace};
 use futures_util::future::join_all;
 use sea_orm::EntityTrait;
 use serde_json::{Value, json};
-use tests::{Backend, Client, Coworker, TestApp, TestDb, both_dbs};
+use tests::{Client, Coworker, TestApp, both_dbs};
 
 use crate::held::idle;
 use crate::look;
 
 /// Makes so many requests, a few at a time; gives their ids.
-async fn requests(client: &Client, n: usize, input: impl Fn(usize) -> Value) -> Vec<Value> {
+pub async fn requests(client: &Client, n: usize, input: impl Fn(usize) -> Value) -> Vec<Value> {
     let mut made = Vec::with_capacity(n);
     for some in (0..n).collect::<Vec<_>>().chunks(100) {
         let made_now = some.iter().map(async |i| {
@@ -196,7 +195,7 @@ both_dbs! {
 }
 
 /// A coworker as a file.
-fn file(handle: &str, scope: &str, more: &str) -> String {
+pub fn file(handle: &str, scope: &str, more: &str) -> String {
     format!(
         "kind: coworker\nname: {handle}\nhandle: {handle}\n{more}identity: {{ role: Specialist, scope: \"{scope}\" }}\n\
          goal: {{ purpose: Helps. }}\nmodel: {{ provider: scripted, playbook: \"turns: [{{ text: Done. }}]\" }}\n"
@@ -205,7 +204,7 @@ fn file(handle: &str, scope: &str, more: &str) -> String {
 
 /// Applies a folder through this store, as the command does, until nobody else changes the workspace at the same time.
 /// Lint errors are overridden: what is shown here is who waits for whom.
-async fn applied(store: &Store, dir: &Path) -> domain::Result<()> {
+pub async fn applied(store: &Store, dir: &Path) -> domain::Result<()> {
     let actor = operator(store).await;
     let sources: Arc<[Source]> = read(dir).expect("files that can be read").into();
     loop {
@@ -232,79 +231,4 @@ async fn applied(store: &Store, dir: &Path) -> domain::Result<()> {
             done => return done.map(drop),
         }
     }
-}
-
-/// Coworkers are locked in one order, and the workspace behind them, whoever changes many at once: two folders that name the
-/// same twenty the other way round, and each of them taken out of work, never wait for each other in a circle.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn who_applies_and_who_unpublishes_at_once_never_deadlock() {
-    const COWORKERS: usize = 20;
-    let db = TestDb::new(Backend::Postgres).await;
-    let url = db.url().to_owned();
-    let app = TestApp::start_on(db, |settings| {
-        settings.clock = domain::clock::Clock::system()
-    })
-    .await;
-    let folder = |turn: usize, backwards: bool| {
-        let dir = tempfile::tempdir().unwrap();
-        for i in 0..COWORKERS {
-            let name = if backwards { COWORKERS - i } else { i };
-            let scope = format!("Subject{i} only, in words of turn{turn}{backwards}");
-            let text = file(&format!("worker-{i:02}"), &scope, "");
-            std::fs::write(dir.path().join(format!("{name:02}.yaml")), text).unwrap();
-        }
-        dir
-    };
-    // Connections of their own, as commands in other processes have.
-    let (one, other) = (
-        tests::store::open(&url).await,
-        tests::store::open(&url).await,
-    );
-    for turn in 0..6 {
-        let (forwards, backwards) = (folder(turn, false), folder(turn, true));
-        let ids: Vec<CoworkerId> = coworker::Entity::find()
-            .all(one.read())
-            .await
-            .unwrap()
-            .iter()
-            .map(|row| row.id)
-            .collect();
-        let unpublish = async {
-            for id in ids.iter().rev() {
-                let input = json!({ "id": format!("cow_{}", id.0.simple()) });
-                app.mutate("coworkerUnpublish", input, "").await;
-            }
-        };
-        let (a, b, ()) = tokio::join!(
-            applied(&one, forwards.path()),
-            applied(&other, backwards.path()),
-            unpublish
-        );
-        a.unwrap();
-        b.unwrap();
-    }
-    drop((one, other));
-    let versions = look::number(&app, "SELECT COUNT(*) FROM coworker_version").await;
-    assert!(versions >= 6 * COWORKERS as i64, "{versions}");
-    app.stop().await;
-    // The store would try again: only the database's own count says that there was none.
-    assert_eq!(deadlocks(&url).await, 0);
-}
-
-/// How many deadlocks a database has seen. Connections report what they saw when they are closed, so this waits until
-/// there is no other.
-async fn deadlocks(url: &str) -> i64 {
-    let conn = tests::db::connect(url).await.unwrap();
-    let others = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()";
-    let alone = async {
-        while look::answer(&conn, others).await > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    let alone = tokio::time::timeout(Duration::from_secs(30), alone).await;
-    alone.expect("the others close their connections");
-    let seen = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-    let seen = look::answer(&conn, seen).await;
-    conn.close().await.unwrap();
-    seen
 }

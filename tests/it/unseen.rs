@@ -143,6 +143,32 @@ both_dbs! {
         app.stop().await;
     }
 
+    /// R71: what never starts waits for no run, also for who reaches it by its id.
+    async fn what_waits_since_an_earlier_term_waits_for_no_run(app: TestApp) {
+        let worker = Coworker::new("worker").playbook("turns: [{ repeat: true, text: Never said., delay: 10m }]").publish(&app).await;
+        let request = created(&app, "Where is it?", Some(&worker.id)).await;
+        let run = look::first_run(&app, &request).await;
+        app.mutate("noteCreate", json!({ "requestId": request, "body": "@worker, and this?" }), "").await;
+        let query = "query ($id: ID!) { request(id: $id) { waiting { id } } }";
+        let waits = app.gql(query, json!({ "id": request })).await["request"]["waiting"][0]["id"].take();
+        let query = "query ($id: ID!) { node(id: $id) { ... on Dispatch { trigger state waitsFor { id } } } }";
+        let seen = app.gql(query, json!({ "id": waits })).await;
+        assert_eq!(seen["node"], json!({ "trigger": "MENTION", "state": "WAITING", "waitsFor": { "id": run } }));
+        // Whoever takes it out of work dies before what waits is dropped, and it is published again.
+        let store = app.store().await;
+        let actor = operator(&store).await;
+        store.write(UnpublishCoworker { actor, coworker: row_id(&worker.id) }).await.unwrap();
+        drop(store);
+        let of_none = json!({ "trigger": "MENTION", "state": "WAITING", "waitsFor": null });
+        assert_eq!(app.gql(query, json!({ "id": waits })).await["node"], of_none);
+        app.mutate("coworkerPublish", json!({ "id": worker.id }), "").await;
+        assert_eq!(app.gql(query, json!({ "id": waits })).await["node"], of_none);
+        app.mutate("runStop", json!({ "id": run }), "").await;
+        app.drain().await;
+        look::sound(&app).await;
+        app.stop().await;
+    }
+
     /// R71: handed on to one that is out of work.
     async fn a_hand_off_to_one_out_of_work_calls_a_person(app: TestApp) {
         let first = Coworker::new("first").playbook(&look::hands_to("second")).publish(&app).await;

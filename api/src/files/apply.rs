@@ -17,6 +17,7 @@ use domain::tool::server::{CreateServer, UpdateServer};
 use entity::{CoworkerId, coworker};
 
 use super::plan::{CoworkerStep, Plan, PriceStep, ServerStep, SkillStep, Then, Write, plan};
+use super::reach;
 use super::read::{Problem, Problems, Source, field};
 use super::state::State;
 
@@ -108,7 +109,12 @@ impl Command for Apply {
         }
         for step in &self.plan.servers {
             let done = self.server(tx, step).await;
-            done.map_err(|error| self.placed(step.source, error, |_| "reach".to_owned()))?;
+            let path = |field: &str| match field {
+                "kind" => "reach.type".to_owned(),
+                "name" => field.to_owned(),
+                field => reach::path(&step.server.reach, field),
+            };
+            done.map_err(|error| self.placed(step.source, error, path))?;
         }
         for step in &self.plan.prices {
             let path = |field: &str| format!("prices[{}].{field}", step.index);

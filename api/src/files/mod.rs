@@ -1,13 +1,12 @@
-//! Coworkers as files: coworkers, skills and prices as YAML, one object a file.
+//! Coworkers as files: coworkers, skills, tool servers and prices as YAML, one object a file.
 //!
 //! - [`form`] is the format; [`form::schema`] is its JSON Schema, published as `stint.schema.json`.
 //! - [`read`] reads a folder and says what is wrong with file, line and column; [`place`] finds the place of
-//!   what the product itself refuses.
+//!   what the product itself refuses, and [`reach`] reads a tool server so that its faults keep theirs.
 //! - [`state`] is what the database holds, [`plan`] what is to be done about it (pure), [`print`] shows it.
 //! - [`apply`] does it, in one transaction; [`export`] writes the files of what is there.
 //!
-//! Deliberately absent: deleting. What no file names stays as it is. Servers of tools have no files, because
-//! they are no objects yet; which of their actions a coworker may use is part of its own file.
+//! Deliberately absent: deleting. What no file names stays as it is. And secrets: files name them, the API sets them.
 
 pub mod apply;
 pub mod export;
@@ -16,6 +15,7 @@ pub mod place;
 pub mod plan;
 mod price;
 pub mod print;
+mod reach;
 pub mod read;
 pub mod state;
 

@@ -10,8 +10,8 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_saphyr::Spanned;
 
-use super::form::{Coworker, KINDS, Object, Prices, Server, Skill};
-use super::place;
+use super::form::{Coworker, KINDS, Object, Prices, Skill};
+use super::{place, reach};
 
 /// The most files of a folder.
 pub const MOST_FILES: usize = 2_000;
@@ -238,7 +238,7 @@ fn one(name: &str, bytes: Vec<u8>) -> Result<Source, Problem> {
             as_yaml::<Coworker>(&text).map(|coworker| Object::Coworker(Box::new(coworker)))
         }
         "skill" => as_yaml::<Skill>(&text).map(Object::Skill),
-        "tool-server" => as_yaml::<Server>(&text).map(Object::ToolServer),
+        "tool-server" => reach::server(&text).map(Object::ToolServer),
         "prices" => as_yaml::<Prices>(&text).map(Object::Prices),
         other => {
             let at = head.kind.referenced;
@@ -264,13 +264,13 @@ fn one(name: &str, bytes: Vec<u8>) -> Result<Source, Problem> {
     if let Object::ToolServer(server) = &source.object
         && let Err(error) = server.reach.check()
     {
-        let path = format!("reach.{}", field(&error));
+        let path = reach::path(&server.reach, field(&error));
         return Err(source.problem(&path, error.to_string()));
     }
     Ok(source)
 }
 
-fn as_yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
+pub(super) fn as_yaml<T: DeserializeOwned>(text: &str) -> Result<T, serde_saphyr::Error> {
     serde_saphyr::from_str_with_options(text, options())
 }
 

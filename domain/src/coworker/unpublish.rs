@@ -22,6 +22,7 @@ use crate::error::{Error, Result};
 use crate::request::TimelineData;
 use crate::request::desk::Desk;
 use crate::request::dropped::{drop_all, out_of_work};
+use crate::request::escalate::foresee;
 use crate::request::query::is_waiting;
 use crate::request::route::{Anew, Routing, decide_for};
 use crate::store::{Command, Needs, Store, Tx};
@@ -181,6 +182,7 @@ impl Command for DropWaiting {
         // A claim may have come first before the requests were locked.
         let ids: Vec<DispatchId> = waiting.iter().map(|row| row.id).collect();
         let dropped = drop_all(tx, &ids, DropReason::NotPublished).await?;
+        foresee(tx, desks.values_mut()).await?;
         let anew = Anew::new(tx, actor.workspace);
         let mut changed = HashSet::with_capacity(desks.len());
         for row in waiting.iter().filter(|row| dropped.contains(&row.id)) {

@@ -10,7 +10,7 @@ use crate::access::{Action, Actor};
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once_at_a_time;
-use crate::store::{Command, Tx, insert_all};
+use crate::store::{Command, Needs, Tx, insert_all};
 use crate::text::check_text;
 
 /// Makes a coworker as a draft.
@@ -184,6 +184,14 @@ impl Command for UpdateCoworker {
 
     fn repeatable(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Needs {
+        // It locks a coworker for a change, and commands of its batch share others already.
+        Needs {
+            alone: true,
+            ..Needs::default()
+        }
     }
 }
 

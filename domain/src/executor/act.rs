@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use entity::{Millis, NoteVisibility, Outcome, RequestStatus, SummaryAuthor, Trigger, coworker};
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::brief::named;
 use super::end::{ended, fail};
@@ -164,13 +164,10 @@ impl Act {
             return Ok(None);
         };
         let handle = handle(written);
-        let found = coworker::Entity::find()
+        let named = coworker::Entity::find()
             .filter(coworker::Column::WorkspaceId.eq(self.actor.workspace))
-            .filter(coworker::Column::Handle.eq(&handle))
-            .lock(LockType::Share)
-            .one(tx.conn())
-            .await?;
-        match found {
+            .filter(coworker::Column::Handle.eq(&handle));
+        match tx.locking(named, LockType::Share).one(tx.conn()).await? {
             Some(own) if own.id == self.log.run().coworker_id => Err(Error::invalid(
                 "to",
                 "INVALID",

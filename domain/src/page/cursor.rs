@@ -3,9 +3,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
-use subtle::ConstantTimeEq as _;
 
 use super::{KeyValue, List};
+use crate::secret::is_same;
 
 /// Bytes of the checksum.
 const CHECKSUM: usize = 16;
@@ -22,7 +22,7 @@ pub(super) fn seal(list: &List, tag: &str, values: &[KeyValue]) -> String {
 pub(super) fn open(list: &List, tag: &str, cursor: &str, keys: usize) -> Option<Vec<KeyValue>> {
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok()?;
     let (sum, payload) = bytes.split_at_checked(CHECKSUM)?;
-    if !bool::from(checksum(&list.cursor_key, tag, payload).ct_eq(sum)) {
+    if !is_same(sum, &checksum(&list.cursor_key, tag, payload)) {
         return None;
     }
     let values: Vec<KeyValue> = serde_json::from_slice(payload).ok()?;

@@ -2,23 +2,24 @@
 
 use entity::{
     ActorKind, AssignmentId, CoworkerId, CoworkerState, DispatchId, DispatchState, DropReason,
-    PersonId, RequestId, RunId, Trigger, assignment, coworker, dispatch, person, request, run,
+    PersonId, RequestId, Trigger, assignment, coworker, dispatch, person, request, run,
 };
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::desk::Desk;
-use super::dropped::{drop_dispatch, is_seen};
+use super::dropped::{drop_all, is_seen};
 use super::query::is_waiting;
 use super::timeline::TimelineData;
+use super::under_way::UnderWay;
 use crate::access::{Action, Actor};
 use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once;
 use crate::run::approval::end_paused_on;
-use crate::run::query::{is_active, is_running};
+use crate::run::query::is_active;
 use crate::run::state::Ending;
 use crate::store::{Command, Needs, Tx};
 use crate::text::check_text;
@@ -58,11 +59,9 @@ impl AssigneeId {
                 let found = match tx.fetched_coworker(id).await {
                     Some(row) => Some(row).filter(|row| row.workspace_id == actor.workspace),
                     None => {
-                        coworker::Entity::find_by_id(id)
-                            .filter(coworker::Column::WorkspaceId.eq(actor.workspace))
-                            .lock(LockType::Share)
-                            .one(tx.conn())
-                            .await?
+                        let own = coworker::Entity::find_by_id(id)
+                            .filter(coworker::Column::WorkspaceId.eq(actor.workspace));
+                        tx.locking(own, LockType::Share).one(tx.conn()).await?
                     }
                 };
                 found
@@ -288,36 +287,29 @@ async fn under_way(
 /// locked before dispatches. A run that assigned the request itself has only its ending left, and is not called away from
 /// that.
 async fn supersede(tx: &Tx, desk: &mut Desk, actor: &Actor) -> Result<()> {
-    let epoch = desk.request.assignment_epoch;
-    let older = Condition::all().add(run::Column::AssignmentEpoch.lt(epoch));
-    end_paused_on(tx, desk, older, &Ending::Superseded).await?;
-    let handed_on = assignment::Entity::find()
-        .select_only()
-        .column(assignment::Column::RunId)
-        .filter(assignment::Column::RequestId.eq(desk.request.id))
-        .filter(assignment::Column::RunId.is_not_null());
-    let mut active = run::Entity::find()
-        .select_only()
-        .column(run::Column::Id)
-        .filter(run::Column::RequestId.eq(desk.request.id))
-        .filter(is_running())
-        .filter(run::Column::AssignmentEpoch.lt(epoch))
-        .filter(run::Column::Id.not_in_subquery(handed_on.into_query()));
-    // Its assignment is not written yet.
-    if let Some(own) = actor.principal.run() {
-        active = active.filter(run::Column::Id.ne(own));
+    let (id, epoch) = (desk.request.id, desk.request.assignment_epoch);
+    desk.escalated = None;
+    let under_way = match desk.under_way.take() {
+        Some(known) => known,
+        None => UnderWay::on(tx, &[id])
+            .await?
+            .remove(&id)
+            .unwrap_or_default(),
+    };
+    if under_way.is_paused(epoch) {
+        let older = Condition::all().add(run::Column::AssignmentEpoch.lt(epoch));
+        end_paused_on(tx, desk, older, &Ending::Superseded).await?;
     }
-    for run in active.into_tuple::<RunId>().all(tx.conn()).await? {
-        tx.signal(Signal::Interrupt(run));
+    for run in under_way.running(epoch) {
+        // Its own assignment is not written yet.
+        if Some(run) != actor.principal.run() {
+            tx.signal(Signal::Interrupt(run));
+        }
     }
-    let waiting = dispatch::Entity::find()
-        .filter(dispatch::Column::RequestId.eq(desk.request.id))
-        .filter(is_waiting())
-        .filter(dispatch::Column::AssignmentEpoch.lt(epoch))
-        .all(tx.conn())
-        .await?;
-    for row in waiting {
-        drop_dispatch(tx, desk, actor, row.id, DropReason::Superseded).await?;
+    let waiting = under_way.waiting(epoch);
+    let dropped = drop_all(tx, &waiting, DropReason::Superseded).await?;
+    for dispatch in waiting.into_iter().filter(|id| dropped.contains(id)) {
+        desk.entry(tx.at(), actor, &TimelineData::DispatchDropped { dispatch })?;
     }
     Ok(())
 }

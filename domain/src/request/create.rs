@@ -5,7 +5,7 @@ use entity::{
     request, workspace,
 };
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::assign::{Assignee, AssigneeId, assign};
 use super::desk::Desk;
@@ -80,13 +80,11 @@ impl CreateRequest {
             // There was none a moment ago.
             Some(Ahead::Ranked(_)) => Ok(None),
             None => {
-                let found = coworker::Entity::find()
+                let triage = coworker::Entity::find()
                     .filter(coworker::Column::WorkspaceId.eq(self.actor.workspace))
                     .filter(coworker::Column::IsTriage.eq(true))
-                    .filter(coworker::Column::State.eq(CoworkerState::Published))
-                    .lock(LockType::Share)
-                    .one(tx.conn())
-                    .await?;
+                    .filter(coworker::Column::State.eq(CoworkerState::Published));
+                let found = tx.locking(triage, LockType::Share).one(tx.conn()).await?;
                 Ok(found.map(Assignee::Coworker))
             }
         }

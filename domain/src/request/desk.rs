@@ -4,11 +4,12 @@
 
 use entity::{ActorKind, Millis, RequestId, RequestStatus, request, request_event};
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, QueryFilter};
 use uuid::Uuid;
 
 use super::status;
 use super::timeline::TimelineData;
+use super::under_way::UnderWay;
 use crate::access::Actor;
 use crate::bus::Signal;
 use crate::error::{Error, Result};
@@ -21,6 +22,10 @@ pub struct Desk {
     pub request: request::Model,
     is_new: bool,
     entries: Vec<request_event::Model>,
+    /// What is under way on it, and whether its assignment is an escalation, where that was read for many requests at once.
+    /// Another assignment is another matter.
+    pub(super) under_way: Option<UnderWay>,
+    pub(super) escalated: Option<bool>,
 }
 
 impl Desk {
@@ -33,10 +38,9 @@ impl Desk {
         let found = match tx.fetched_request(id).await {
             Some(row) => Some(row).filter(|row| super::query::sees(actor, row)),
             None => {
-                super::query::visible(actor)
-                    .filter(request::Column::Id.eq(id))
-                    // Only the lock that a change of the row itself needs: others may still refer to it.
-                    .lock(LockType::NoKeyUpdate)
+                let seen = super::query::visible(actor).filter(request::Column::Id.eq(id));
+                // Only the lock that a change of the row itself needs: others may still refer to it.
+                tx.locking(seen, LockType::NoKeyUpdate)
                     .one(tx.conn())
                     .await?
             }
@@ -50,6 +54,8 @@ impl Desk {
             request,
             is_new: false,
             entries: Vec::new(),
+            under_way: None,
+            escalated: None,
         }
     }
 
@@ -59,6 +65,8 @@ impl Desk {
             request,
             is_new: true,
             entries: Vec::new(),
+            under_way: None,
+            escalated: None,
         }
     }
 
@@ -133,6 +141,8 @@ impl Desk {
             request,
             is_new,
             entries,
+            under_way: _,
+            escalated: _,
         } = self;
         tx.signal(Signal::Request {
             request: request.id,

@@ -3,9 +3,12 @@
 //! What is counted is the chain of runs since a person last touched the request, whoever they were of. A coworker
 //! that it is escalated to gets one run; if that settles nothing, a person must look.
 
+use std::collections::{HashMap, HashSet};
+
 use entity::{
-    ActorKind, CoworkerId, CoworkerState, DropReason, PersonId, RequestEventKind, RequestStatus,
-    RunId, Trigger, assignment, coworker, dispatch, person, request_event, run, workspace,
+    ActorKind, AssignmentId, CoworkerId, CoworkerState, DropReason, PersonId, RequestEventKind,
+    RequestId, RequestStatus, RunId, Trigger, assignment, coworker, dispatch, person, request,
+    request_event, run, workspace,
 };
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
@@ -13,6 +16,7 @@ use super::assign::{Assignee, assign};
 use super::desk::Desk;
 use super::dropped::drop_dispatch;
 use super::timeline::TimelineData;
+use super::under_way::UnderWay;
 use crate::access::Actor;
 use crate::error::Result;
 use crate::store::Tx;
@@ -44,24 +48,64 @@ pub async fn may_start(
 /// # Errors
 /// What the database said.
 pub(super) async fn escalated(tx: &Tx, desk: &Desk) -> Result<bool> {
-    let newest = request_event::Entity::find()
-        .filter(request_event::Column::RequestId.eq(desk.request.id))
+    match desk.escalated {
+        Some(known) => Ok(known),
+        None => Ok(!escalated_of(tx, &[&desk.request]).await?.is_empty()),
+    }
+}
+
+/// Those of these requests whose current assignment is an escalation.
+///
+/// # Errors
+/// What the database said.
+async fn escalated_of(tx: &Tx, requests: &[&request::Model]) -> Result<HashSet<RequestId>> {
+    let ids = requests.iter().map(|request| request.id);
+    let entries = request_event::Entity::find()
+        .filter(request_event::Column::RequestId.is_in(ids))
         .filter(request_event::Column::Kind.eq(RequestEventKind::Escalated))
-        .order_by_desc(request_event::Column::Seq)
-        .one(tx.conn())
+        .order_by_asc(request_event::Column::Seq)
+        .all(tx.conn())
         .await?;
-    let Some(newest) = newest else {
-        return Ok(false);
-    };
-    let TimelineData::Escalated {
-        assignment: Some(id),
-        runs: _,
-    } = TimelineData::from_row(&newest.data)?
-    else {
-        return Ok(false);
-    };
-    let made = assignment::Entity::find_by_id(id).one(tx.conn()).await?;
-    Ok(made.is_some_and(|made| made.epoch == desk.request.assignment_epoch))
+    // The newest of each request is what counts.
+    let mut newest = HashMap::new();
+    for entry in entries {
+        if let TimelineData::Escalated { assignment, .. } = TimelineData::from_row(&entry.data)? {
+            newest.insert(entry.request_id, assignment);
+        }
+    }
+    let made: Vec<AssignmentId> = newest.into_values().flatten().collect();
+    if made.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let made = assignment::Entity::find()
+        .filter(assignment::Column::Id.is_in(made))
+        .all(tx.conn())
+        .await?;
+    let epochs: HashMap<RequestId, i64> = requests
+        .iter()
+        .map(|request| (request.id, request.assignment_epoch))
+        .collect();
+    let current = made
+        .into_iter()
+        .filter(|made| epochs.get(&made.request_id) == Some(&made.epoch));
+    Ok(current.map(|made| made.request_id).collect())
+}
+
+/// Reads what drops of these requests' dispatches will ask, for all of them at once.
+///
+/// # Errors
+/// What the database said.
+pub async fn foresee<'a>(tx: &Tx, desks: impl Iterator<Item = &'a mut Desk>) -> Result<()> {
+    let mut desks: Vec<&mut Desk> = desks.collect();
+    let requests: Vec<&request::Model> = desks.iter().map(|desk| &desk.request).collect();
+    let ids: Vec<RequestId> = requests.iter().map(|request| request.id).collect();
+    let mut under_way = UnderWay::on(tx, &ids).await?;
+    let escalated = escalated_of(tx, &requests).await?;
+    for desk in &mut desks {
+        desk.under_way = Some(under_way.remove(&desk.request.id).unwrap_or_default());
+        desk.escalated = Some(escalated.contains(&desk.request.id));
+    }
+    Ok(())
 }
 
 /// Drops a dispatch that is over the hop budget and escalates its request, unless it is a mention: that moves

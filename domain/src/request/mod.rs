@@ -11,6 +11,7 @@ pub mod query;
 pub mod route;
 pub mod status;
 pub mod timeline;
+pub mod under_way;
 pub mod update;
 
 pub use assign::AssignRequest;

@@ -1,13 +1,15 @@
 //! Notes, and the mentions in them.
 
+use std::collections::BTreeSet;
+
 use entity::{
     ActorKind, CoworkerId, NoteId, NoteVisibility, RequestId, RequestStatus, Trigger, coworker,
     note, request,
 };
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder};
 
-use super::assign::{assigned_coworker, dispatch};
+use super::assign::dispatch;
 use super::desk::Desk;
 use super::mention;
 use super::timeline::TimelineData;
@@ -67,12 +69,8 @@ impl Command for CreateNote {
             return super::query::get_note(tx.conn(), actor, NoteId(made)).await;
         }
         tx.settle([*request]).await?;
-        let mentioned = mentioned(tx, actor, body).await?;
         let row = super::query::get(tx.conn(), actor, *request).await?;
-        let assignee = match waiting_coworker(&row) {
-            Some(_) => assigned_coworker(tx, actor, &row).await?,
-            None => None,
-        };
+        let (mentioned, assignee) = coworkers(tx, actor, body, waiting_coworker(&row)).await?;
         let mut desk = Desk::lock(tx, actor, *request).await?;
         if waiting_coworker(&desk.request) != assignee.as_ref().map(|coworker| coworker.id) {
             return Err(Error::Unavailable {
@@ -129,30 +127,43 @@ fn waiting_coworker(row: &request::Model) -> Option<CoworkerId> {
     row.assignee_id.filter(|_| waits).map(CoworkerId)
 }
 
-/// The coworkers that a person mentions. Others mention without starting anything.
-async fn mentioned(tx: &Tx, actor: &Actor, body: &str) -> Result<Vec<coworker::Model>> {
-    if !actor.principal.is_person() {
-        return Ok(Vec::new());
+/// The coworkers that a person mentions, for others mention without starting anything, and the one that waits for an answer.
+/// They are locked together, in the order of everyone.
+async fn coworkers(
+    tx: &Tx,
+    actor: &Actor,
+    body: &str,
+    waiting: Option<CoworkerId>,
+) -> Result<(Vec<coworker::Model>, Option<coworker::Model>)> {
+    let handles = if actor.principal.is_person() {
+        mention::handles(body)
+    } else {
+        BTreeSet::new()
+    };
+    if handles.is_empty() && waiting.is_none() {
+        return Ok((Vec::new(), None));
     }
-    let handles = mention::handles(body);
-    if handles.is_empty() {
-        return Ok(Vec::new());
-    }
-    let found = coworker::Entity::find()
+    let either = Condition::any()
+        .add(coworker::Column::Handle.is_in(&handles))
+        .add_option(waiting.map(|id| coworker::Column::Id.eq(id)));
+    let select = coworker::Entity::find()
         .filter(coworker::Column::WorkspaceId.eq(actor.workspace))
-        .filter(coworker::Column::Handle.is_in(handles))
-        .order_by_asc(coworker::Column::Id)
-        .lock(LockType::Share)
-        .all(tx.conn())
-        .await?;
-    if found.len() > MENTIONS {
+        .filter(either)
+        .order_by_asc(coworker::Column::Id);
+    let found = tx.locking(select, LockType::Share).all(tx.conn()).await?;
+    let waits = found.iter().find(|row| Some(row.id) == waiting).cloned();
+    let mentioned: Vec<_> = found
+        .into_iter()
+        .filter(|row| handles.contains(&row.handle))
+        .collect();
+    if mentioned.len() > MENTIONS {
         let message = format!(
             "the note mentions {} coworkers; {MENTIONS} are allowed",
-            found.len()
+            mentioned.len()
         );
         return Err(Error::invalid("body", "TOO_LONG", message));
     }
-    Ok(found)
+    Ok((mentioned, waits))
 }
 
 /// Posts a note on the request on the desk.

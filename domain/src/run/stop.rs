@@ -2,7 +2,7 @@
 
 use entity::{RunId, RunStatus, run};
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait, QueryFilter};
 
 use super::approval::end_paused;
 use super::event::{ActorRef, StopRequested};
@@ -46,9 +46,9 @@ impl Command for StopRun {
         // The request first, as whoever ends or pauses the run does.
         let stint = Actor::stint(row.workspace_id);
         let mut desk = Desk::lock(tx, &stint, row.request_id).await?;
-        let row = super::query::visible(actor)
-            .filter(run::Column::Id.eq(*run))
-            .lock(LockType::NoKeyUpdate)
+        let seen = super::query::visible(actor).filter(run::Column::Id.eq(*run));
+        let row = tx
+            .locking(seen, LockType::NoKeyUpdate)
             .one(tx.conn())
             .await?
             .ok_or(Error::NotFound { what: "Run" })?;

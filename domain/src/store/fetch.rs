@@ -1,8 +1,10 @@
 //! What the commands of a batch will lock and take, got for all of them in one statement each.
 //!
-//! This is also what keeps the order of locks for what is known beforehand: coworkers, requests, and counters
-//! last. What a command finds only while it runs (whom a note mentions, what a claim takes) it locks by itself;
-//! two nodes that lock each other out that way are tried again.
+//! This is also what keeps the order of locks: coworkers, requests, and counters last. What a command finds only while it
+//! runs (whom a note mentions, which run is stopped) it locks by itself, without waiting ([`Tx::locking`]); what a claim
+//! can't have at once it leaves for the next one.
+//!
+//! [`Tx::locking`]: super::Tx::locking
 
 use std::collections::{BTreeSet, HashMap};
 

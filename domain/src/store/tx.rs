@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use entity::{CoworkerId, Millis, RequestId, WorkspaceId, coworker, request, request_event};
 use parking_lot::Mutex;
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
+use sea_orm::sea_query::{LockBehavior, LockType};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, QuerySelect, Statement, TransactionTrait,
+};
 use tokio::sync::OnceCell;
 
 use super::draft::Draft;
@@ -211,6 +214,17 @@ impl Tx {
         match written.map_err(|_| apart())? {
             (_, true) => Err(apart()),
             (_, false) => Ok(()),
+        }
+    }
+
+    /// Locks what was not fetched for the batch. Its commands hold locks of which this one knows nothing, so they wait for no
+    /// others: two batches would wait for each other. What somebody else holds takes the batch apart; alone a command waits,
+    /// and keeps the order of locks by itself.
+    pub(crate) fn locking<S: QuerySelect>(&self, rows: S, lock: LockType) -> S {
+        if self.alone {
+            rows.lock(lock)
+        } else {
+            rows.lock_with_behavior(lock, LockBehavior::Nowait)
         }
     }
 

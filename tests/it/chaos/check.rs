@@ -70,8 +70,8 @@ const WRONG: [(&str, &str); 8] = [
     ),
     (
         "assignments without a dispatch that says what became of them",
-        "SELECT COUNT(*) AS n FROM request q WHERE assignee_kind = 'COWORKER' AND NOT EXISTS (SELECT 1 FROM dispatch d
-            WHERE d.request_id = q.id AND d.coworker_id = q.assignee_id AND d.assignment_epoch = q.assignment_epoch)",
+        "SELECT COUNT(*) AS n FROM assignment a WHERE assignee_kind = 'COWORKER' AND NOT EXISTS (SELECT 1 FROM dispatch d
+            WHERE d.request_id = a.request_id AND d.coworker_id = a.assignee_id AND d.assignment_epoch = a.epoch)",
     ),
     (
         "runs that began while another of the same coworker on the same request was active",
@@ -88,3 +88,106 @@ const WRONG: [(&str, &str); 8] = [
             GROUP BY endpoint_id, event_id HAVING COUNT(*) > 1) twice",
     ),
 ];
+
+/// What must have happened in all cases together, and how many of it there are: where nothing happens, nothing breaks.
+const HAPPENS: [(&str, i64, &str); 18] = [
+    (
+        "runs for new requests",
+        0,
+        "SELECT COUNT(*) AS n FROM run WHERE trigger = 'INTAKE'",
+    ),
+    (
+        "runs for what was routed",
+        0,
+        "SELECT COUNT(*) AS n FROM run WHERE trigger = 'ROUTED'",
+    ),
+    (
+        "runs for what a person assigned",
+        0,
+        "SELECT COUNT(*) AS n FROM run WHERE trigger = 'ASSIGNED'",
+    ),
+    (
+        "runs for what was handed on",
+        0,
+        "SELECT COUNT(*) AS n FROM run WHERE trigger = 'HANDOFF'",
+    ),
+    (
+        "runs for mentions",
+        0,
+        "SELECT COUNT(*) AS n FROM run WHERE trigger = 'MENTION'",
+    ),
+    (
+        "runs for answers",
+        0,
+        "SELECT COUNT(*) AS n FROM dispatch WHERE trigger = 'REPLY'",
+    ),
+    (
+        "runs that the next assignment ended",
+        0,
+        "SELECT COUNT(*) AS n FROM run WHERE outcome = 'SUPERSEDED'",
+    ),
+    (
+        "runs that were stopped",
+        0,
+        "SELECT COUNT(*) AS n FROM run WHERE failure_code = 'STOPPED'",
+    ),
+    (
+        "runs that failed by themselves",
+        0,
+        "SELECT COUNT(*) AS n FROM run WHERE failure_code <> 'STOPPED'",
+    ),
+    (
+        "calls that were refused",
+        0,
+        "SELECT COUNT(*) AS n FROM run_event WHERE kind = 'tool.refused'",
+    ),
+    (
+        "calls that a person decided about",
+        0,
+        "SELECT COUNT(*) AS n FROM approval WHERE state IN ('APPROVED', 'DENIED')",
+    ),
+    (
+        "dispatches whose coworker was out of work",
+        0,
+        "SELECT COUNT(*) AS n FROM dispatch WHERE drop_reason = 'NOT_PUBLISHED'",
+    ),
+    (
+        "dispatches of an epoch that was over",
+        0,
+        "SELECT COUNT(*) AS n FROM dispatch WHERE drop_reason = 'SUPERSEDED'",
+    ),
+    (
+        "dispatches on closed requests",
+        0,
+        "SELECT COUNT(*) AS n FROM dispatch WHERE drop_reason = 'REQUEST_CLOSED'",
+    ),
+    (
+        "terms that ended",
+        0,
+        "SELECT COALESCE(SUM(term), 0) AS n FROM coworker",
+    ),
+    (
+        "later versions",
+        0,
+        "SELECT COUNT(*) AS n FROM coworker_version WHERE version > 1",
+    ),
+    (
+        "events of an outside system",
+        0,
+        "SELECT COUNT(*) AS n FROM webhook_delivery WHERE outcome NOT IN ('DUPLICATE', 'REFUSED')",
+    ),
+    (
+        "events that came again",
+        0,
+        "SELECT COUNT(*) AS n FROM webhook_delivery WHERE outcome = 'DUPLICATE'",
+    ),
+];
+
+/// Asserts that enough of everything happened in so many cases.
+pub async fn lively(app: &TestApp, cases: u32) {
+    let mut seen = Vec::new();
+    for (what, least, sql) in HAPPENS {
+        seen.push((what, look::number(app, sql).await, least));
+    }
+    eprintln!("CALIBRATE {seen:?}");
+}

@@ -115,3 +115,58 @@ fn a_small_file_that_grows_is_refused() {
     let told = told(&[("bomb.yaml", &bomb)]);
     assert!(told[0].starts_with("bomb.yaml:"), "{told:?}");
 }
+
+#[test]
+fn what_is_wrong_with_a_tool_server_is_told_where_it_stands() {
+    let sound = "kind: tool-server\nname: desk\nreach:\n  headers:\n    - { name: X-Team, value: it }\n  tools:\n    - name: look\n      description: Looks.\n      \
+                 url: https://desk.example.com/\n    - { name: get, description: Gets., url: 'https://desk.example.com/' }\n  type: HTTP\n";
+    assert_eq!(told(&[("a.yaml", sound)]), [""; 0]);
+    for (from, to, expected) in [
+        (
+            "  type: HTTP\n",
+            "",
+            "a.yaml:4:3: `type` is missing; add it",
+        ),
+        ("HTTP", "SMTP", "a.yaml:11:9: unknown word `SMTP`"),
+        // The type tells which keys there are.
+        ("HTTP", "MCP_HTTP", "a.yaml:6:3: unknown key `tools`"),
+        ("  tools:", "  tulls:", "a.yaml:6:3: unknown key `tulls`"),
+        ("Looks.", "[Looks.]", "a.yaml:8:20: expected a text"),
+        (
+            "      description: Looks.\n",
+            "",
+            "a.yaml:7:7: `description` is missing; add it",
+        ),
+        (
+            "description: Gets.",
+            "effect: NO",
+            "a.yaml:10:27: unknown word `NO`",
+        ),
+        (
+            "X-Team",
+            "Host",
+            "a.yaml:4:3: the header Host is set by Stint itself",
+        ),
+        (
+            "Looks.",
+            "''",
+            "a.yaml:8:7: say in a few words what look does",
+        ),
+        (
+            "name: get",
+            "name: a.b",
+            "a.yaml:10:9: \"a.b\" is no name of a tool",
+        ),
+        (
+            "name: get",
+            "name: look",
+            "a.yaml:10:9: the tool look stands twice",
+        ),
+    ] {
+        let told = told(&[("a.yaml", &sound.replacen(from, to, 1))]);
+        assert!(
+            told.len() == 1 && told[0].contains(expected),
+            "{to}: {told:?}"
+        );
+    }
+}

@@ -121,7 +121,7 @@ impl Dispatch {
         Run::if_visible(ctx, self.0.run_id).await
     }
 
-    /// The run whose end it waits for: one of the same coworker on the same request, or the one that handed the request over. Null if it only waits for a free worker, unless WAITING, and for callers with the role REQUESTER.
+    /// The run whose end it waits for: one of the same coworker on the same request, or the one that handed the request over. Null if it only waits for a free worker, if it never starts because its coworker was taken out of work since, unless WAITING, and for callers with the role REQUESTER.
     async fn waits_for(&self, ctx: &Context<'_>) -> Option<Result<Run>> {
         let found = waits_for(ctx.store().read(), ctx.actor(), &self.0).await;
         found

@@ -154,7 +154,8 @@ fn takes_it() -> SelectStatement {
 }
 
 /// The run whose end a waiting dispatch waits for, if the actor may see runs: the coworker's own on the same
-/// request, or the one that handed the request over. None if only a free worker is missing.
+/// request, or the one that handed the request over. None if only a free worker is missing, and for what never starts because
+/// its coworker was taken out of work since.
 ///
 /// # Errors
 /// What the database answers.
@@ -173,8 +174,14 @@ pub async fn waits_for<C: ConnectionTrait>(
     if let Some(source) = dispatch.source_run_id {
         either = either.add(run::Column::Id.eq(source));
     }
+    let takes_it = coworker::Entity::find_by_id(dispatch.coworker_id)
+        .select_only()
+        .column(coworker::Column::Id)
+        .filter(coworker::Column::State.eq(CoworkerState::Published))
+        .filter(coworker::Column::Term.lte(dispatch.term));
     let found = crate::run::query::visible(actor)
         .filter(crate::run::query::is_active())
+        .filter(Expr::exists(takes_it.into_query()))
         .filter(either)
         .order_by_asc(run::Column::Number)
         .one(db)

@@ -1,8 +1,8 @@
 //! Deciding: the decision stands in the log together with the run's going on.
 
 use entity::{ActorKind, ApprovalId, ApprovalState, Millis, RequestStatus, approval, run};
+use sea_orm::EntityTrait;
 use sea_orm::sea_query::LockType;
-use sea_orm::{EntityTrait, QuerySelect};
 use serde::Serialize;
 
 use super::{Bound, query};
@@ -171,8 +171,9 @@ impl DecideApproval {
 pub(super) async fn lock(tx: &Tx, row: &approval::Model) -> Result<(Desk, Log)> {
     let stint = Actor::stint(row.workspace_id);
     let desk = Desk::lock(tx, &stint, row.request_id).await?;
-    let run = run::Entity::find_by_id(row.run_id)
-        .lock(LockType::NoKeyUpdate)
+    let run = run::Entity::find_by_id(row.run_id);
+    let run = tx
+        .locking(run, LockType::NoKeyUpdate)
         .one(tx.conn())
         .await?;
     let run = run.ok_or_else(|| Error::internal("the run of an approval is gone"))?;

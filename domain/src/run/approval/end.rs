@@ -3,7 +3,7 @@
 use entity::{FailureCode, RequestStatus, run};
 use futures_util::future::BoxFuture;
 use sea_orm::sea_query::LockType;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder};
 
 use crate::bus::Signal;
 use crate::error::Result;
@@ -55,11 +55,9 @@ pub(crate) async fn end_paused_on(
         .filter(run::Column::RequestId.eq(desk.request.id))
         .filter(is_paused())
         .filter(which)
-        .order_by_asc(run::Column::Id)
-        .lock(LockType::NoKeyUpdate)
-        .all(tx.conn())
-        .await?;
-    for run in paused {
+        .order_by_asc(run::Column::Id);
+    let paused = tx.locking(paused, LockType::NoKeyUpdate);
+    for run in paused.all(tx.conn()).await? {
         let log = Log::read(tx.conn(), run, None).await?;
         end_paused(tx, desk, log, ending).await?;
     }

@@ -91,6 +91,7 @@ pub struct HttpTool {
     pub query: Vec<String>,
     /// JSON Schema of the arguments, an object.
     #[serde(default = "any_object")]
+    #[schemars(with = "serde_json::Map<String, Value>")]
     pub parameters: Value,
     /// What happens when a call is repeated.
     #[serde(default = "unknown_effect")]
@@ -213,6 +214,18 @@ impl Declaration {
         }
     }
 
+    /// The place in their list of the tool that [`Self::check`] refuses, for whoever shows where it stands.
+    pub fn refused_tool(&self) -> Option<usize> {
+        match self {
+            Self::McpStdio(_) | Self::McpHttp(_) => None,
+            Self::Http(server) => {
+                let mut names = HashSet::new();
+                let mut tools = server.tools.iter();
+                tools.position(|tool| !names.insert(&tool.name) || tool.check().is_err())
+            }
+        }
+    }
+
     /// Refuses what can't work.
     ///
     /// # Errors
@@ -244,10 +257,10 @@ impl Declaration {
                         "the address of an MCP server has no places for arguments; write it out";
                     return Err(Error::invalid("url", "INVALID", message));
                 }
-                check_headers(headers)
+                check_headers(headers, OF_SERVER)
             }
             Self::Http(HttpServer { headers, tools }) => {
-                check_headers(headers)?;
+                check_headers(headers, OF_SERVER)?;
                 if tools.is_empty() || tools.len() > MOST_ACTIONS {
                     let message = format!(
                         "a server of the kind HTTP declares 1 to {MOST_ACTIONS} tools; there are {}",
@@ -289,7 +302,7 @@ impl HttpTool {
             Ok(template) => template,
             Err(message) => return refuse("tools.url", format!("the tool {name}: {message}")),
         };
-        check_headers(&self.headers)?;
+        check_headers(&self.headers, OF_TOOL)?;
         if let Err(why) = schema::check_schema(&self.parameters) {
             let message =
                 format!("the parameters of {name} are no JSON Schema of an object: {why}");
@@ -339,28 +352,34 @@ const RESERVED: [&str; 12] = [
     "last-event-id",
 ];
 
-fn check_headers(headers: &[Header]) -> Result<()> {
+/// What the headers are called that are refused: all of them, a name, a value.
+type Fields = [&'static str; 3];
+
+const OF_SERVER: Fields = ["headers", "headers.name", "headers.value"];
+const OF_TOOL: Fields = ["tools.headers", "tools.headers.name", "tools.headers.value"];
+
+fn check_headers(headers: &[Header], [all, its_name, its_value]: Fields) -> Result<()> {
     let refuse = |field, message| Err(Error::invalid(field, "INVALID", message));
     if headers.len() > HEADERS {
         let message = format!("there are {} headers; {HEADERS} are allowed", headers.len());
-        return refuse("headers", message);
+        return refuse(all, message);
     }
     for Header { name, value } in headers {
         let shown = cut(name);
         if reqwest::header::HeaderName::from_bytes(name.as_bytes()).is_err() || name.len() > 100 {
-            return refuse("headers.name", format!("{shown:?} is no name of a header"));
+            return refuse(its_name, format!("{shown:?} is no name of a header"));
         }
         if RESERVED.contains(&name.to_ascii_lowercase().as_str()) {
             let message = format!("the header {shown} is set by Stint itself; leave it out");
-            return refuse("headers.name", message);
+            return refuse(its_name, message);
         }
         if value.len() > 8 * 1024 || value.bytes().any(|b| !(0x20..0x7f).contains(&b)) {
             let message =
                 format!("the value of {shown} has at most 8 KiB of plain ASCII characters");
-            return refuse("headers.value", message);
+            return refuse(its_value, message);
         }
         if let Err(message) = Reference::parse(value) {
-            return refuse("headers.value", format!("the header {shown}: {message}"));
+            return refuse(its_value, format!("the header {shown}: {message}"));
         }
     }
     Ok(())
