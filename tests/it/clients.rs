@@ -17,13 +17,27 @@ turns:
 /// Runs a program of `tests/clients` against the application.
 async fn node(app: &TestApp, program: &str, more: &[&str]) -> Output {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients");
-    assert!(folder.join("node_modules").exists(), "run tests/run once, or npm ci in tests/clients");
+    assert!(
+        folder.join("node_modules").exists(),
+        "run tests/run once, or npm ci in tests/clients"
+    );
     let url = app.url("/graphql");
     let key = app.key().expect("a key").to_owned();
-    let arguments: Vec<String> =
-        [program, &url, &key].into_iter().chain(more.iter().copied()).map(str::to_owned).collect();
-    let run = move || Command::new("node").args(arguments).current_dir(folder).output();
-    tokio::task::spawn_blocking(run).await.expect("not cancelled").expect("node runs")
+    let arguments: Vec<String> = [program, &url, &key]
+        .into_iter()
+        .chain(more.iter().copied())
+        .map(str::to_owned)
+        .collect();
+    let run = move || {
+        Command::new("node")
+            .args(arguments)
+            .current_dir(folder)
+            .output()
+    };
+    tokio::task::spawn_blocking(run)
+        .await
+        .expect("not cancelled")
+        .expect("node runs")
 }
 
 fn text(output: &Output) -> String {

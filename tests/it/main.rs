@@ -16,6 +16,7 @@ mod access;
 mod assign;
 mod chaos;
 mod circle;
+mod clients;
 mod collide;
 
 mod append;

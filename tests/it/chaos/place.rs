@@ -1,5 +1,6 @@
 //! A workspace in which things happen.
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -181,7 +182,8 @@ impl Place {
         self.attempt(door, "approvalDecide", input, "").await;
     }
 
-    /// Lets everything come to its end: whatever still waits for a person is decided, one way and the other.
+    /// Lets everything come to its end: whatever still waits for a person is decided, one way and the other, and who asked is
+    /// answered once.
     pub async fn settle(&self, app: &TestApp) {
         let settled = tokio::time::timeout(END, self.decide_all(app)).await;
         if settled.is_err() {
@@ -195,6 +197,7 @@ impl Place {
 
     async fn decide_all(&self, app: &TestApp) {
         let mut approve = false;
+        let mut answered = HashSet::new();
         loop {
             let asked = self.asked(0).await;
             for approval in &asked {
@@ -202,11 +205,27 @@ impl Place {
                 self.decide(0, approval, approve).await;
             }
             tokio::select! {
-                () = app.drain() => if self.asked(0).await.is_empty() { return },
+                () = app.drain() => if self.asked(0).await.is_empty() && !self.answer(&mut answered).await { return },
                 // What asks meanwhile may keep others waiting.
                 () = tokio::time::sleep(LOOK) => {}
             }
         }
+    }
+
+    /// Answers what was asked on each request that has no answer yet; whether there was any.
+    async fn answer(&self, answered: &mut HashSet<String>) -> bool {
+        let query = "{ requests(first: 50, filter: { status: { eq: PENDING }, assigneeKind: { eq: COWORKER } }) { nodes { id } } }";
+        let mut data = self.admin().gql(query, json!({})).await;
+        let mut any = false;
+        for request in look::list(data["requests"]["nodes"].take()) {
+            let id = request["id"].as_str().expect("an id");
+            if answered.insert(id.to_owned()) {
+                let input = json!({ "requestId": id, "body": "It is red." });
+                self.attempt(0, "noteCreate", input, "").await;
+                any = true;
+            }
+        }
+        any
     }
 
     async fn attempt(&self, door: usize, mutation: &str, input: Value, fields: &str) -> Value {

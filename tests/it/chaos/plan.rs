@@ -10,17 +10,22 @@ use super::act::{Act, act};
 pub const STAFF: [&str; 4] = ["zero", "one", "two", "three"];
 
 /// What a model may ask for, sensible or not.
-const CALLS: [&str; 22] = [
+const CALLS: [&str; 27] = [
     "{ tool: finish, arguments: { outcome: RESOLVED, reason: Done., summary: Done. } }",
     "{ tool: finish, arguments: { outcome: DECLINED, reason: Done., summary: Done. } }",
     "{ tool: finish, arguments: { outcome: HANDED_OFF, reason: Done., summary: Done. } }",
     "{ tool: finish, arguments: { outcome: AWAITING_REPLY, reason: Done., summary: Done. } }",
     "{ tool: finish, arguments: { outcome: SUPERSEDED, reason: Done., summary: Done. } }",
     "{ tool: finish }",
+    "{ tool: reassign, arguments: { to: zero, reason: Theirs. } }",
     "{ tool: reassign, arguments: { to: one, reason: Theirs. } }",
     "{ tool: reassign, arguments: { to: two, reason: Theirs. } }",
+    "{ tool: reassign, arguments: { to: three, reason: Theirs. } }",
     "{ tool: reassign, arguments: { to: null, reason: Nobody's. } }",
     "{ tool: ask_requester, arguments: { question: Which one? } }",
+    "{ tool: ask_requester, arguments: { question: Which colour? } }",
+    "{ tool: ask_requester, arguments: { question: Since when? } }",
+    "{ tool: ask_requester, arguments: { question: Where? } }",
     "{ tool: post_note, arguments: { visibility: PUBLIC, body: Hello. } }",
     "{ tool: post_note, arguments: { visibility: PRIVATE, body: \"@zero @one, look.\" } }",
     "{ tool: post_note, arguments: { visibility: PRIVATE } }",
