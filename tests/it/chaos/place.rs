@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use tests::{Client, Coworker, TestApp};
 
@@ -102,6 +103,15 @@ impl Place {
                 let input = json!({ "id": self.request(*request), "assigneeId": to });
                 ("requestAssign", input)
             }
+            Act::Rivals { request, to } => {
+                let request = self.request(*request);
+                let both = to.map(|to| {
+                    let input = json!({ "id": request, "assigneeId": self.coworkers[to] });
+                    self.attempt(door, "requestAssign", input, "")
+                });
+                join_all(both).await;
+                return;
+            }
             Act::Mention { request } => {
                 let body = "@zero, @two and @three: what is it?";
                 let input = json!({ "requestId": self.request(*request), "body": body });
@@ -116,7 +126,15 @@ impl Place {
                 ("requestUpdate", input)
             }
             Act::Create { title, to } => return self.create(door, title, *to).await,
-            Act::Deliver { incident, event } => return self.deliver(*incident, *event).await,
+            Act::Deliver {
+                incident,
+                event,
+                twice,
+            } => {
+                let copies = (0..=usize::from(*twice)).map(|_| self.deliver(*incident, *event));
+                join_all(copies).await;
+                return;
+            }
             Act::Stop { run } => {
                 let query =
                     "{ runs(first: 5, filter: { status: { eq: RUNNING } }) { nodes { id } } }";
