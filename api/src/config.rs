@@ -44,6 +44,7 @@ struct File {
     renew: Option<String>,
     reap: Option<String>,
     keep_deliveries: Option<String>,
+    alert_retries: Option<Vec<String>>,
     #[serde(default)]
     models: BTreeMap<String, ModelTable>,
 }
@@ -82,6 +83,8 @@ pub struct Settings {
     pub key_life: Duration,
     /// How patient sockets are.
     pub patience: crate::ws::Patience,
+    /// How alerts are sent.
+    pub alerts: domain::alert::Options,
     /// How many deliveries a webhook endpoint takes.
     pub hook_rate: crate::hooks::Rate,
     /// Where time comes from.
@@ -101,6 +104,7 @@ impl Default for Settings {
             worker: Options::default(),
             key_life: crate::auth::LIFE,
             patience: crate::ws::Patience::default(),
+            alerts: domain::alert::Options::default(),
             hook_rate: crate::hooks::Rate::default(),
             clock: Clock::system(),
         }
@@ -184,6 +188,13 @@ pub fn server(common: &CommonFlags, flags: &ServerFlags) -> anyhow::Result<(Comm
                 .or(file.allow_private_host.as_ref()),
             file.mcp,
         )?,
+        alerts: domain::alert::Options {
+            retries: match flags.alert_retries.as_ref().or(file.alert_retries.as_ref()) {
+                Some(pauses) => parse_retries(pauses)?,
+                None => usual.alerts.retries,
+            },
+            ..usual.alerts
+        },
         worker,
         ..usual
     };
@@ -334,6 +345,23 @@ fn parse_ttl(text: &str) -> anyhow::Result<Duration> {
         Some(time) if (1..=30 * 86_400).contains(&time) => Ok(Duration::from_secs(time)),
         Some(_) | None => bail!("it is between 1s and 30d"),
     }
+}
+
+/// Reads `5s,5m,2h`: at most 20 pauses, each of 1s to 7d.
+fn parse_retries(pauses: &[String]) -> anyhow::Result<Vec<Duration>> {
+    let name = "alert-retries";
+    if pauses.len() > 20 {
+        bail!(
+            "{}: it is at most 20 pauses",
+            setting(name, &pauses.join(","))
+        );
+    }
+    let pause = |text: &String| match parse_ttl(text) {
+        Ok(pause) if pause <= Duration::from_hours(7 * 24) => Ok(pause),
+        Ok(_) => bail!("{}: a pause is at most 7d", setting(name, text)),
+        Err(err) => Err(err).with_context(|| setting(name, text)),
+    };
+    pauses.iter().map(pause).collect()
 }
 
 #[cfg(test)]

@@ -24,7 +24,8 @@ use axum::serve::ListenerExt as _;
 use domain::executor::Executor;
 use domain::key::{Holder, KeyText};
 use domain::store::{OpenOptions, Store};
-use domain::tool::Outside;
+use domain::tool::{Guard, Outside};
+use sea_orm::DbBackend;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -84,6 +85,7 @@ impl App {
             None => config::vault::embedded(&settings.database_url)?,
         };
         let sweep = settings.worker.reap;
+        let guard = Guard::new(settings.tools.exceptions.clone())?;
         let outside = Outside::new(store.clone(), vault.clone(), settings.tools)?;
         let executor = if works {
             Some(Executor::start(store.clone(), settings.worker, outside.clone()).await?)
@@ -106,6 +108,21 @@ impl App {
         ));
         tasks.spawn(domain::store::keep_partitions(
             store.clone(),
+            closing.clone(),
+        ));
+        if works && store.backend() == DbBackend::Sqlite {
+            store.write(domain::alert::VoidClaims).await?;
+        }
+        tasks.spawn(domain::alert::keep_watching(
+            store.clone(),
+            settings.alerts.watch,
+            closing.clone(),
+        ));
+        tasks.spawn(domain::alert::keep_sending(
+            store.clone(),
+            vault.clone(),
+            guard,
+            settings.alerts,
             closing.clone(),
         ));
         let gateway = Gateway {

@@ -176,6 +176,8 @@ actions! {
     KeyManage: "manage API keys",
     /// Create, see and change webhook endpoints, and see what is delivered to them.
     HookManage: "manage webhook endpoints",
+    /// Create, see and change alert endpoints, and see and replay what is sent to them.
+    AlertManage: "manage alert endpoints",
     /// Declare, see and change tool servers, their actions, and the secrets that they are reached with.
     ToolManage: "manage tool servers and secrets",
     /// Change the workspace's settings.
@@ -206,6 +208,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::AlertManage
             | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
@@ -228,6 +231,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::AlertManage
             | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
@@ -248,6 +252,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::AlertManage
             | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
@@ -270,6 +275,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::AlertManage
             | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
@@ -293,6 +299,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::AlertManage
             | A::ToolManage
             | A::WorkspaceUpdate => false,
         },
@@ -316,6 +323,7 @@ pub const fn allows(standing: Standing, action: Action) -> bool {
             | A::PriceWrite
             | A::KeyManage
             | A::HookManage
+            | A::AlertManage
             | A::ToolManage
             | A::WorkspaceUpdate => false,
         },

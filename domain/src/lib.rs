@@ -1,6 +1,7 @@
 //! The product: requests, coworkers, runs, their log and their executor. No GraphQL, no HTTP server.
 
 pub mod access;
+pub mod alert;
 pub mod budget;
 pub mod bus;
 pub mod clock;

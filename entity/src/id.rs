@@ -64,6 +64,12 @@ ids! {
     WebhookSecretId,
     /// One delivery to a webhook endpoint.
     WebhookDeliveryId,
+    /// An endpoint that is told of what happens.
+    AlertEndpointId,
+    /// A secret of such an endpoint.
+    AlertSecretId,
+    /// One alert on its way to one endpoint.
+    AlertDeliveryId,
     /// A server of tools.
     ToolServerId,
     /// An action of a server of tools.

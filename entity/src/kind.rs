@@ -304,6 +304,43 @@ kinds! {
         /// Too many came at once.
         TooMany = "TOO_MANY",
     }
+    /// What an alert tells of.
+    AlertKind {
+        /// A run ended, whichever way.
+        RunEnded = "RUN_ENDED",
+        /// A run failed.
+        RunFailed = "RUN_FAILED",
+        /// A coworker asks whether it may make a call.
+        ApprovalRequested = "APPROVAL_REQUESTED",
+        /// A request was resolved.
+        RequestResolved = "REQUEST_RESOLVED",
+        /// Much of a budget is used.
+        BudgetNearing = "BUDGET_NEARING",
+        /// A budget is used up.
+        BudgetExhausted = "BUDGET_EXHAUSTED",
+        /// A coworker's runs cost more than they did.
+        CostClimbing = "COST_CLIMBING",
+    }
+    /// Where the delivery of an alert stands.
+    AlertState {
+        /// It is to be sent, or to be sent again.
+        Waiting = "WAITING",
+        /// The receiver took it.
+        Delivered = "DELIVERED",
+        /// It was tried as often as it is, in vain.
+        GivenUp = "GIVEN_UP",
+        /// Its endpoint was disabled before the receiver took it.
+        Dropped = "DROPPED",
+    }
+    /// Why an endpoint is told of nothing.
+    AlertDisabled {
+        /// An administrator disabled it.
+        ByHand = "BY_HAND",
+        /// The receiver answered that it is gone.
+        Gone = "GONE",
+        /// Whatever was sent to it failed for days.
+        Failing = "FAILING",
+    }
     /// How the tools of a server are reached.
     ToolServerKind {
         /// A program that speaks the Model Context Protocol on its standard input and output.

@@ -3,6 +3,10 @@
 //! Times are [`Millis`] (UTC, milliseconds since the epoch), money is integer nano-USD, ids are
 //! typed newtypes over UUIDs ([`id`]), JSON is kept as the exact text in a `Text` column.
 
+pub mod alert_attempt;
+pub mod alert_delivery;
+pub mod alert_endpoint;
+pub mod alert_secret;
 pub mod api_key;
 pub mod approval;
 pub mod assignment;

@@ -16,6 +16,7 @@ mod m20261122_000009_prices;
 mod m20261122_000010_terms;
 mod m20261122_000011_budgets;
 mod m20261122_000013_rollups;
+mod m20261123_000014_alerts;
 mod sql;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000010_terms::Migration),
             Box::new(m20261122_000011_budgets::Migration),
             Box::new(m20261122_000013_rollups::Migration),
+            Box::new(m20261123_000014_alerts::Migration),
         ]
     }
 }

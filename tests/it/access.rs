@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tests::{Client, Coworker, TestApp, both_dbs};
 
 use crate::look;
+use crate::receiver;
 use crate::sender::{self, PagerDuty};
 
 /// Things of a workspace that callers name.
@@ -31,6 +32,8 @@ struct Things {
     endpoint: Value,
     delivery: Value,
     heard: Value,
+    told: Value,
+    alert: Value,
     server: Value,
     action: Value,
 }
@@ -124,6 +127,21 @@ async fn furnish(app: &TestApp, admin: &Client, client: &Client) -> Things {
         ))
         .await;
     let log = pagerduty.log().await;
+    let told =
+        json!({ "name": "Desk", "url": "http://127.0.0.1:1/", "kinds": ["REQUEST_RESOLVED"] });
+    let told = admin
+        .mutate("alertEndpointCreate", told, "alertEndpoint { id }")
+        .await["alertEndpoint"]["id"]
+        .take();
+    let resolved = json!({ "id": request, "status": "RESOLVED" });
+    admin.mutate("requestUpdate", resolved, "").await;
+    let told = receiver::Endpoint {
+        id: told,
+        secret: String::new(),
+    };
+    // It can't be reached: once that was tried, nothing more happens to it.
+    let tried = |one: &Value| one["attemptCount"] == 1;
+    let alert = receiver::until_delivery(admin, &told, tried).await["id"].take();
     let server = json!({ "name": "desk", "kind": "HTTP", "tools": [
         { "name": "get", "description": "Gets.", "url": "https://desk.example.com/", "parameters": {} },
     ] });
@@ -160,6 +178,8 @@ async fn furnish(app: &TestApp, admin: &Client, client: &Client) -> Things {
         endpoint: json!(pagerduty.id),
         delivery: log[0]["id"].clone(),
         heard: log[1]["id"].clone(),
+        told: told.id,
+        alert,
         server: server["toolServer"]["id"].clone(),
         action: server["toolServer"]["actions"][0]["id"].clone(),
         coworker: worker.id,
@@ -240,6 +260,10 @@ both_dbs! {
                 ("webhookEndpointCreate", json!({ "name": role.as_str(), "kind": "PAGERDUTY" }), vec![Action::HookManage]),
                 ("webhookEndpointUpdate", json!({ "id": format!("whe_{:032x}", 7), "enabled": false }), vec![Action::HookManage]),
                 ("webhookEndpointSecretRotate", json!({ "id": format!("whe_{:032x}", 7) }), vec![Action::HookManage]),
+                ("alertEndpointCreate", json!({ "name": role.as_str(), "url": "https://desk.example.com/", "kinds": ["RUN_ENDED"] }), vec![Action::AlertManage]),
+                ("alertEndpointUpdate", json!({ "id": format!("ale_{:032x}", 7), "enabled": false }), vec![Action::AlertManage]),
+                ("alertEndpointSecretRotate", json!({ "id": format!("ale_{:032x}", 7) }), vec![Action::AlertManage]),
+                ("alertDeliveryReplay", json!({ "id": format!("ald_{:032x}", 7) }), vec![Action::AlertManage]),
                 ("toolServerCreate", json!({ "name": name, "kind": "MCP_STDIO", "command": "none" }), vec![Action::ToolManage]),
                 ("toolServerUpdate", json!({ "id": format!("tls_{:032x}", 7), "command": "none" }), vec![Action::ToolManage]),
                 ("toolServerDelete", json!({ "id": format!("tls_{:032x}", 7) }), vec![Action::ToolManage]),
@@ -293,6 +317,9 @@ both_dbs! {
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.delivery }), Action::HookManage),
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.heard }), Action::RequestReadAll),
                 ("{ webhookEndpoints { nodes { id } } }", json!({}), Action::HookManage),
+                ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.told }), Action::AlertManage),
+                ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.alert }), Action::AlertManage),
+                ("{ alertEndpoints { nodes { id url } } }", json!({}), Action::AlertManage),
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.server }), Action::ToolManage),
                 ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": things.action }), Action::ToolManage),
                 ("{ toolServers { nodes { id name actions { name } health { state } } } }", json!({}), Action::ToolManage),
@@ -341,7 +368,7 @@ both_dbs! {
         let ids = [
             &things.request, &things.note, &things.assignment, &json!(things.coworker), &things.version, &things.skill, &things.skill_version, &things.run,
             &things.approval, &things.step, &things.event, &things.dispatch, &things.key, &things.person, &things.price,
-            &things.endpoint, &things.delivery, &things.heard, &things.server, &things.action,
+            &things.endpoint, &things.delivery, &things.heard, &things.told, &things.alert, &things.server, &things.action,
         ];
         for id in ids {
             app.gql(node, json!({ "id": id })).await;
@@ -372,6 +399,10 @@ both_dbs! {
             ("apiKeyRevoke", json!({ "id": things.key })),
             ("webhookEndpointUpdate", json!({ "id": things.endpoint, "enabled": false })),
             ("webhookEndpointSecretRotate", json!({ "id": things.endpoint, "secret": "0123456789abcdef" })),
+            ("alertEndpointUpdate", json!({ "id": things.told, "enabled": false })),
+            ("alertEndpointSecretRotate", json!({ "id": things.told })),
+            ("alertEndpointCreate", json!({ "name": "Ours", "url": "https://desk.example.com/", "kinds": ["RUN_ENDED"], "coworkerIds": [things.coworker] })),
+            ("alertDeliveryReplay", json!({ "id": things.alert })),
             ("toolServerUpdate", json!({ "id": things.server, "headers": [] })),
             ("toolServerRefresh", json!({ "id": things.server })),
             ("toolServerDelete", json!({ "id": things.server })),
@@ -395,13 +426,13 @@ both_dbs! {
         // Mentions stay at home, and so do lists, metrics and boards.
         stranger.mutate("noteCreate", json!({ "requestId": theirs["request"]["id"], "body": "@worker" }), "").await;
         app.drain().await;
-        let query = "{ runs { totalCount } approvals { totalCount } coworkers { totalCount } skills { totalCount } requests { totalCount } modelPrices(startsWith: \"scripted\") { id } apiKeys { totalCount } webhookEndpoints { totalCount } toolServers { totalCount } secrets { name } }";
+        let query = "{ runs { totalCount } approvals { totalCount } coworkers { totalCount } skills { totalCount } requests { totalCount } modelPrices(startsWith: \"scripted\") { id } apiKeys { totalCount } webhookEndpoints { totalCount } alertEndpoints { totalCount } toolServers { totalCount } secrets { name } }";
         let mut seen = stranger.gql(query, json!({})).await;
         let query = "{ metrics(range: { start: \"-P7D\", end: \"2030-01-01T00:00:00Z\" }) { totals { runs modelCalls } } }";
         seen["metrics"] = stranger.gql(query, json!({})).await["metrics"].take();
         assert_eq!(seen, json!({
             "runs": { "totalCount": 0 }, "approvals": { "totalCount": 0 }, "coworkers": { "totalCount": 1 }, "skills": { "totalCount": 0 }, "requests": { "totalCount": 1 }, "modelPrices": [],
-            "apiKeys": { "totalCount": 1 }, "webhookEndpoints": { "totalCount": 0 }, "toolServers": { "totalCount": 0 }, "secrets": [], "metrics": { "totals": { "runs": 0, "modelCalls": 0 } },
+            "apiKeys": { "totalCount": 1 }, "webhookEndpoints": { "totalCount": 0 }, "alertEndpoints": { "totalCount": 0 }, "toolServers": { "totalCount": 0 }, "secrets": [], "metrics": { "totals": { "runs": 0, "modelCalls": 0 } },
         }));
         let mut expected = before;
         for (table, more) in [("note", 1), ("request_event", 1), ("coworker", 1)] {

@@ -9,20 +9,20 @@ use tests::{Coworker, TestApp, both_dbs};
 use crate::{approval, look};
 
 /// 0.5 USD and a little for each call with this usage; about 2 USD must be there before it.
-async fn priced(app: &TestApp) {
+pub async fn priced(app: &TestApp) {
     let price = json!({ "model": "scripted", "input": "1000", "output": "10" });
     app.mutate("modelPriceSet", price, "").await;
 }
 
 /// Answers at once.
-const ONCE: &str = "
+pub const ONCE: &str = "
 turns:
   - calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: No., summary: It can't be done. } }]
     usage: { input: 500, output: 10 }
 ";
 
 /// Never stops, until it is told that this is its last turn.
-const ENDLESS: &str = "
+pub const ENDLESS: &str = "
 tools:
   - { name: desk.look, description: Looks at the desk., effect: READ, answers: [{ response: there }] }
 turns:
@@ -37,7 +37,7 @@ turns:
 const STANDING: &str = "limit spent reserved remaining exhausted resetsAt";
 
 /// A request for a coworker, and all that came of it: its runs, or why its dispatch was dropped.
-async fn work(app: &TestApp, coworker: &str) -> Value {
+pub async fn work(app: &TestApp, coworker: &str) -> Value {
     let input = json!({ "title": "Where is it?", "assigneeId": coworker });
     let made = app.mutate("requestCreate", input, "request { id }").await;
     app.drain().await;
@@ -53,7 +53,7 @@ async fn work(app: &TestApp, coworker: &str) -> Value {
     json!({ "runs": seen["runs"]["nodes"], "dropped": dropped })
 }
 
-async fn standing(app: &TestApp, coworker: &str) -> Value {
+pub async fn standing(app: &TestApp, coworker: &str) -> Value {
     let query = format!(
         "query ($id: ID!) {{ node(id: $id) {{ ... on Coworker {{ budget {{ daily {{ {STANDING} }} monthly {{ {STANDING} }} }} }} }} }}"
     );

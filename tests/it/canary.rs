@@ -2,6 +2,8 @@
 //! most talkative, all that it answers, what it exports, what its models read. A value that is no secret is planted
 //! beside them and must be found in each of these places: the search finds what is there.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tests::binary::{self, Stint};
 use tests::provider::{StubProvider, bytes, calls, chunk, finishes, http, stream};
@@ -9,6 +11,7 @@ use tests::{Backend, Client, Coworker, TestDb, on_both};
 
 use crate::look;
 use crate::outside::{self, Desk};
+use crate::receiver::{Endpoint, until_taken};
 use crate::sinks::{Sink, database, files_in, forms, found};
 
 /// What is no secret.
@@ -21,6 +24,9 @@ const TOOL: &str = "canary/tool+3f9a=61d0";
 const PROGRAM: &str = "canary/program+c52e=88b1";
 /// What an outside system signs with.
 const HOOK: &str = "canary/hook+19c7=d3e4";
+
+/// The key that alerts are signed with.
+const ALERT: &str = "canary/alert+5b6e=27f0/of-32";
 
 /// All that was answered, in the words that came.
 struct Witness {
@@ -125,13 +131,21 @@ on_both! {
         let input = json!({ "id": made["webhookEndpoint"]["id"], "secret": HOOK });
         witness.change("webhookEndpointSecretRotate", "WebhookEndpointSecretRotateInput", input, "webhookEndpoint { id secrets { createdAt } }").await;
 
+        let secret = format!("whsec_{}", STANDARD.encode(ALERT));
+        let input = json!({ "name": "Desk", "url": desk.url("/echo/alerts"), "kinds": ["RUN_ENDED"], "secret": secret });
+        let made = witness.change("alertEndpointCreate", "AlertEndpointCreateInput", input, "alertEndpoint { id url } secret").await;
+        let told = made["alertEndpoint"]["id"].clone();
+
         let actions = |server: &str, names: &[&str]| json!({ "server": server, "actions": names.iter().map(|name| json!({ "name": name })).collect::<Vec<_>>() });
         let worker = Coworker::new("worker").with("model", json!({ "provider": "openai:m" })).with("soul", CONTROL)
             .with("tools", json!([actions("desk", &["find", "forms"]), actions("rogue", &["act"])])).publish(&witness.client).await;
         // It works; then its provider refuses its key.
         witness.work(&worker.id, "Where is it?").await;
         witness.work(&worker.id, "And where is that?").await;
+        let told = Endpoint { id: told, secret: String::new() };
+        until_taken(&witness.client, &told, 2).await;
         for (query, variables) in [
+            ("{ alertEndpoints { nodes { name url secrets { createdAt } deliveries(first: 5) { nodes { raw attempts { status response error } } } } } }", json!({})),
             ("{ runs(first: 5) { nodes { number outcome failureCode summary reason raw request { description notes(first: 9) { nodes { body } } } } } }", json!({})),
             ("{ coworkers(first: 5) { nodes { name soul } } toolServers { nodes { name health { state error } actions { name description } } } }", json!({})),
             ("query ($id: ID!) { node(id: $id) { id } }", json!({ "id": TOOL })),
@@ -165,7 +179,7 @@ on_both! {
         sinks.push(("the log".into(), server.stderr().into_bytes()));
         sinks.push(("the output".into(), server.stdout().into_bytes()));
 
-        for (what, secret) in [("the provider's key", MODEL), ("the tool's secret", TOOL), ("the program's token", PROGRAM), ("the sender's secret", HOOK)] {
+        for (what, secret) in [("the provider's key", MODEL), ("the tool's secret", TOOL), ("the program's token", PROGRAM), ("the sender's secret", HOOK), ("the key of alerts", ALERT)] {
             let forms = forms(secret);
             for (name, bytes) in &sinks {
                 // What was asked with it says it, where somebody took a secret for an id.
@@ -191,6 +205,6 @@ on_both! {
         for place in places {
             assert!(holds(place), "the search does not find what is in {place}");
         }
-        println!("{} sinks searched for 4 secrets in {} forms each", sinks.len(), forms.len());
+        println!("{} sinks searched for 5 secrets in {} forms each", sinks.len(), forms.len());
     }
 }

@@ -16,7 +16,7 @@ macro_rules! every_entity {
     ($check:ident ($($argument:expr),*)) => {{
         let mut tables = BTreeSet::new();
         every_entity!(@each tables $check ($($argument),*)
-            api_key approval assignment budget_account budget_slice coworker coworker_version coworker_version_skill dispatch idempotency_key
+            alert_attempt alert_delivery alert_endpoint alert_secret api_key approval assignment budget_account budget_slice coworker coworker_version coworker_version_skill dispatch idempotency_key
             model_price note person prompt_part request request_event rollup_state run run_event run_step secret skill skill_version tool_action
             tool_server usage_ledger usage_rollup
             webhook_delivery webhook_endpoint webhook_secret webhook_subject workspace);
@@ -57,6 +57,8 @@ both_dbs! {
         let price = json!({ "model": "scripted", "input": "1.5", "output": "7.5", "source": "a test" });
         app.mutate("modelPriceSet", price, "").await;
         app.mutate("skillCreate", json!({ "handle": "vpn", "name": "VPN", "text": "Turn it off and on." }), "").await;
+        let told = json!({ "name": "Desk", "url": "http://127.0.0.1:1/", "kinds": ["RUN_ENDED"] });
+        let told = app.mutate("alertEndpointCreate", told, "alertEndpoint { id }").await["alertEndpoint"]["id"].take();
         Coworker::new("triage").triage().with("skills", json!(["vpn"])).with("budget", json!({ "daily": "1000" })).playbook(
             "turns:\n  - calls:\n      - { tool: post_note, arguments: { visibility: PUBLIC, body: Done. } }\n      \
              - { tool: set_status, arguments: { status: RESOLVED } }\n",
@@ -73,6 +75,9 @@ both_dbs! {
         app.drain().await;
         domain::metric::rollup::fold_all(&app.store().await, || true).await.unwrap();
 
+        // It can't be reached; that is tried, and written down.
+        let told = crate::receiver::Endpoint { id: told, secret: String::new() };
+        crate::receiver::until_delivery(&app, &told, |one| one["attemptCount"] == 1).await;
         let conn = connect(app.db().url()).await.unwrap();
         let mut empty = Vec::new();
         every_entity!(select(&conn, &mut empty));

@@ -209,7 +209,7 @@ pub fn run_id(id: &Value) -> RunId {
 
 /// How many rows each table has, for tests that nothing was changed.
 pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
-    const TABLES: [&str; 28] = [
+    const TABLES: [&str; 31] = [
         "approval",
         "workspace",
         "person",
@@ -235,6 +235,9 @@ pub async fn counts(app: &TestApp) -> BTreeMap<&'static str, i64> {
         "webhook_secret",
         "webhook_delivery",
         "webhook_subject",
+        "alert_endpoint",
+        "alert_secret",
+        "alert_delivery",
         "tool_server",
         "tool_action",
         "secret",

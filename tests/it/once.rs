@@ -14,13 +14,14 @@ use tests::{Coworker, TestApp, both_dbs};
 use crate::look;
 
 /// The mutations that create nothing: to repeat them sets again what is set already.
-const CREATE_NOTHING: [&str; 14] = [
+const CREATE_NOTHING: [&str; 15] = [
     "requestUpdate",
     "coworkerUpdate",
     "coworkerUnpublish",
     "runStop",
     "apiKeyRevoke",
     "webhookEndpointUpdate",
+    "alertEndpointUpdate",
     "workspaceUpdate",
     "toolServerUpdate",
     "toolServerDelete",
@@ -121,6 +122,28 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
     app.mutate("requestCreate", input, "").await;
     app.drain().await;
     let asked = app.gql("{ approvals { nodes { id } } }", json!({})).await;
+    let told =
+        json!({ "name": "Old", "url": "http://127.0.0.1:1/", "kinds": ["REQUEST_RESOLVED"] });
+    let told = app
+        .mutate("alertEndpointCreate", told, "alertEndpoint { id }")
+        .await["alertEndpoint"]["id"]
+        .take();
+    let delivery = |title: &'static str| {
+        let told = told.clone();
+        async move {
+            let request = app.request(title).await["id"].take();
+            app.mutate(
+                "requestUpdate",
+                json!({ "id": request, "status": "RESOLVED" }),
+                "",
+            )
+            .await;
+            let query = "query ($id: ID!) { node(id: $id) { ... on AlertEndpoint { deliveries(first: 1) { nodes { id } } } } }";
+            let seen = app.gql(query, json!({ "id": told })).await;
+            seen["node"]["deliveries"]["nodes"][0]["id"].clone()
+        }
+    };
+    let (first, second) = (delivery("Told").await, delivery("Told too").await);
     let declared = json!({ "name": "get", "description": "Gets.", "url": "https://desk.example.com/", "parameters": {} });
     let sample = |mutation, input: Value, change: Value, made| {
         let mut other = input.clone();
@@ -214,6 +237,24 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
             "webhookEndpoint { id }",
         ),
         sample(
+            "alertEndpointCreate",
+            json!({ "name": "Once", "url": "https://desk.example.com/", "kinds": ["RUN_ENDED"] }),
+            json!({ "name": "Twice" }),
+            "alertEndpoint { id }",
+        ),
+        sample(
+            "alertEndpointSecretRotate",
+            json!({ "id": told, "secret": "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" }),
+            json!({ "overlap": "PT1H" }),
+            "alertEndpoint { id }",
+        ),
+        sample(
+            "alertDeliveryReplay",
+            json!({ "id": first }),
+            json!({ "id": second }),
+            "alertDelivery { id }",
+        ),
+        sample(
             "toolServerCreate",
             json!({ "name": "once", "kind": "HTTP", "tools": [declared] }),
             json!({ "name": "twice" }),
@@ -247,7 +288,7 @@ both_dbs! {
                              published: coworker(handle: \"published\") { versions { totalCount } } \
                              skill(handle: \"old\") { versions { totalCount } } }", json!({})).await;
         let n = |n: i64| json!({ "totalCount": n });
-        let expected = json!({ "requests": n(3), "coworkers": n(4), "skills": n(2), "draft": { "versions": n(1) },
+        let expected = json!({ "requests": n(5), "coworkers": n(4), "skills": n(2), "draft": { "versions": n(1) },
                                "published": { "versions": n(3) }, "skill": { "versions": n(2) } });
         assert_eq!(made, expected);
     }

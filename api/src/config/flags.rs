@@ -124,8 +124,8 @@ pub struct ServerFlags {
     /// For how long a person may approve a call of a coworker: 1s to 30d [default: 24h]
     #[arg(long, value_name = "TIME", env = "STINT_APPROVAL_TTL")]
     pub approval_ttl: Option<String>,
-    /// A host that tools may reach though its address is not public, such as desk.internal:8443; repeat it, or separate
-    /// several by commas
+    /// A host that tools and alerts may reach though its address is not public, such as desk.internal:8443; repeat it, or
+    /// separate several by commas
     #[arg(
         long,
         value_name = "HOST:PORT",
@@ -162,6 +162,16 @@ pub struct ServerFlags {
         help_heading = "Retention"
     )]
     pub keep_deliveries: Option<String>,
+    /// How long after each failed try an alert is sent again, give or take a tenth, separated by commas; after the last it is
+    /// given up [default: 5s,5m,30m,2h,5h,10h]
+    #[arg(
+        long,
+        value_name = "TIMES",
+        env = "STINT_ALERT_RETRIES",
+        value_delimiter = ',',
+        help_heading = "Alerts"
+    )]
+    pub alert_retries: Option<Vec<String>>,
     /// The providers of models.
     #[command(flatten)]
     pub models: ModelFlags,

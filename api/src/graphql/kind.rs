@@ -1,11 +1,13 @@
 //! The closed sets, as the contract names and describes them: the words that rows hold, and no others.
 
+mod alert;
 mod coworker;
 mod hook;
 mod metric;
 mod request;
 mod run;
 
+pub use alert::{AlertDisabledReason, AlertKind, AlertState};
 pub use coworker::{CoworkerState, FindingRule, FindingSeverity, ReasoningEffort, ToolApproval};
 pub use hook::{WebhookKind, WebhookOutcome, WebhookRefusal};
 pub use metric::{
@@ -94,4 +96,6 @@ words! {
     RunFailureCode of FailureCode,
     StepKind of StepKind,
     WebhookOutcome of WebhookOutcome,
+    AlertKind of AlertKind,
+    AlertState of AlertState,
 }

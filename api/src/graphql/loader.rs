@@ -13,10 +13,11 @@ use domain::error::{Error, Result};
 use domain::metric::query::Totals;
 use domain::store::Store;
 use entity::{
-    ApiKeyId, ApprovalId, AssignmentId, CoworkerId, CoworkerVersionId, DispatchId, NoteId,
-    PersonId, RequestId, RunId, SkillId, SkillVersionId, WebhookEndpointId, api_key, approval,
-    assignment, coworker, coworker_version, dispatch, note, person, request, run, run_event, skill,
-    skill_version, webhook_endpoint,
+    AlertDeliveryId, AlertEndpointId, ApiKeyId, ApprovalId, AssignmentId, CoworkerId,
+    CoworkerVersionId, DispatchId, NoteId, PersonId, RequestId, RunId, SkillId, SkillVersionId,
+    WebhookEndpointId, alert_attempt, alert_endpoint, api_key, approval, assignment, coworker,
+    coworker_version, dispatch, note, person, request, run, run_event, skill, skill_version,
+    webhook_endpoint,
 };
 use sea_orm::{ColumnTrait, QueryFilter};
 
@@ -144,6 +145,24 @@ impl Loader<TotalsOf> for Rows {
     }
 }
 
+/// The newest tries of an alert's delivery, which must be visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TriesOf(pub AlertDeliveryId);
+
+impl Loader<TriesOf> for Rows {
+    type Value = Vec<alert_attempt::Model>;
+    type Error = Error;
+
+    async fn load(&self, keys: &[TriesOf]) -> Result<HashMap<TriesOf, Self::Value>> {
+        let deliveries: Vec<_> = keys.iter().map(|key| key.0).collect();
+        let found = domain::alert::query::tries(self.store.read(), &deliveries).await?;
+        Ok(found
+            .into_iter()
+            .map(|(delivery, tries)| (TriesOf(delivery), tries))
+            .collect())
+    }
+}
+
 loads! {
     RequestId request from domain::request::query::visible,
     NoteId note from domain::request::query::visible_notes,
@@ -157,5 +176,6 @@ loads! {
     ApprovalId approval from domain::run::approval::query::visible,
     PersonId person from domain::key::query::visible_people,
     ApiKeyId api_key from domain::key::query::named,
+    AlertEndpointId alert_endpoint from domain::alert::query::visible,
     WebhookEndpointId webhook_endpoint from domain::hook::query::named,
 }

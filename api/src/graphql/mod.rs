@@ -3,6 +3,7 @@
 
 pub mod actor;
 pub mod admin;
+pub mod alert;
 pub mod approval;
 pub mod budget;
 pub mod context;
@@ -43,6 +44,7 @@ pub struct Query(
     approval::ApprovalQuery,
     metric::MetricQuery,
     tool::ToolQuery,
+    alert::AlertQuery,
 );
 
 /// Everything that can be changed. An expected refusal (an empty title, a missing permission, a conflict) comes back in the
@@ -60,6 +62,7 @@ pub struct Mutation(
     hook::HookMutation,
     tool::ToolMutation,
     tool::SecretMutation,
+    alert::AlertMutation,
 );
 
 /// Everything that can be watched live. `runSteps`, `runEvents` and `requestTimeline` promise every item after the cursor, once and in

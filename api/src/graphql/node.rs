@@ -7,14 +7,15 @@ use async_graphql::{Context, ID, Interface};
 use domain::access::{Action, Actor};
 use domain::error::{Error, Result};
 use entity::{
-    ActorKind, ApiKeyId, ApprovalId, AssignmentId, CoworkerId, CoworkerVersionId, DispatchId,
-    ModelPriceId, NoteId, PersonId, RequestId, RunId, SkillId, SkillVersionId, ToolActionId,
-    ToolServerId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
+    ActorKind, AlertDeliveryId, AlertEndpointId, ApiKeyId, ApprovalId, AssignmentId, CoworkerId,
+    CoworkerVersionId, DispatchId, ModelPriceId, NoteId, PersonId, RequestId, RunId, SkillId,
+    SkillVersionId, ToolActionId, ToolServerId, WebhookDeliveryId, WebhookEndpointId, WorkspaceId,
 };
 use uuid::Uuid;
 
 use super::actor::{Person, System, Workflow};
 use super::admin::{ApiKey, ModelPrice, Workspace};
+use super::alert::{AlertDelivery, AlertEndpoint};
 use super::approval::Approval;
 use super::context::ContextExt as _;
 use super::coworker::{Coworker, CoworkerVersion};
@@ -71,6 +72,8 @@ global_ids! {
     ModelPriceId "prc" "ModelPrice",
     WebhookEndpointId "whe" "WebhookEndpoint",
     WebhookDeliveryId "whd" "WebhookDelivery",
+    AlertEndpointId "ale" "AlertEndpoint",
+    AlertDeliveryId "ald" "AlertDelivery",
     ToolServerId "tls" "ToolServer",
     ToolActionId "tla" "ToolAction",
 }
@@ -243,6 +246,10 @@ pub enum Node {
     WebhookEndpoint(WebhookEndpoint),
     /// A delivery to a webhook endpoint.
     WebhookDelivery(WebhookDelivery),
+    /// An alert endpoint.
+    AlertEndpoint(AlertEndpoint),
+    /// A delivery to an alert endpoint.
+    AlertDelivery(AlertDelivery),
     /// A tool server.
     ToolServer(ToolServer),
     /// An action of a tool server.
@@ -337,6 +344,13 @@ pub async fn find(ctx: &Context<'_>, id: &ID) -> Result<Node> {
         }
         WebhookDeliveryId::PREFIX => Ok(WebhookDelivery(
             domain::hook::query::get_delivery(db, actor, parse(id)?).await?,
+        )
+        .into()),
+        AlertEndpointId::PREFIX => {
+            Ok(AlertEndpoint(domain::alert::query::get(db, actor, parse(id)?).await?).into())
+        }
+        AlertDeliveryId::PREFIX => Ok(AlertDelivery(
+            domain::alert::query::get_delivery(db, actor, parse(id)?).await?,
         )
         .into()),
         ToolServerId::PREFIX => {

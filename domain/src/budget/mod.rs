@@ -14,7 +14,7 @@ mod query;
 mod take;
 
 pub use account::{Hold, Spent};
-pub use purse::{Purse, Reserved};
+pub use purse::{Purse, Reserved, limits};
 pub use query::{Standing, exhausted, standing};
 pub use take::{GiveBack, Refusal, TakeSlices, clear_marks};
 

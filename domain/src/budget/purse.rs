@@ -273,20 +273,7 @@ impl Purse {
             return Ok(keys.clone());
         }
         let read_at = Instant::now();
-        let sql = "SELECT id, daily_budget_nano, monthly_budget_nano, 1 AS one FROM coworker \
-                   WHERE workspace_id = ? AND (daily_budget_nano IS NOT NULL OR monthly_budget_nano IS NOT NULL) \
-                   UNION ALL SELECT id, daily_budget_nano, monthly_budget_nano, 0 FROM workspace \
-                   WHERE id = ? AND (daily_budget_nano IS NOT NULL OR monthly_budget_nano IS NOT NULL)";
-        let values = [workspace.into(), workspace.into()];
-        let rows = store
-            .read()
-            .query_all_raw(statement(store.backend(), sql, values))
-            .await?;
-        let mut keys = Vec::new();
-        for row in rows {
-            keys.extend(limited(&row)?);
-        }
-        let keys = Arc::new(keys);
+        let keys = Arc::new(limits(store, workspace).await?);
         let mut known = self.known.lock();
         if known.len() >= WORKSPACES {
             known.clear();
@@ -319,6 +306,27 @@ impl Purse {
         };
         store.write(command).await
     }
+}
+
+/// The budgets of a workspace and its coworkers that have a limit, each with its limit, nano-USD.
+///
+/// # Errors
+/// What the database said.
+pub async fn limits(store: &Store, workspace: WorkspaceId) -> Result<Vec<(Key, i64)>> {
+    let sql = "SELECT id, daily_budget_nano, monthly_budget_nano, 1 AS one FROM coworker \
+               WHERE workspace_id = ? AND (daily_budget_nano IS NOT NULL OR monthly_budget_nano IS NOT NULL) \
+               UNION ALL SELECT id, daily_budget_nano, monthly_budget_nano, 0 FROM workspace \
+               WHERE id = ? AND (daily_budget_nano IS NOT NULL OR monthly_budget_nano IS NOT NULL)";
+    let values = [workspace.into(), workspace.into()];
+    let rows = store
+        .read()
+        .query_all_raw(statement(store.backend(), sql, values))
+        .await?;
+    let mut keys = Vec::new();
+    for row in rows {
+        keys.extend(limited(&row)?);
+    }
+    Ok(keys)
 }
 
 /// What is to be taken.

@@ -1,11 +1,12 @@
 //! Taking slices of budgets: the one place that decides whether money is there.
 
-use entity::{BudgetPeriod, Millis, WorkspaceId};
+use entity::{AlertKind, BudgetPeriod, Millis, WorkspaceId};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, Value};
 use uuid::Uuid;
 
 use super::query::Use;
 use super::{Key, Scope, starts};
+use crate::alert;
 use crate::error::Result;
 use crate::executor::working_money;
 use crate::store::{Command, Needs, Tx};
@@ -92,6 +93,7 @@ enum Says {
         used: i64,
         limit: i64,
         exhausted: bool,
+        recorded: i64,
         lasting: bool,
     },
 }
@@ -114,12 +116,13 @@ impl Command for TakeSlices {
                 used,
                 limit,
                 exhausted,
+                recorded,
                 lasting,
             } = *says
             {
                 let key = ask.key;
                 if exhausted && !self.closing {
-                    self.mark(tx, conn, key, now).await?;
+                    self.mark(tx, conn, (key, limit), recorded, now).await?;
                 }
                 self.report(tx, conn, None, now).await?;
                 return Ok(Taken::Refused(Refusal {
@@ -217,6 +220,7 @@ impl TakeSlices {
                         left < self.least && left < limit / 4
                     }
                 },
+                recorded,
                 lasting: later < self.least,
             }
         }
@@ -238,11 +242,26 @@ impl TakeSlices {
         Ok(())
     }
 
-    async fn mark(&self, tx: &Tx, conn: &DatabaseTransaction, key: Key, now: Millis) -> Result<()> {
-        let sql = "UPDATE budget_account SET exhausted = ? WHERE scope_id = ? AND period = ?";
+    /// Marks a budget as used up, and tells of it if it was not.
+    async fn mark(
+        &self,
+        tx: &Tx,
+        conn: &DatabaseTransaction,
+        (key, limit): (Key, i64),
+        recorded: i64,
+        now: Millis,
+    ) -> Result<()> {
+        let sql = "UPDATE budget_account SET exhausted = ? WHERE scope_id = ? AND period = ? \
+                   AND (exhausted IS NULL OR exhausted <> ?)";
         let (scope, period) = columns(key);
-        let values = [starts(key.period, now).into(), scope, period];
-        conn.execute_raw(tx.sql(sql, values)).await?;
+        let begun = starts(key.period, now);
+        let values = [begun.into(), scope, period, begun.into()];
+        let done = conn.execute_raw(tx.sql(sql, values)).await?;
+        if done.rows_affected() > 0 {
+            tx.alert(self.workspace, AlertKind::BudgetExhausted, || {
+                alert::used_up(self.workspace, key, limit, recorded, now)
+            });
+        }
         Ok(())
     }
 

@@ -25,6 +25,7 @@ pub struct Local {
     work: watch::Sender<u64>,
     prices: watch::Sender<u64>,
     tools: watch::Sender<u64>,
+    alerts: watch::Sender<u64>,
     board: broadcast::Sender<RunId>,
     runs: Channels<RunId, Logged>,
     requests: Channels<RequestId, request_event::Model>,
@@ -40,6 +41,7 @@ impl Default for Local {
             work: watch::Sender::new(0),
             prices: watch::Sender::new(0),
             tools: watch::Sender::new(0),
+            alerts: watch::Sender::new(0),
             board: broadcast::Sender::new(BOARD),
             runs: Channels::default(),
             requests: Channels::default(),
@@ -64,6 +66,11 @@ impl Local {
     /// Rung when servers of tools or their secrets changed; the number grows with each change.
     pub fn tools(&self) -> watch::Receiver<u64> {
         self.tools.subscribe()
+    }
+
+    /// Rung when there may be alerts to send.
+    pub fn alerts(&self) -> watch::Receiver<u64> {
+        self.alerts.subscribe()
     }
 
     /// Every run whose log grew. A receiver that lags must query again.
@@ -149,6 +156,7 @@ impl Local {
             Signal::Work => self.work.send_modify(|n| *n += 1),
             Signal::Prices(_) => self.prices.send_modify(|n| *n += 1),
             Signal::Tools(_) => self.tools.send_modify(|n| *n += 1),
+            Signal::Alerts => self.alerts.send_modify(|n| *n += 1),
             Signal::Run { run, seq } => {
                 self.runs.rise(run, seq);
                 self.board.send(run).ok();

@@ -34,6 +34,8 @@ pub enum Signal {
     Prices(WorkspaceId),
     /// The workspace's servers of tools, or the secrets that they are reached with, changed.
     Tools(WorkspaceId),
+    /// There may be alerts to send.
+    Alerts,
 }
 
 /// How signals travel.

@@ -1,10 +1,11 @@
-//! How a worker keeps the log of deliveries from growing for ever.
+//! How a worker keeps the logs of deliveries, in and out, from growing for ever.
 
 use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
 use super::{Shared, millis};
+use crate::alert::retain;
 use crate::error::Result;
 use crate::hook::retain::{Sweep, Swept};
 
@@ -28,6 +29,13 @@ pub(super) async fn sweeping(shared: Arc<Shared>, stop: CancellationToken) {
                 tracing::warn!(%err, "old webhook deliveries could not be swept; trying again later")
             }
         }
+        match alerts(&shared, &stop).await {
+            Ok(0) => {}
+            Ok(lines) => tracing::info!(lines, "old alerts were swept"),
+            Err(err) => {
+                tracing::warn!(%err, "old alerts could not be swept; trying again later")
+            }
+        }
     }
 }
 
@@ -47,4 +55,18 @@ async fn sweep(shared: &Shared, stop: &CancellationToken) -> Result<Swept> {
         }
     }
     Ok(all)
+}
+
+async fn alerts(shared: &Shared, stop: &CancellationToken) -> Result<u64> {
+    let keep = millis(shared.options.keep_deliveries);
+    let before = shared.store.now().plus(-keep);
+    let mut lines = 0;
+    while !stop.is_cancelled() {
+        let swept = shared.store.write(retain::Sweep { before }).await?;
+        lines += swept;
+        if swept < retain::BATCH {
+            break;
+        }
+    }
+    Ok(lines)
 }

@@ -2,7 +2,7 @@
 //!
 //! Every entry of the timeline gets its place from the same update of the request's row.
 
-use entity::{ActorKind, Millis, RequestId, RequestStatus, request, request_event};
+use entity::{ActorKind, AlertKind, Millis, RequestId, RequestStatus, request, request_event};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, QueryFilter};
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use super::status;
 use super::timeline::TimelineData;
 use super::under_way::UnderWay;
 use crate::access::Actor;
+use crate::alert;
 use crate::bus::Signal;
 use crate::error::{Error, Result};
 use crate::store::Tx;
@@ -21,6 +22,8 @@ pub struct Desk {
     /// The row as it will be saved.
     pub request: request::Model,
     is_new: bool,
+    /// When it was resolved on this desk.
+    resolved: Option<Millis>,
     entries: Vec<request_event::Model>,
     /// What is under way on it, and whether its assignment is an escalation, where that was read for many requests at once.
     /// Another assignment is another matter.
@@ -53,6 +56,7 @@ impl Desk {
         Self {
             request,
             is_new: false,
+            resolved: None,
             entries: Vec::new(),
             under_way: None,
             escalated: None,
@@ -64,6 +68,7 @@ impl Desk {
         Self {
             request,
             is_new: true,
+            resolved: None,
             entries: Vec::new(),
             under_way: None,
             escalated: None,
@@ -126,6 +131,7 @@ impl Desk {
                     | RequestStatus::Pending
                     | RequestStatus::Resolved => None,
                 });
+        self.resolved = (after == RequestStatus::Resolved).then_some(now);
         self.entry(now, actor, &TimelineData::StatusChanged { before, after })?;
         Ok(Some(before))
     }
@@ -140,10 +146,16 @@ impl Desk {
         let Self {
             request,
             is_new,
+            resolved,
             entries,
             under_way: _,
             escalated: _,
         } = self;
+        if let Some(at) = resolved {
+            tx.alert(request.workspace_id, AlertKind::RequestResolved, || {
+                alert::resolved(&request, at)
+            });
+        }
         tx.signal(Signal::Request {
             request: request.id,
             seq: request.last_seq,

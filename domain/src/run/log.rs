@@ -375,6 +375,7 @@ impl Log {
         let Some((append, staged)) = self.take(fenced) else {
             return Vec::new();
         };
+        crate::alert::of_log(tx, self, &staged);
         tx.draft(|draft| draft.appends.push(append));
         staged
     }

@@ -14,6 +14,7 @@ use super::draft::Draft;
 use super::fetch::{Counter, Fetched};
 use super::job::{Job, Verdict};
 use super::tx::{After, Tx};
+use crate::alert::Listening;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::error::{Error, Fault, Result};
@@ -28,6 +29,7 @@ pub(super) struct Bench {
     pub(super) conn: DatabaseConnection,
     pub(super) clock: Clock,
     pub(super) bus: Bus,
+    pub(super) listening: Listening,
     /// Where the jobs of a failed batch are run, each in a task of its own, instead of here one by one: a row
     /// that somebody holds then keeps only those waiting who want it.
     pub(super) side: Option<Side>,
@@ -247,7 +249,7 @@ impl Bench {
                 after.conn,
                 after.batch,
                 after.fetched,
-                self.clock.clone(),
+                (self.clock.clone(), self.listening.clone()),
                 alone,
             );
             match command.run(&tx).await {

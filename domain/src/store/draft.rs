@@ -14,6 +14,7 @@ use sea_orm::{ConnectionTrait, Value};
 
 use super::append::{Append, Applied, apply};
 use super::rows::{Column, insert_all, update_all};
+use crate::alert::{self, Occasion};
 use crate::error::Result;
 
 /// Rows to be written, by table.
@@ -35,6 +36,8 @@ pub(crate) struct Draft {
     pub(crate) entries: Vec<request_event::Model>,
     /// Appends to logs that belong to a command.
     pub(crate) appends: Vec<Append>,
+    /// What endpoints are told of, who want to know.
+    pub(crate) alerts: Vec<Occasion>,
 }
 
 /// What a command changes of a request besides its texts.
@@ -87,6 +90,7 @@ impl Draft {
             started,
             entries,
             appends,
+            alerts,
         } = self;
         requests.is_empty()
             && changed.is_empty()
@@ -96,6 +100,7 @@ impl Draft {
             && started.is_empty()
             && entries.is_empty()
             && appends.is_empty()
+            && alerts.is_empty()
     }
 
     /// Whether it holds anything of this request.
@@ -114,6 +119,7 @@ impl Draft {
             started,
             entries,
             appends,
+            alerts,
         } = other;
         self.requests.extend(requests);
         self.changed.extend(changed);
@@ -123,6 +129,7 @@ impl Draft {
         self.started.extend(started);
         self.entries.extend(entries);
         self.appends.extend(appends);
+        self.alerts.extend(alerts);
     }
 
     /// Writes everything, together with the appends of the hot door; gives what became of those, and
@@ -144,6 +151,7 @@ impl Draft {
             started,
             entries,
             appends,
+            alerts,
         } = self;
         insert_all(conn, requests, None).await?;
         update_all(
@@ -169,6 +177,7 @@ impl Draft {
         });
         update_all(conn, "dispatch", &STARTED, started.collect()).await?;
         insert_all(conn, entries, None).await?;
+        alert::write(conn, &alerts).await?;
         Ok((hot.to_vec(), own.contains(&Applied::Lost)))
     }
 }

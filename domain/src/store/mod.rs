@@ -37,6 +37,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) use tx::statement;
 pub use tx::{Command, Tx};
 
+use crate::alert::Listening;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -55,6 +56,7 @@ struct Inner {
     lanes: Lanes,
     clock: Clock,
     bus: Bus,
+    listening: Listening,
     /// Held as long as the store lives: one process owns an embedded database.
     _lock: Option<std::fs::File>,
     /// After the lock, which is given back first: fields are dropped in their order.
@@ -102,6 +104,11 @@ impl Store {
     /// Where changes are announced.
     pub fn bus(&self) -> &Bus {
         &self.inner.bus
+    }
+
+    /// Who wants to be told of what.
+    pub fn listening(&self) -> &Listening {
+        &self.inner.listening
     }
 
     /// Runs a command in a transaction and performs its after-commit actions.

@@ -14,6 +14,7 @@ use super::batch::{Bench, Side};
 use super::lane::Lanes;
 use super::schema::prepare;
 use super::{Inner, Store};
+use crate::alert::Listening;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::error::{Error, Fault, Result};
@@ -52,10 +53,12 @@ impl Default for OpenOptions {
 
 pub(super) async fn open(url: &str, options: OpenOptions) -> Result<Store> {
     let bus = Bus::local();
+    let listening = Listening::default();
     let bench = |conn| Bench {
         conn,
         clock: options.clock.clone(),
         bus: bus.clone(),
+        listening: listening.clone(),
         side: None,
     };
     let (read, lanes, lock) = match kind(url)? {
@@ -97,11 +100,14 @@ pub(super) async fn open(url: &str, options: OpenOptions) -> Result<Store> {
             lanes,
             clock: options.clock,
             bus,
+            listening,
             _lock: lock,
             gone: CancellationToken::new().drop_guard(),
         }),
     };
     store.sync_clock().await?;
+    // Before anything happens that somebody wants to be told of.
+    store.listening().look(store.read()).await?;
     Ok(store)
 }
 

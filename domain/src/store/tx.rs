@@ -3,7 +3,9 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use entity::{CoworkerId, Millis, RequestId, WorkspaceId, coworker, request, request_event};
+use entity::{
+    AlertKind, CoworkerId, Millis, RequestId, WorkspaceId, coworker, request, request_event,
+};
 use parking_lot::Mutex;
 use sea_orm::sea_query::{LockBehavior, LockType};
 use sea_orm::{
@@ -13,6 +15,7 @@ use tokio::sync::OnceCell;
 
 use super::draft::Draft;
 use super::fetch::{Counted, Fetched, Needs};
+use crate::alert::{Listening, Occasion};
 use crate::bus::Signal;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -64,6 +67,7 @@ pub struct Tx {
     fetched: tokio::sync::Mutex<Fetched>,
     counted: Counted,
     clock: Clock,
+    listening: Listening,
     signals: Mutex<Vec<Signal>>,
     now: OnceCell<Millis>,
 }
@@ -84,7 +88,7 @@ impl Tx {
         conn: DatabaseTransaction,
         batch: Draft,
         fetched: Fetched,
-        clock: Clock,
+        (clock, listening): (Clock, Listening),
         alone: bool,
     ) -> Self {
         Self {
@@ -97,6 +101,7 @@ impl Tx {
             counted: fetched.counted(),
             fetched: tokio::sync::Mutex::new(fetched),
             clock,
+            listening,
             signals: Mutex::default(),
             now: OnceCell::new(),
         }
@@ -269,6 +274,19 @@ impl Tx {
     /// Announces something once the transaction is committed.
     pub fn signal(&self, signal: Signal) {
         self.signals.lock().push(signal);
+    }
+
+    /// Tells whoever wants to know, once the transaction is committed. Where nobody does, it is not even put into words.
+    pub(crate) fn alert(
+        &self,
+        workspace: WorkspaceId,
+        kind: AlertKind,
+        occasion: impl FnOnce() -> Occasion,
+    ) {
+        if self.listening.wants(workspace, kind) {
+            self.draft(|draft| draft.alerts.push(occasion()));
+            self.signal(Signal::Alerts);
+        }
     }
 
     /// A statement with `?` for its values, whatever the database.

@@ -238,6 +238,8 @@ closed_set! {
     "Compares what started a run. Comparators given together must all hold." TriggerComparator of Trigger,
     "Compares a kind of step. Comparators given together must all hold." StepKindComparator of StepKind,
     "Compares what became of a delivery. Comparators given together must all hold." WebhookOutcomeComparator of WebhookOutcome,
+    "Compares what an alert tells of. Comparators given together must all hold." AlertKindComparator of AlertKind,
+    "Compares where the delivery of an alert stands. Comparators given together must all hold." AlertStateComparator of AlertState,
 }
 
 nullable_closed_set! {
