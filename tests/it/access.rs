@@ -426,9 +426,10 @@ both_dbs! {
         // Mentions stay at home, and so do lists, metrics and boards.
         stranger.mutate("noteCreate", json!({ "requestId": theirs["request"]["id"], "body": "@worker" }), "").await;
         app.drain().await;
-        let query = "{ runs { totalCount } approvals { totalCount } coworkers { totalCount } skills { totalCount } requests { totalCount } modelPrices(startsWith: \"scripted\") { id } apiKeys { totalCount } webhookEndpoints { totalCount } alertEndpoints { totalCount } toolServers { totalCount } secrets { name } }";
+        let query = "{ runs { totalCount } approvals { totalCount } coworkers { totalCount } skills { totalCount } requests { totalCount } modelPrices(startsWith: \"scripted\") { id } apiKeys { totalCount } webhookEndpoints { totalCount } toolServers { totalCount } secrets { name } }";
         let mut seen = stranger.gql(query, json!({})).await;
         let query = "{ metrics(range: { start: \"-P7D\", end: \"2030-01-01T00:00:00Z\" }) { totals { runs modelCalls } } }";
+        seen["alertEndpoints"] = stranger.gql("{ alertEndpoints { totalCount } }", json!({})).await["alertEndpoints"].take();
         seen["metrics"] = stranger.gql(query, json!({})).await["metrics"].take();
         assert_eq!(seen, json!({
             "runs": { "totalCount": 0 }, "approvals": { "totalCount": 0 }, "coworkers": { "totalCount": 1 }, "skills": { "totalCount": 0 }, "requests": { "totalCount": 1 }, "modelPrices": [],

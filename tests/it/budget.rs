@@ -53,7 +53,7 @@ pub async fn work(app: &TestApp, coworker: &str) -> Value {
     json!({ "runs": seen["runs"]["nodes"], "dropped": dropped })
 }
 
-pub async fn standing(app: &TestApp, coworker: &str) -> Value {
+async fn standing(app: &TestApp, coworker: &str) -> Value {
     let query = format!(
         "query ($id: ID!) {{ node(id: $id) {{ ... on Coworker {{ budget {{ daily {{ {STANDING} }} monthly {{ {STANDING} }} }} }} }} }}"
     );

@@ -59,13 +59,18 @@ fn without_anything_the_defaults_hold() {
         (15, 5, 5)
     );
     assert_eq!(settings.worker.keep_deliveries.as_secs(), 30 * 86_400);
+    let retries = settings.alerts.retries.iter().map(|pause| pause.as_secs());
+    assert_eq!(
+        retries.collect::<Vec<_>>(),
+        [5, 300, 1_800, 7_200, 18_000, 36_000]
+    );
 }
 
 #[test]
 fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
     let (_kept, common) = with_file(
         "listen = \"0.0.0.0:80\"\nslots = 8\nrole = \"worker\"\nlease = \"500ms\"\nrenew = \"100ms\"\nkeep_deliveries = \"90d\"\n\
-         approval_ttl = \"7d\"\ndatabase_url = \"postgres://x@y/z\"\nallow_origin = [\"https://a.example\"]\nlog_format = \"json\"\n",
+         alert_retries = [\"1s\", \"2h\"]\napproval_ttl = \"7d\"\ndatabase_url = \"postgres://x@y/z\"\nallow_origin = [\"https://a.example\"]\nlog_format = \"json\"\n",
     );
     let flags = ServerFlags {
         slots: Some(4),
@@ -94,6 +99,7 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
     );
     assert_eq!(settings.origins, ["https://a.example"]);
     assert_eq!(settings.worker.approval_ttl.as_secs(), 7 * 86_400);
+    assert_eq!(settings.alerts.retries, [1, 7_200].map(Duration::from_secs));
 }
 
 #[test]
@@ -174,6 +180,13 @@ fn what_is_wrong_is_named_with_its_key_and_the_remedy() {
                 ..ServerFlags::default()
             },
             "--keep-deliveries (STINT_KEEP_DELIVERIES, or keep_deliveries in the settings file) can't be \"720h\": it is a number of days, such as 30d",
+        ),
+        (
+            ServerFlags {
+                alert_retries: Some(vec!["5s".to_owned(), "often".to_owned()]),
+                ..ServerFlags::default()
+            },
+            "--alert-retries (STINT_ALERT_RETRIES, or alert_retries in the settings file) can't be \"often\": a time is a number with its unit, such as 90s, 30m, 24h or 7d",
         ),
         (
             ServerFlags {

@@ -68,6 +68,8 @@ struct Sender {
     /// Rung when a try has ended.
     freed: Notify,
     tries: TaskTracker,
+    /// Cancelled when what is still being sent is to be let go.
+    cut: CancellationToken,
 }
 
 /// Sends what is due, as long as the process runs.
@@ -87,6 +89,7 @@ pub async fn keep_sending(
         under_way: Mutex::default(),
         freed: Notify::new(),
         tries: TaskTracker::new(),
+        cut: CancellationToken::new(),
     });
     let mut looked: Option<Instant> = None;
     while !stop.is_cancelled() {
@@ -114,6 +117,8 @@ pub async fn keep_sending(
     let ended = tokio::time::timeout(sender.options.grace, sender.tries.wait());
     if ended.await.is_err() {
         tracing::info!("some alerts were still being sent; they will be sent again");
+        sender.cut.cancel();
+        sender.tries.wait().await;
     }
 }
 
@@ -155,10 +160,11 @@ impl Sender {
             endpoints,
             lease_ms,
         };
-        for claimed in self.store.write(claim).await? {
-            self.begin(claimed);
-        }
-        Ok(true)
+        let claimed = self.store.write(claim).await?;
+        // None: another node was first, or it is due only in a moment by the database's clock.
+        let more = !claimed.is_empty();
+        claimed.into_iter().for_each(|one| self.begin(one));
+        Ok(more)
     }
 
     fn begin(self: &Arc<Self>, claimed: Claimed) {
@@ -170,7 +176,7 @@ impl Sender {
                 sender: &sender,
                 id,
             };
-            sender.one(claimed).await;
+            sender.cut.run_until_cancelled(sender.one(claimed)).await;
             drop(leave);
         });
     }

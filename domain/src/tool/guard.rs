@@ -38,7 +38,7 @@ impl Exception {
     }
 }
 
-/// The one way out for tools.
+/// The way out for tools and alerts.
 #[derive(Clone, Debug)]
 pub struct Guard {
     /// Reaches public addresses only.
