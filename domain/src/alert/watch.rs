@@ -36,51 +36,54 @@ pub async fn keep_watching(store: Store, every: Duration, stop: CancellationToke
         .await
         .is_some()
     {
-        if let Err(err) = nearing(&store).await {
-            tracing::warn!(%err, "budgets that are nearly used could not be looked for; trying again");
-        }
-        let today = store.now().0.div_euclid(DAY);
-        if climbs_of == Some(today) {
-            continue;
-        }
-        match climbing(&store).await {
-            Ok(()) => climbs_of = Some(today),
-            Err(err) => {
-                tracing::warn!(%err, "costs that climb could not be looked for; trying again");
+        for workspace in store.listening().workspaces(AlertKind::BudgetNearing) {
+            if let Err(err) = nearing(&store, workspace).await {
+                tracing::warn!(%err, workspace.id = %workspace, "budgets that are nearly used could not be looked for; trying again");
             }
         }
+        let today = store.now().0.div_euclid(DAY);
+        if climbs_of != Some(today) && climbing_anywhere(&store).await {
+            climbs_of = Some(today);
+        }
     }
+}
+
+/// Looks for costs that climb in every workspace that wants to know; gives whether that is done for today. What fails in one
+/// workspace keeps no other waiting.
+async fn climbing_anywhere(store: &Store) -> bool {
+    let mut done = true;
+    for workspace in store.listening().workspaces(AlertKind::CostClimbing) {
+        if let Err(err) = climbing(store, workspace).await {
+            tracing::warn!(%err, workspace.id = %workspace, "costs that climb could not be looked for");
+            done &= err.is_fault_of_its_own();
+        }
+    }
+    done
 }
 
 /// Tells of budgets that are nearly used.
-async fn nearing(store: &Store) -> Result<()> {
-    let kind = AlertKind::BudgetNearing;
-    for workspace in store.listening().workspaces(kind) {
-        let (now, stint) = (store.now(), Actor::stint(workspace));
-        let mut occasions = Vec::new();
-        for (key, _) in budget::limits(store, workspace).await? {
-            let standing = budget::standing(store.read(), &stint, key, now).await?;
-            if let Some(standing) = standing {
-                let (limit, spent) = (standing.limit, standing.spent);
-                occasions.push(of_budget(kind, workspace, key, limit, spent, now));
-            }
+async fn nearing(store: &Store, workspace: WorkspaceId) -> Result<()> {
+    let (now, stint) = (store.now(), Actor::stint(workspace));
+    let mut occasions = Vec::new();
+    for (key, _) in budget::limits(store, workspace).await? {
+        let standing = budget::standing(store.read(), &stint, key, now).await?;
+        if let Some(standing) = standing {
+            let (limit, spent) = (standing.limit, standing.spent);
+            let kind = AlertKind::BudgetNearing;
+            occasions.push(of_budget(kind, workspace, key, limit, spent, now));
         }
-        raise(store, occasions).await?;
     }
-    Ok(())
+    raise(store, occasions).await
 }
 
 /// Tells of coworkers whose runs cost more this week than in the weeks before.
-async fn climbing(store: &Store) -> Result<()> {
-    for workspace in store.listening().workspaces(AlertKind::CostClimbing) {
-        let now = store.now();
-        let climbs = climbs(store, workspace).await?;
-        let told = climbs
-            .iter()
-            .filter_map(|climb| climb.occasion(workspace, now));
-        raise(store, told.collect()).await?;
-    }
-    Ok(())
+async fn climbing(store: &Store, workspace: WorkspaceId) -> Result<()> {
+    let now = store.now();
+    let climbs = climbs(store, workspace).await?;
+    let told = climbs
+        .iter()
+        .filter_map(|climb| climb.occasion(workspace, now));
+    raise(store, told.collect()).await
 }
 
 async fn climbs(store: &Store, workspace: WorkspaceId) -> Result<Vec<Climb>> {
