@@ -64,10 +64,13 @@ pub enum Reply {
     Cut,
 }
 
+/// The next replies at a path, the last one first, and what is said after them.
+type Replies = (Vec<Reply>, Option<Reply>);
+
 #[derive(Default)]
 struct Shared {
     heard: Mutex<Vec<Heard>>,
-    replies: Mutex<HashMap<String, (Vec<Reply>, Option<Reply>)>>,
+    replies: Mutex<HashMap<String, Replies>>,
     came: Notify,
 }
 
