@@ -45,6 +45,7 @@ struct File {
     reap: Option<String>,
     keep_deliveries: Option<String>,
     alert_retries: Option<Vec<String>>,
+    otlp_endpoint: Option<String>,
     #[serde(default)]
     models: BTreeMap<String, ModelTable>,
 }
@@ -85,6 +86,8 @@ pub struct Settings {
     pub patience: crate::ws::Patience,
     /// How alerts are sent.
     pub alerts: domain::alert::Options,
+    /// The collector that OpenTelemetry spans are sent to.
+    pub otlp_endpoint: Option<String>,
     /// How many deliveries a webhook endpoint takes.
     pub hook_rate: crate::hooks::Rate,
     /// Where time comes from.
@@ -105,6 +108,7 @@ impl Default for Settings {
             key_life: crate::auth::LIFE,
             patience: crate::ws::Patience::default(),
             alerts: domain::alert::Options::default(),
+            otlp_endpoint: None,
             hook_rate: crate::hooks::Rate::default(),
             clock: Clock::system(),
         }
@@ -168,6 +172,7 @@ pub fn server(common: &CommonFlags, flags: &ServerFlags) -> anyhow::Result<(Comm
         listen: flags.listen.clone().or(file.listen).unwrap_or(usual.listen),
         role: flags.role.or(file.role).unwrap_or_default(),
         ui_url: flags.ui_url.clone().or(file.ui_url),
+        otlp_endpoint: flags.otlp_endpoint.clone().or(file.otlp_endpoint),
         origins: flags
             .allow_origin
             .clone()

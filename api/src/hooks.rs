@@ -20,12 +20,14 @@ use domain::hook::receive::{self, BODY, Delivery, Received};
 use domain::hook::{Headers, Refused};
 use domain::secret::Vault;
 use domain::store::Store;
+use domain::telemetry::trace;
 use entity::{WebhookEndpointId, WebhookOutcome, WebhookRefusal, webhook_endpoint};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::graphql::node;
 use crate::http::{Media, RequestId, Unreadable, read, refuse};
@@ -131,11 +133,15 @@ async fn deliver(
         );
         return refused(&Refused::new(WebhookRefusal::TooMany, text), &id);
     }
+    let traceparent = headers
+        .get("traceparent")
+        .and_then(|value| value.to_str().ok());
+    let span = trace::delivery(traceparent);
     let body = read(&headers, body, BODY).await;
     // In a task of its own: a sender that goes away does not break off what was begun.
     let task = door
         .tasks
-        .spawn(handle(door.clone(), endpoint, headers, body));
+        .spawn(handle(door.clone(), endpoint, headers, body).instrument(span));
     match tokio::time::timeout_at(deadline, task).await {
         Ok(Ok(Answer::Taken(received))) => taken(&received),
         Ok(Ok(Answer::Refused(why))) => refused(&why, &id),

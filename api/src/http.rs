@@ -60,10 +60,15 @@ pub struct Gateway<E> {
     pub closing: CancellationToken,
     /// What `/readyz` asks.
     pub ready: Readiness,
+    /// What `/metrics` answers.
+    pub figures: Figures,
 }
 
 /// Finds out whether the server can do its work; else one sentence that says why not.
 pub type Readiness = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// Writes the figures of the process in Prometheus' text format.
+pub type Figures = Box<dyn Fn() -> BoxFuture<'static, String> + Send + Sync>;
 
 /// The id of a request, for logs and errors.
 #[derive(Clone)]
@@ -88,7 +93,8 @@ pub fn operator_router<E: Executor>(gateway: Arc<Gateway<E>>) -> Router {
 fn layered<E: Executor>(paths: Router, gateway: Arc<Gateway<E>>) -> Router {
     let operators = Router::new()
         .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready));
+        .route("/readyz", get(ready))
+        .route("/metrics", get(figures));
     paths
         .merge(operators.with_state(gateway.clone()))
         .fallback(nothing_here)
@@ -180,7 +186,10 @@ async fn post<E: Executor>(
                 "Subscriptions are served over WebSocket at this address, with the sub-protocol graphql-transport-ws.",
             ))
         }
-        Ok(operation) => operation::execute(&gateway.executor, &gateway.tasks, operation).await,
+        Ok(operation) => {
+            let operation = operation.in_trace(headers.get("traceparent"));
+            operation::execute(&gateway.executor, &gateway.tasks, operation).await
+        }
         Err(error) => operation::error_response(error),
     };
     operation::finish(&mut response, &id);
@@ -278,6 +287,12 @@ async fn ready<E: Executor>(State(gateway): State<Arc<Gateway<E>>>) -> Response 
         Ok(()) => "ready\n".into_response(),
         Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
     }
+}
+
+async fn figures<E: Executor>(State(gateway): State<Arc<Gateway<E>>>) -> Response {
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    let text = (gateway.figures)().await;
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 pub(crate) fn authorization(headers: &HeaderMap) -> Option<&str> {

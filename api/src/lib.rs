@@ -4,12 +4,14 @@
 pub mod auth;
 pub mod config;
 pub mod demo;
+pub mod export;
 pub mod files;
 pub mod graphql;
 pub mod hooks;
 pub mod http;
 pub mod operation;
 pub mod raw;
+pub mod telemetry;
 #[cfg(test)]
 mod testing;
 pub mod ws;
@@ -125,6 +127,7 @@ impl App {
             settings.alerts,
             closing.clone(),
         ));
+        tasks.spawn(telemetry::keep_counting(closing.clone()));
         let gateway = Gateway {
             executor: graphql::schema(
                 store.clone(),
@@ -143,9 +146,12 @@ impl App {
             tasks: tasks.clone(),
             closing: closing.clone(),
             ready: readiness(store.clone(), leaving.clone()),
+            figures: figures(store.clone()),
         };
         let router = if serves {
-            let more = raw::routes(store.clone(), gateway.keys.clone()).merge(hooks::routes(
+            let downloads = raw::routes(store.clone(), gateway.keys.clone())
+                .merge(export::routes(store.clone(), gateway.keys.clone()));
+            let more = downloads.merge(hooks::routes(
                 store.clone(),
                 vault,
                 settings.hook_rate,
@@ -281,6 +287,14 @@ fn readiness(store: Store, leaving: CancellationToken) -> http::Readiness {
                 Err(_) => Err("The database does not answer in time.".to_owned()),
             }
         })
+    })
+}
+
+/// What `/metrics` answers.
+fn figures(store: Store) -> http::Figures {
+    Box::new(move || {
+        let store = store.clone();
+        Box::pin(async move { telemetry::render(&store).await })
     })
 }
 

@@ -3,14 +3,18 @@
 //! `Params` (what the client sent) → [`prepare`] (parsed, measured) → [`execute`] or [`subscribe`] →
 //! [`finish`] (every error has a code and the request's id) → [`write_response`].
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_graphql::parser::types::{DocumentOperations, ExecutableDocument, OperationType};
 use async_graphql::{Executor, Request, Response, ServerError, Value, Variables};
+use axum::http::HeaderValue;
+use domain::telemetry::{figure, trace};
+use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tracing::Instrument as _;
 
 use crate::graphql::context::Session;
 use crate::graphql::limits;
@@ -40,6 +44,17 @@ pub struct Operation {
     request: Request,
     /// What it is.
     pub kind: OperationType,
+    name: Option<String>,
+    traceparent: Option<String>,
+}
+
+impl Operation {
+    /// Goes on with the caller's trace, by the W3C header `traceparent`.
+    pub fn in_trace(mut self, traceparent: Option<&HeaderValue>) -> Self {
+        let text = traceparent.and_then(|value| value.to_str().ok());
+        self.traceparent = text.map(str::to_owned);
+        self
+    }
 }
 
 /// Parses and measures the document.
@@ -59,6 +74,8 @@ pub fn prepare(params: Params, session: Session) -> Result<Operation, ServerErro
     Ok(Operation {
         request: request.data(session),
         kind,
+        name,
+        traceparent: None,
     })
 }
 
@@ -84,13 +101,27 @@ pub async fn execute<E: Executor>(
 ) -> Response {
     let kind = operation.kind;
     let executor = executor.clone();
-    let task = tasks.spawn(async move { executor.execute(operation.request).await });
+    let begun = Instant::now();
+    let word = word(kind);
+    let span = trace::operation(
+        word,
+        operation.name.as_deref(),
+        operation.traceparent.as_deref(),
+    );
+    let run = async move { executor.execute(operation.request).await };
+    let task = tasks.spawn(run.instrument(span));
     let done = match kind {
         OperationType::Mutation => tokio::time::timeout(TIME_LIMIT, task).await,
         OperationType::Query | OperationType::Subscription => {
             tokio::time::timeout(TIME_LIMIT, AbortOnDropHandle::new(task)).await
         }
     };
+    let result = match &done {
+        Ok(Ok(response)) if response.errors.is_empty() => "ok",
+        Ok(Ok(_)) | Ok(Err(_)) => "error",
+        Err(_) => "timeout",
+    };
+    figure::operation(word, result, begun.elapsed());
     match (done, kind) {
         (Ok(Ok(response)), _) => response,
         (Ok(Err(failure)), _) => {
@@ -113,7 +144,22 @@ pub async fn execute<E: Executor>(
 
 /// Starts a subscription. Dropping the stream ends it.
 pub fn subscribe<E: Executor>(executor: &E, operation: Operation) -> BoxStream<'static, Response> {
-    executor.execute_stream(operation.request, None)
+    let watcher = figure::Watcher::new();
+    let stream = executor.execute_stream(operation.request, None);
+    stream
+        .inspect(move |_| {
+            // Kept as long as the stream.
+            let _ = &watcher;
+        })
+        .boxed()
+}
+
+const fn word(kind: OperationType) -> &'static str {
+    match kind {
+        OperationType::Query => "query",
+        OperationType::Mutation => "mutation",
+        OperationType::Subscription => "subscription",
+    }
 }
 
 /// Gives every error a code and the request's id, and keeps what no code was given for from the client.

@@ -162,6 +162,7 @@ pub(crate) async fn server_with(patience: Patience) -> Server {
         patience,
         tasks: tasks.clone(),
         closing: closing.clone(),
+        figures: Box::new(|| Box::pin(async { String::new() })),
         ready: Box::new(|| Box::pin(async { Err("The worker has not started.".to_owned()) })),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

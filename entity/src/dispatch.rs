@@ -34,6 +34,8 @@ pub struct Model {
     pub drop_reason: Option<DropReason>,
     /// When it was made.
     pub created_at: Millis,
+    /// The W3C trace context of whoever made it; null if nobody collects spans.
+    pub trace: Option<String>,
     /// When it was started or dropped.
     pub decided_at: Option<Millis>,
 }

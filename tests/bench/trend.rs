@@ -56,7 +56,7 @@ pub(crate) async fn measure(options: &Options, kind: Kind, table: &mut Table) ->
     let server = Server::start(options, &database)?;
     until(&conn, "SELECT COUNT(*) FROM (SELECT 1 FROM run WHERE NOT rolled_up AND ended_at IS NOT NULL LIMIT 1) AS left_over", 0).await?;
     let took = begun.elapsed();
-    conn.execute_unprepared("ANALYZE").await?;
+    settle(&conn).await?;
     conn.close().await?;
     let rate = runs as f64 / took.as_secs_f64();
     let size = digits(runs as f64 / 1e6);
@@ -181,7 +181,14 @@ async fn seed(conn: &DatabaseConnection, runs: u64) -> Result<()> {
     }
     let counters = format!("UPDATE workspace SET last_run_number = {first} + {runs}");
     conn.execute_unprepared(&counters).await?;
-    conn.execute_unprepared("ANALYZE").await?;
+    settle(conn).await
+}
+
+/// What PostgreSQL does by itself after a while; SQLite has no such habit, and Stint must not need it.
+async fn settle(conn: &DatabaseConnection) -> Result<()> {
+    if conn.get_database_backend() == DbBackend::Postgres {
+        conn.execute_unprepared("VACUUM ANALYZE").await?;
+    }
     Ok(())
 }
 

@@ -33,8 +33,10 @@ pub struct Asked {
     pub head: String,
     /// Its body; null if it had none.
     pub body: Value,
-    /// The same, byte for byte.
+    /// The same as text.
     pub text: String,
+    /// The same, byte for byte.
+    pub bytes: Vec<u8>,
     /// When.
     pub at: Instant,
 }
@@ -121,8 +123,10 @@ async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
 async fn read(socket: &mut TcpStream) -> std::io::Result<Asked> {
     let (mut bytes, mut piece) = (Vec::new(), [0; 8192]);
     loop {
-        let whole = String::from_utf8_lossy(&bytes).into_owned();
-        if let Some((head, body)) = whole.split_once("\r\n\r\n") {
+        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n");
+        if let Some(end) = end {
+            let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+            let body = &bytes[end + 4..];
             let length = head.lines().find_map(|line| {
                 let (name, value) = line.split_once(':')?;
                 name.eq_ignore_ascii_case("content-length")
@@ -130,9 +134,10 @@ async fn read(socket: &mut TcpStream) -> std::io::Result<Asked> {
             });
             if body.len() >= length.unwrap_or(0) {
                 return Ok(Asked {
-                    head: head.to_owned(),
-                    body: serde_json::from_str(body).unwrap_or_default(),
-                    text: body.to_owned(),
+                    body: serde_json::from_slice(body).unwrap_or_default(),
+                    text: String::from_utf8_lossy(body).into_owned(),
+                    bytes: body.to_owned(),
+                    head,
                     at: Instant::now(),
                 });
             }

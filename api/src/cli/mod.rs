@@ -3,15 +3,18 @@
 //! Results go to stdout, everything about them (banners, hints, errors, logs) to stderr. An error is one
 //! sentence, `error: …`, and the exit code 1; what clap refuses has the code 2. Nothing is left half-done.
 
+mod costs;
 mod demo;
 mod files;
 mod key;
+mod metrics;
 mod model;
 mod prices;
 mod rebuild;
 mod run;
 mod serve;
 mod style;
+mod top;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -19,17 +22,19 @@ use std::process::ExitCode;
 
 use anyhow::{Context as _, bail};
 use api::config::{self, Common, CommonFlags, LogFormat};
+use api::telemetry::Spans;
 use clap::{Parser, Subcommand};
 use domain::access::{Actor, Principal, Standing};
 use domain::store::{OpenOptions, Store, embedded_file};
+use domain::telemetry::trace::TARGET;
 use domain::tool::{KEEP, keep};
 use entity::{WorkspaceId, workspace};
 use sea_orm::EntityTrait as _;
 use tracing::{Level, Metadata};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 /// AI coworkers that work on requests, behind one GraphQL API.
 ///
@@ -71,6 +76,13 @@ enum Command {
     /// Make API keys
     #[command(subcommand)]
     Key(key::Command),
+    /// Show runs, queue and cost live, in the terminal
+    Top(top::Args),
+    /// Show what coworkers cost, week by week
+    Costs(costs::Args),
+    /// Write what analysts need for other tools
+    #[command(subcommand)]
+    Metrics(metrics::Command),
     /// Check the providers of models
     #[command(subcommand)]
     Model(model::Command),
@@ -146,6 +158,9 @@ fn start(command: Command) -> anyhow::Result<()> {
             Command::Export(args) => files::export(args).await,
             Command::Schema => print(&api::graphql::sdl()),
             Command::Key(command) => key::run(command).await,
+            Command::Top(args) => top::run(args).await,
+            Command::Costs(args) => costs::run(args).await,
+            Command::Metrics(command) => metrics::run(command).await,
             Command::Model(command) => model::run(command).await,
             Command::Prices(command) => prices::run(command).await,
             Command::Rebuild(args) => rebuild::run(args).await,
@@ -183,30 +198,49 @@ fn say(text: std::fmt::Arguments<'_>) {
 
 /// Starts logging to stderr.
 fn log(common: &Common, usual: &str) -> anyhow::Result<()> {
+    log_and_trace(common, usual, None).map(drop)
+}
+
+/// Starts logging to stderr, and sending spans to a collector.
+fn log_and_trace(
+    common: &Common,
+    usual: &str,
+    collector: Option<&str>,
+) -> anyhow::Result<Option<Spans>> {
     let wanted = common.log.as_deref().unwrap_or(usual);
     let filter = EnvFilter::try_new(wanted).with_context(|| {
         format!("--log (STINT_LOG, or log in the settings file) can't be {wanted:?}")
     })?;
     let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(ansi);
-    match common.log_format {
-        LogFormat::Text => lines.finish().with(filter_fn(may_say)).init(),
-        LogFormat::Json => {
-            let lines = lines.json().flatten_event(true);
-            lines.finish().with(filter_fn(may_say)).init();
-        }
-    }
-    Ok(())
+    let lines = match common.log_format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+    };
+    let spans = collector.map(Spans::to).transpose()?;
+    // Spans are for the collector alone, lines for people alone.
+    let collected = spans.as_ref().map(|spans| {
+        tracing_opentelemetry::layer()
+            .with_tracer(spans.tracer.clone())
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_filter(filter_fn(|what| what.target() == TARGET))
+    });
+    tracing_subscriber::registry()
+        .with(lines.with_filter(filter).with_filter(filter_fn(may_say)))
+        .with(collected)
+        .init();
+    Ok(spans)
 }
 
 /// What of the log is written, whatever was asked for. The SDK of MCP logs whole messages, before secrets are taken out of
 /// them; Stint says what is worth knowing of them itself.
 fn may_say(what: &Metadata<'_>) -> bool {
     let sdk = what.target() == "rmcp" || what.target().starts_with("rmcp::");
-    !sdk || *what.level() == Level::ERROR
+    what.target() != TARGET && (!sdk || *what.level() == Level::ERROR)
 }
 
 /// Opens a database that is there; commands beside a server share it with it.

@@ -19,7 +19,8 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     let begun = Instant::now();
     let (common, settings) = config::server(&args.common, &args.server)?;
-    super::log(&common, "info,sea_orm_migration=warn,sqlx=warn")?;
+    let usual = "info,sea_orm_migration=warn,sqlx=warn";
+    let spans = super::log_and_trace(&common, usual, settings.otlp_endpoint.as_deref())?;
     // From here on, so that whoever read the banner can stop it cleanly.
     let mut stop = Stop::listen()?;
     let app = tokio::select! {
@@ -33,7 +34,11 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         print(&format!("{key}\n"))?;
     }
     banner(&app, &settings, begun);
-    until_stopped(app, stop).await
+    let ended = until_stopped(app, stop).await;
+    if let Some(spans) = spans {
+        spans.finish();
+    }
+    ended
 }
 
 /// What asks a server to end: SIGINT and SIGTERM.
@@ -83,6 +88,9 @@ fn banner(app: &App, settings: &Settings, begun: Instant) {
         Role::Api => say(format_args!(
             "  Worker    {faint}none in this process{faint:#}"
         )),
+    }
+    if let Some(collector) = &settings.otlp_endpoint {
+        say(format_args!("  Spans     {collector}"));
     }
     say(format_args!(
         "{faint}Ready after {} ms. Ctrl-C stops it.{faint:#}",

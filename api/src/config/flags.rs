@@ -172,6 +172,14 @@ pub struct ServerFlags {
         help_heading = "Alerts"
     )]
     pub alert_retries: Option<Vec<String>>,
+    /// Where to send OpenTelemetry spans: a collector's HTTP address, such as http://localhost:4318 [default: nowhere]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STINT_OTLP_ENDPOINT",
+        help_heading = "Telemetry"
+    )]
+    pub otlp_endpoint: Option<String>,
     /// The providers of models.
     #[command(flatten)]
     pub models: ModelFlags,

@@ -8,7 +8,10 @@ mod request;
 mod run;
 
 pub use alert::{AlertDisabledReason, AlertKind, AlertState};
-pub use coworker::{CoworkerState, FindingRule, FindingSeverity, ReasoningEffort, ToolApproval};
+pub use coworker::{
+    CoworkerState, DiagnosisConfidence, FindingRule, FindingSeverity, ReasoningEffort, Symptom,
+    ToolApproval,
+};
 pub use hook::{WebhookKind, WebhookOutcome, WebhookRefusal};
 pub use metric::{
     CostCauseKind, MetricsDimension, MetricsInterval, Pricing, TokenKind, UsageComponentKind,

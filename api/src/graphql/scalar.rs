@@ -63,6 +63,20 @@ impl DateTimeOrDuration {
             Self::FromNow(ms) => now.plus(ms),
         }
     }
+
+    /// Reads its text.
+    ///
+    /// # Errors
+    /// What is wrong with it, with the remedy.
+    pub fn read(text: &str) -> std::result::Result<Self, String> {
+        let parsed = instant(text)
+            .map(Self::At)
+            .or_else(|| parse_duration(text).map(Self::FromNow));
+        parsed.ok_or_else(|| {
+            let remedy = "write it like \"2026-05-20T03:30:55.078Z\" or \"-P7D\"";
+            format!("{text:?} is neither a moment nor a duration: {remedy}")
+        })
+    }
 }
 
 /// A moment (`2026-05-20T03:30:55.078Z`), or a duration that is added to the present moment: `-P7D` is seven days ago, `PT1H` is in an hour.
@@ -72,15 +86,7 @@ impl ScalarType for DateTimeOrDuration {
         let Value::String(text) = &value else {
             return Err(InputValueError::expected_type(value));
         };
-        let parsed = instant(text)
-            .map(Self::At)
-            .or_else(|| parse_duration(text).map(Self::FromNow));
-        parsed.ok_or_else(|| {
-            let remedy = "write it like \"2026-05-20T03:30:55.078Z\" or \"-P7D\"";
-            InputValueError::custom(format!(
-                "{text:?} is neither a moment nor a duration: {remedy}"
-            ))
-        })
+        Self::read(text).map_err(InputValueError::custom)
     }
 
     fn to_value(&self) -> Value {

@@ -10,7 +10,7 @@ pub mod query;
 pub mod route;
 pub mod tools;
 pub mod unpublish;
-mod words;
+pub(crate) mod words;
 pub mod write;
 
 pub use config::Config;

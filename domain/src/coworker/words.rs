@@ -25,7 +25,7 @@ impl Tokenizer for Stems {
 }
 
 /// The distinct stems of a text.
-pub(super) fn distinct(text: &str) -> BTreeSet<String> {
+pub(crate) fn distinct(text: &str) -> BTreeSet<String> {
     Stems.tokenize(text).into_iter().collect()
 }
 

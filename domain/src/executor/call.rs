@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tracing::Instrument as _;
+
 use super::act::{Act, Written, idempotency_key};
 use super::driver::{Driver, Held};
 use super::{elapsed, limits};
@@ -10,6 +12,7 @@ use crate::model::ToolCall;
 use crate::run::event::{Refusal, ToolCompleted, ToolFailed, ToolRefused, ToolRequested};
 use crate::run::log::{FENCED, Log};
 use crate::run::state::Open;
+use crate::telemetry::{figure, trace};
 use crate::tool::{
     Answer, Builtin, Effect, FINISH, Invocation, LARGEST, ToolError, ToolErrorClass,
 };
@@ -185,7 +188,8 @@ impl Driver {
         let until = limits::closing_from(&self.config.limits, self.log.run().deadline);
         let left = Duration::from_millis(u64::try_from(until.since(began)).unwrap_or(0).max(1));
         let time = self.shared.options.tool_timeout.min(left);
-        let answer = tokio::time::timeout(time, tool.call(invocation))
+        let span = trace::execute_tool(&call.tool, &call.call_id);
+        let answer = tokio::time::timeout(time, tool.call(invocation).instrument(span.clone()))
             .await
             .unwrap_or_else(|_| {
                 let message = format!(
@@ -203,7 +207,13 @@ impl Driver {
             }
             Ok(answer)
         });
+        trace::executed(&span, answer.as_ref());
+        drop(span);
         let (call_id, latency_ms) = (call.call_id, elapsed(began, self.now()));
+        let result = answer
+            .as_ref()
+            .map_or_else(|error| error.class.as_str(), |_| "ok");
+        figure::tool_called(&call.tool, result, latency_ms);
         match answer {
             Ok(Answer { text, redacted }) => self.fact(ToolCompleted {
                 call_id,

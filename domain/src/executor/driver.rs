@@ -25,6 +25,7 @@ use crate::run::event::{AttemptStarted, Event, Takeover, ToolOutcomeUnknown};
 use crate::run::lease::ATTEMPTS;
 use crate::run::log::{FENCED, Flushed, Log};
 use crate::run::state::{Ending, Next, State};
+use crate::telemetry::figure;
 use crate::tool::Given;
 
 /// Looks, twice a second, before a worker that can't reach its database gives a run up.
@@ -54,6 +55,8 @@ pub(super) struct Driver {
     pub(super) context: Option<Context>,
     /// What its prompts weighed so far.
     pub(super) scales: Scales,
+    /// When the model was last asked.
+    pub(super) asked_at: Millis,
     /// How long the provider asked to wait before the next try.
     pub(super) retry_after: Duration,
     /// What the model call under way has reserved of budgets.
@@ -81,6 +84,7 @@ impl Driver {
         let tools = shared.toolbox(&config, routes(&log), Given::default());
         let tools_read = config.named_servers().next().is_none();
         Self {
+            asked_at: shared.store.now(),
             lease_epoch: log.run().lease_epoch,
             actor: Actor::in_run(log.run()),
             shared,
@@ -276,7 +280,10 @@ impl Driver {
                 self.stands();
                 Ok(Held::Yes)
             }
-            Flushed::Lost => self.reload().await,
+            Flushed::Lost => {
+                figure::lease_lost();
+                self.reload().await
+            }
         }
     }
 

@@ -4,10 +4,12 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use entity::{DispatchId, request};
+use entity::{DispatchId, coworker, dispatch, request, run};
 use futures_util::FutureExt;
+use sea_orm::EntityTrait;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
 use super::driver::Driver;
@@ -18,6 +20,7 @@ use crate::run::claim::{Claim, Claimed, startable};
 use crate::run::event::Takeover;
 use crate::run::lease::{TakeOver, TakenOver};
 use crate::run::log::Log;
+use crate::telemetry::{figure, trace};
 
 /// Claims as much as there is room for; registers interest before it looks, and looks by itself too.
 pub(super) async fn claiming(shared: Arc<Shared>, stop: CancellationToken) {
@@ -169,6 +172,7 @@ async fn reap(shared: &Arc<Shared>) -> Result<()> {
         // There was no room for more of them.
         shared.unsure.store(true, Ordering::Relaxed);
     }
+    figure::taken_over(taken.len());
     for TakenOver {
         run,
         reason,
@@ -190,6 +194,24 @@ enum Begin {
     TakenOver(Option<Takeover>),
 }
 
+/// The span of an attempt at a run, under the one that made its work.
+async fn attempt(shared: &Shared, run: &run::Model) -> Span {
+    if !trace::is_on() {
+        return Span::none();
+    }
+    let conn = shared.store.read();
+    let work = dispatch::Entity::find_by_id(run.dispatch_id)
+        .one(conn)
+        .await;
+    let coworker = coworker::Entity::find_by_id(run.coworker_id)
+        .one(conn)
+        .await;
+    // A span that lacks something is worth more than none.
+    let handle = coworker.ok().flatten().map(|row| row.handle);
+    let work = work.ok().flatten();
+    trace::invoke_agent(run, handle.as_deref().unwrap_or_default(), work.as_ref())
+}
+
 /// Executes a run in a task of its own until it ends or leaves this worker.
 fn spawn(
     shared: &Arc<Shared>,
@@ -205,13 +227,17 @@ fn spawn(
     let shared = shared.clone();
     shared.runs.clone().spawn(async move {
         let interrupt = shared.store.bus().here().executing(run);
+        let span = attempt(&shared, log.run()).await;
         let mut driver = Driver::new(shared.clone(), log, config, interrupt);
         let execute = async {
-            match begin {
+            let done = match begin {
                 Begin::Started(request) => driver.start(*request).await,
                 Begin::TakenOver(reason) => driver.take_over(reason).await,
-            }
+            };
+            trace::invoked(&Span::current(), driver.state());
+            done
         };
+        let execute = execute.instrument(span);
         let executed = token
             .run_until_cancelled(AssertUnwindSafe(execute).catch_unwind())
             .await;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use entity::Millis;
+use tracing::Instrument as _;
 
 use super::context::Context;
 use super::driver::{Driver, Held};
@@ -18,6 +19,8 @@ use crate::model::{
 use crate::price::{self, Card, Rates, STANDARD};
 use crate::run::event::{ModelCompleted, ModelFailed, ModelRequested, PartRef, TurnStarted};
 use crate::run::state::{Next, Open, limit_ending};
+use crate::telemetry::figure::ModelCalled;
+use crate::telemetry::trace;
 
 impl Driver {
     pub(super) async fn call_model(&mut self, attempt: i32, closing: bool) -> Result<Held> {
@@ -85,6 +88,7 @@ impl Driver {
             reservation,
         };
         let asked_at = self.now();
+        self.asked_at = asked_at;
         self.log.stage(asked_at, requested)?;
         // Known to be written only after the flush, so offered until then.
         if self.flush(true).await? == Held::No {
@@ -116,9 +120,10 @@ impl Driver {
                 attempt,
             ),
         };
+        let span = trace::chat(&self.log.run().model, max_output_tokens, attempt);
         let mut out_of_time = None;
         let answer = tokio::select! {
-            answer = self.shared.models.complete(call) => Some(answer),
+            answer = self.shared.models.complete(call).instrument(span.clone()) => Some(answer),
             () = tokio::time::sleep(time) => {
                 // The time that was waited for is over, whatever a clock that stands still says.
                 out_of_time = limits::out_of_time(&limits, deadline, self.now().max(until));
@@ -126,6 +131,8 @@ impl Driver {
             }
             () = self.interrupt.notified() => None,
         };
+        trace::chatted(&span, answer.as_ref());
+        drop(span);
         match answer {
             Some(Ok(reply)) => self.model_completed(reply, asked_at).await?,
             Some(Err(err)) => self.model_failed(attempt, &err).await?,
@@ -170,6 +177,15 @@ impl Driver {
         let cost_nano = price.and_then(|(price, usage)| Rates::from(price).cost(&usage));
         let reservation = self.open_reservation().filter(|_| cost_nano.is_none());
         self.charge(cost_nano.or(reservation));
+        let called = ModelCalled {
+            model: &self.log.run().model,
+            result: "ok",
+            latency_ms: elapsed(asked_at, now),
+            first_token_ms,
+            usage,
+            cost_nano,
+        };
+        called.count();
         self.fact(ModelCompleted {
             model: self.log.run().model.clone(),
             text,
@@ -211,6 +227,15 @@ impl Driver {
         let reservation = self.open_reservation();
         let reservation = reservation.filter(|_| cost_nano.is_none() && may_cost);
         self.charge(cost_nano.or(reservation));
+        let called = ModelCalled {
+            model: &self.log.run().model,
+            result: err.class.as_str(),
+            latency_ms: elapsed(self.asked_at, self.now()),
+            first_token_ms: None,
+            usage: err.usage,
+            cost_nano,
+        };
+        called.count();
         self.fact(ModelFailed {
             model: self.log.run().model.clone(),
             attempt,

@@ -158,8 +158,10 @@ impl Ask {
         select
             .expr_as(of_part("place"), "place")
             .from_subquery(listed(backend, parts), part)
-            .join(JoinType::InnerJoin, usage_rollup::Entity, within)
-            .cond_where(self.which.rollups.clone());
+            // In this order: SQLite, which knows nothing of how many rows there are, else goes through all of a grain and
+            // looks for the part of each row.
+            .join(JoinType::CrossJoin, usage_rollup::Entity, Condition::all())
+            .cond_where(within.add(self.which.rollups.clone()));
         for by in &self.by {
             select.column((usage_rollup::Entity, by.column()));
         }

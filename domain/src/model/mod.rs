@@ -269,6 +269,18 @@ pub enum FinishReason {
     Filtered,
 }
 
+impl FinishReason {
+    /// The word that logs and figures have for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stop => "stop",
+            Self::ToolCalls => "tool_calls",
+            Self::Length => "length",
+            Self::Filtered => "filtered",
+        }
+    }
+}
+
 /// What one call used, in disjoint kinds: a token counts in exactly one of the first five.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -371,6 +383,21 @@ pub enum ModelErrorClass {
 }
 
 impl ModelErrorClass {
+    /// The word that logs and figures have for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::RateLimited => "rate_limited",
+            Self::Overloaded => "overloaded",
+            Self::Truncated => "truncated",
+            Self::Malformed => "malformed",
+            Self::TimedOut => "timed_out",
+            Self::Rejected => "rejected",
+            Self::NotConfigured => "not_configured",
+            Self::Abandoned => "abandoned",
+        }
+    }
+
     /// Whether the same call may succeed later.
     pub const fn retryable(self) -> bool {
         match self {

@@ -22,6 +22,7 @@ use crate::run::approval::end_paused_on;
 use crate::run::query::is_active;
 use crate::run::state::Ending;
 use crate::store::{Command, Needs, Tx};
+use crate::telemetry::trace;
 use crate::text::check_text;
 
 /// Who can be assigned.
@@ -346,6 +347,7 @@ pub fn dispatch(
         run_id: None,
         drop_reason: (!published).then_some(DropReason::NotPublished),
         created_at: now,
+        trace: trace::current(),
         decided_at: (!published).then_some(now),
     };
     tx.draft(|draft| draft.dispatches.push(row.clone()));

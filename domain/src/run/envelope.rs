@@ -1,7 +1,7 @@
 //! One event as one line of JSON, and the hash that chains it to the one before.
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use entity::{EventId, Millis, run_event};
+use entity::{EventId, FailureCode, Millis, Outcome, run_event};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -106,6 +106,18 @@ pub fn read(line: &str) -> serde_json::Result<(Envelope<'_>, Event)> {
 /// What is wrong with its line.
 pub fn event(row: &run_event::Model) -> serde_json::Result<Event> {
     read(&row.body).map(|(_, event)| event)
+}
+
+/// How the run ended, if this event is its end.
+pub fn ending(row: &run_event::Model) -> Option<Result<Outcome, FailureCode>> {
+    if !matches!(row.kind.as_str(), "run.completed" | "run.failed") {
+        return None;
+    }
+    match event(row).ok()? {
+        Event::RunCompleted(end) => Some(Ok(end.outcome)),
+        Event::RunFailed(end) => Some(Err(end.code)),
+        _ => None,
+    }
 }
 
 /// `SHA-256(prev_hash ‖ line)`, 32 bytes.

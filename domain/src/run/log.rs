@@ -22,6 +22,7 @@ use crate::model::Usage;
 use crate::model::tokens::Components;
 use crate::price;
 use crate::store::{Append, Applied, Projection, Store, Tx};
+use crate::telemetry::figure;
 
 /// An event that stands in the log, with the step that it touched.
 #[derive(Clone, Debug)]
@@ -361,7 +362,7 @@ impl Log {
         Ok(match store.append(append).await? {
             Applied::Committed { request_seq } => {
                 self.request_seq = self.request_seq.max(request_seq);
-                store.bus().here().publish(self.run.id, &staged);
+                Self::publish(store, self.run.id, &staged);
                 Flushed::Committed
             }
             Applied::Lost => Flushed::Lost,
@@ -382,6 +383,13 @@ impl Log {
 
     /// Hands what [`Log::flush_in`] wrote to the run's watchers, once it is committed.
     pub fn publish(store: &Store, run: RunId, staged: &[Arc<Logged>]) {
+        for logged in staged {
+            match envelope::ending(&logged.event) {
+                Some(Ok(outcome)) => figure::run_ended(outcome.as_str()),
+                Some(Err(code)) => figure::run_ended(code.as_str()),
+                None => {}
+            }
+        }
         store.bus().here().publish(run, staged);
     }
 }

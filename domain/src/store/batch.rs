@@ -19,6 +19,7 @@ use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::error::{Error, Fault, Result};
 use crate::run::log::fenced_off;
+use crate::telemetry::figure;
 
 /// How often a job is run again after a failure that is known not to have been committed.
 const TRIES: u32 = 6;
@@ -64,6 +65,7 @@ impl Bench {
     /// Runs the jobs in one transaction, answers each and performs the after-commit actions.
     /// Any failure but a job's own refusal rolls everything back, and each job is run alone.
     pub(super) async fn run(&self, mut jobs: Vec<Job>) {
+        figure::batch(jobs.len());
         match self.attempt(&mut jobs).await {
             Ok(verdicts) => jobs
                 .into_iter()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures_util::FutureExt;
 use tokio::sync::oneshot;
+use tracing::{Instrument as _, Span};
 
 use super::append::{Append, Applied};
 use super::fetch::Needs;
@@ -32,6 +33,8 @@ pub(super) struct Pending<C: Command> {
     command: Arc<C>,
     output: Option<C::Output>,
     reply: oneshot::Sender<Result<C::Output>>,
+    /// Where the caller waits; what the command makes belongs to the same trace.
+    span: Span,
 }
 
 impl<C: Command> Pending<C> {
@@ -40,6 +43,7 @@ impl<C: Command> Pending<C> {
             command: Arc::new(command),
             output: None,
             reply,
+            span: Span::current(),
         }
     }
 }
@@ -49,7 +53,7 @@ impl<C: Command> Erased for Pending<C> {
     async fn run(&mut self, tx: &Tx) -> Result<()> {
         self.output = None;
         let command = self.command.clone();
-        let run = AssertUnwindSafe(command.run(tx)).catch_unwind();
+        let run = AssertUnwindSafe(command.run(tx).instrument(self.span.clone())).catch_unwind();
         self.output = Some(run.await.unwrap_or_else(|panic| Err(panicked(&*panic)))?);
         Ok(())
     }

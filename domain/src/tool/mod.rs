@@ -138,3 +138,15 @@ pub enum ToolErrorClass {
     /// Answered something that can't be used.
     BadResponse,
 }
+
+impl ToolErrorClass {
+    /// The word that logs and figures have for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Offline => "offline",
+            Self::TimedOut => "timed_out",
+            Self::Failed => "failed",
+            Self::BadResponse => "bad_response",
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Coworkers, their versions and what they are made of.
 
 mod config;
+mod diagnose;
 mod filter;
 mod finding;
 mod input;
@@ -19,6 +20,7 @@ use domain::run::query as runs;
 use entity::{CoworkerId, coworker, coworker_version};
 
 pub use config::{CoworkerConfig, CoworkerGoal, CoworkerIdentity, CoworkerLimits, CoworkerModel};
+pub use diagnose::{CoworkerDiagnostics, Diagnosis, DiagnosisEvidence};
 pub use filter::{CoworkerFilter, CoworkerOrder};
 pub use finding::{CoworkerDiff, Finding};
 pub use mutation::CoworkerMutation;
@@ -269,6 +271,22 @@ impl Coworker {
     ) -> Option<Result<Metrics>> {
         let filter = MetricsFilter::of_coworker(node::global(self.0.id));
         Some(Metrics::of(ctx, range, time_zone, Some(&filter)).await)
+    }
+
+    /// What goes wrong with it, and what to change: eight symptoms, looked for in the logs of its runs and in what people did within 24 hours
+    /// after them. Null, with the error FORBIDDEN, for callers with the role REQUESTER.
+    #[graphql(complexity = "diagnose::LOOK + child_complexity")]
+    async fn diagnostics(
+        &self,
+        ctx: &Context<'_>,
+        #[graphql(
+            desc = "The span of time in which runs ended; rising costs are looked for in its last five whole weeks."
+        )]
+        range: TimeRangeInput,
+        #[graphql(desc = "Where weeks begin; in the workspace's reporting time zone without it.")]
+        time_zone: Option<TimeZone>,
+    ) -> Option<Result<CoworkerDiagnostics>> {
+        Some(CoworkerDiagnostics::of(ctx, &self.0, range, time_zone).await)
     }
 
     /// What the caller may do with it.

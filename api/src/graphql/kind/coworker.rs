@@ -83,3 +83,37 @@ pub enum ReasoningEffort {
     /// As much as it can.
     Max,
 }
+
+/// What people say is wrong with a coworker. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::diagnose::Symptom")]
+pub enum Symptom {
+    /// It does work that it shouldn't.
+    OutsideGoal,
+    /// It stops in the middle of a ticket.
+    StopsMidway,
+    /// It takes the wrong action.
+    WrongAction,
+    /// It can't find data that it should see.
+    MissingData,
+    /// It mentions a tool that does not exist.
+    UnknownTool,
+    /// It reassigns when it shouldn't.
+    ReassignsWrongly,
+    /// It doesn't reassign when it should.
+    FailsToReassign,
+    /// Its costs climb week over week.
+    CostsClimb,
+}
+
+/// How sure a diagnosis is. May grow.
+#[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
+#[graphql(remote = "domain::diagnose::Confidence")]
+pub enum DiagnosisConfidence {
+    /// It may be chance: less than 5 % of the runs are affected for sure.
+    Low,
+    /// At least 5 % of the runs are affected, at a confidence of 95 %.
+    Medium,
+    /// At least 20 % of the runs are, or the configuration or a trend over all runs shows it.
+    High,
+}

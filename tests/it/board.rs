@@ -1,0 +1,78 @@
+//! What operators and analysts see in a terminal: `stint top`, `stint costs`, `stint metrics export`.
+
+use domain::clock::Clock;
+use serde_json::{Value, json};
+use tests::binary::{self, Finished};
+use tests::{Coworker, TestApp, both_dbs};
+
+use crate::look;
+
+const PLAYBOOK: &str = "turns:\n  - calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: No., summary: No. } }]\n    usage: { input: 1000, output: 100 }\n";
+
+fn stint(app: &TestApp, args: &[&str]) -> Finished {
+    let mut all = args.to_vec();
+    all.extend(["--database-url", app.db().url()]);
+    binary::run(&all)
+}
+
+fn said(finished: &Finished) -> &str {
+    assert!(finished.status.success(), "{}", finished.stderr);
+    &finished.stdout
+}
+
+both_dbs! {
+    /// Runs under way and ended, the queue, and the cost of this hour; what each coworker cost by week; figures as a file.
+    async fn terminals_show_what_runs_do_and_cost(app: TestApp) {
+        // The commands go by the machine's own clock.
+        let app = look::with_settings(&app, |settings| settings.clock = Clock::system()).await;
+        let price = json!({ "model": "scripted", "input": "3", "cacheRead": "0.3", "output": "15" });
+        app.mutate("modelPriceSet", price, "modelPrice { id }").await;
+        assert_eq!(said(&stint(&app, &["costs"])), "No model was called in the last 12 weeks.\n");
+        let aws = Coworker::new("aws").playbook(PLAYBOOK).publish(&app).await;
+        let asks = Coworker::new("careful").playbook("turns:\n  - calls: [{ tool: post_note, arguments: { visibility: PRIVATE, body: May I? } }]\n")
+            .with("tools", json!([{ "server": "stint", "actions": [{ "name": "post_note", "approval": "ALWAYS" }] }]))
+            .publish(&app).await;
+        for coworker in [&aws, &asks] {
+            app.mutate("requestCreate", json!({ "title": "A slow network", "assigneeId": coworker.id }), "request { id }").await;
+        }
+        app.drain().await;
+
+        let board = stint(&app, &["top"]);
+        let board = said(&board);
+        for seen in ["0 running", "1 waiting for a person", "0 waiting", "this hour $0.0", "Run-1", "@aws", "A slow network", "Declined", "Waits for a person"] {
+            assert!(board.contains(seen.trim_start_matches('@')), "{seen} in\n{board}");
+        }
+        assert!(!board.contains('\u{1b}'), "no styles where there is no terminal");
+
+        let costs = stint(&app, &["costs"]);
+        let costs = said(&costs);
+        // 1000 × 3 + 100 × 15 USD per million tokens.
+        assert!(costs.contains("aws") && costs.contains("$0.0045") && costs.contains('█'), "{costs}");
+        let list = stint(&app, &["costs", "--format", "json", "--weeks", "2"]);
+        let list: Value = serde_json::from_str(said(&list)).unwrap();
+        let aws = list.as_array().unwrap().iter().find(|line| line["coworker"] == "aws").unwrap();
+        assert_eq!(aws["weeklyCost"].as_array().unwrap().len(), 2);
+        assert_eq!(aws["weeklyCost"][1], "0.0045");
+        let refused = stint(&app, &["costs", "--weeks", "1"]);
+        assert!(!refused.status.success() && refused.stderr.contains("it must be from 2 to 104"), "{}", refused.stderr);
+
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("runs.parquet");
+        let out = file.to_str().unwrap();
+        let exported = stint(&app, &["metrics", "export", "--of", "runs", "--format", "parquet", "--out", out]);
+        assert!(exported.status.success() && exported.stderr.contains("runs.parquet"), "{}", exported.stderr);
+        assert_eq!(&std::fs::read(&file).unwrap()[..4], b"PAR1");
+        let csv = stint(&app, &["metrics", "export", "--interval", "week", "--start", "-P14D"]);
+        let csv = said(&csv);
+        assert!(csv.starts_with("start,end,coworker,model,") && csv.contains(",aws,scripted,"), "{csv}");
+        for (wrong, says) in [
+            (["metrics", "export", "--start", "soon"], "neither a moment nor a duration"),
+            (["metrics", "export", "--time-zone", "Mars"], "no time zone"),
+            (["metrics", "export", "--out", "/nowhere/x.csv"], "/nowhere/x.csv can't be written"),
+        ] {
+            let refused = stint(&app, &wrong);
+            assert!(!refused.status.success() && refused.stderr.contains(says), "{wrong:?}: {}", refused.stderr);
+        }
+        app.stop().await;
+    }
+}
