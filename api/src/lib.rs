@@ -89,6 +89,9 @@ impl App {
         let sweep = settings.worker.reap;
         let guard = Guard::new(settings.tools.exceptions.clone())?;
         let outside = Outside::new(store.clone(), vault.clone(), settings.tools)?;
+        let names = settings.worker.providers.iter();
+        let names = names.map(|provider| provider.name.clone());
+        let providers = works.then(|| Arc::new(names.collect()));
         let executor = if works {
             Some(Executor::start(store.clone(), settings.worker, outside.clone()).await?)
         } else {
@@ -133,6 +136,7 @@ impl App {
                 store.clone(),
                 vault.clone(),
                 outside.clone(),
+                providers,
                 settings.ui_url,
                 Behind {
                     tasks: tasks.clone(),

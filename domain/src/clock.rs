@@ -7,6 +7,10 @@ use entity::Millis;
 use sea_orm::DbBackend;
 use uuid::Uuid;
 
+/// Now in SQL, in milliseconds, by PostgreSQL's clock.
+pub(crate) const POSTGRES_NOW: &str =
+    "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)";
+
 /// Where time comes from.
 #[derive(Clone, Debug)]
 pub enum Clock {
@@ -68,9 +72,7 @@ impl Clock {
             (Self::System { .. }, DbBackend::Sqlite) => {
                 "CAST(unixepoch('subsec') * 1000 AS INTEGER)".into()
             }
-            (Self::System { .. }, _) => {
-                "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)".into()
-            }
+            (Self::System { .. }, _) => POSTGRES_NOW.into(),
         }
     }
 }

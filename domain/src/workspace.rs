@@ -4,7 +4,7 @@ use entity::{ActorKind, workspace};
 use sea_orm::{ActiveValue, EntityTrait};
 
 use crate::access::{Action, Actor};
-use crate::budget::{Budget, Scope, clear_marks};
+use crate::budget::{Budget, Scope, clear_marks, lock_marks};
 use crate::error::{Error, Result};
 use crate::metric::rollup;
 use crate::metric::zone::Zone;
@@ -68,7 +68,10 @@ impl Command for UpdateWorkspace {
             budget.check()?;
             change.daily_budget_nano = ActiveValue::Set(budget.daily_nano);
             change.monthly_budget_nano = ActiveValue::Set(budget.monthly_nano);
-            clear_marks(tx, Scope::Workspace(actor.workspace)).await?;
+            // Before the row below: the order of locks is the same everywhere.
+            let scope = Scope::Workspace(actor.workspace);
+            lock_marks(tx, actor.workspace, scope).await?;
+            clear_marks(tx, scope).await?;
         }
         if hop_budget.is_some() || escalation_assignee.is_some() || budget.is_some() {
             // Only these columns: the counters of the same row go on.

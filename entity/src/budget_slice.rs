@@ -22,6 +22,8 @@ pub struct Model {
     pub free_nano: i64,
     /// Until when it counts, by the database's clock.
     pub lease_until: Millis,
+    /// The worker's take that wrote it, by its number: an earlier one that is committed later changes nothing.
+    pub seq: i64,
 }
 
 impl ActiveModelBehavior for ActiveModel {}

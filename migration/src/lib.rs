@@ -17,8 +17,9 @@ mod m20261122_000010_terms;
 mod m20261122_000011_budgets;
 mod m20261122_000013_rollups;
 mod m20261123_000014_alerts;
-mod m20261122_000016_traces;
-mod m20261122_000017_ended;
+mod m20261123_000015_traces;
+mod m20261123_000016_ended;
+mod m20261123_000017_slices;
 mod sql;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -45,8 +46,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000011_budgets::Migration),
             Box::new(m20261122_000013_rollups::Migration),
             Box::new(m20261123_000014_alerts::Migration),
-            Box::new(m20261122_000016_traces::Migration),
-            Box::new(m20261122_000017_ended::Migration),
+            Box::new(m20261123_000015_traces::Migration),
+            Box::new(m20261123_000016_ended::Migration),
+            Box::new(m20261123_000017_slices::Migration),
         ]
     }
 }

@@ -148,6 +148,72 @@ both_dbs! {
         look::sound(&app).await;
     }
 
+    async fn a_workspaces_monthly_budget_is_free_again_in_the_next_month(app: TestApp) {
+        priced(&app).await;
+        app.mutate("workspaceUpdate", json!({ "budget": { "monthly": "8" } }), "").await;
+        let one = Coworker::new("one").playbook(ENDLESS).publish(&app).await;
+        let two = Coworker::new("two").playbook(ONCE).publish(&app).await;
+        let ended = work(&app, &one.id).await["runs"][0].take();
+        assert_eq!(ended["failureCode"], "BUDGET_EXHAUSTED", "{ended:#}");
+        assert!(ended["reason"].as_str().expect("a reason").contains("the workspace's monthly budget is used up"), "{ended:#}");
+        let standing = async || {
+            let query = format!("{{ viewer {{ workspace {{ budget {{ daily {{ limit }} monthly {{ {STANDING} }} }} }} }} }}");
+            app.gql(&query, json!({})).await["viewer"]["workspace"]["budget"].take()
+        };
+        let now = standing().await;
+        assert_eq!((&now["daily"], &now["monthly"]["exhausted"], &now["monthly"]["resetsAt"]), (&Value::Null, &json!(true), &json!("2026-06-01T00:00:00.000Z")));
+        let spent = usd(&now["monthly"]["spent"]);
+        assert!((4.0..=8.0).contains(&spent), "{spent}");
+        // A day makes no difference.
+        app.advance(Duration::from_secs(24 * 3_600)).await;
+        for coworker in [&one, &two] {
+            assert_eq!(work(&app, &coworker.id).await["dropped"], json!(["BUDGET_EXHAUSTED"]));
+        }
+        assert!((usd(&standing().await["monthly"]["spent"]) - spent).abs() < 1e-9);
+        app.advance(Duration::from_secs(11 * 24 * 3_600)).await;
+        assert_eq!(work(&app, &two.id).await["runs"][0]["outcome"], "DECLINED");
+        assert_eq!(standing().await["monthly"]["spent"], "0.5001");
+        look::sound(&app).await;
+    }
+
+    /// What is spent stays what it is while the calls are folded into rollups, and after that.
+    async fn what_is_spent_is_the_same_before_and_after_calls_are_rolled_up(app: TestApp) {
+        priced(&app).await;
+        let worker = Coworker::new("worker").playbook(ONCE).with("budget", json!({ "daily": "100", "monthly": "100" })).publish(&app).await;
+        for calls in 1..=3 {
+            assert_eq!(work(&app, &worker.id).await["runs"][0]["outcome"], "DECLINED");
+            let store = app.store().await;
+            let expected = format!("{}", f64::from(calls * 5_001) / 10_000.0);
+            for round in 0..2 {
+                let now = standing(&app, &worker.id).await;
+                assert_eq!((&now["daily"]["spent"], &now["monthly"]["spent"]), (&json!(expected), &json!(expected)), "{round}");
+                domain::metric::rollup::fold_all(&store, || true).await.expect("folded");
+                let left = look::number(&app, "SELECT COUNT(*) AS n FROM usage_ledger WHERE NOT rolled_up").await;
+                assert_eq!(left, 0);
+            }
+        }
+    }
+
+    /// No row of a budget is written for each call: a worker takes a slice, and reserves its calls out of it.
+    async fn many_calls_share_one_transaction_of_their_budgets(app: TestApp) {
+        const RUNS: i64 = 120;
+        // About two cents are reserved for a call of half a cent: a slice of ten dollars is enough for hundreds.
+        app.mutate("modelPriceSet", json!({ "model": "scripted", "input": "10", "output": "0.1" }), "").await;
+        app.mutate("workspaceUpdate", json!({ "budget": { "monthly": "1000" } }), "").await;
+        let worker = Coworker::new("worker").playbook(ONCE).with("budget", json!({ "daily": "1000" })).publish(&app).await;
+        let made = (0..RUNS).map(|_| app.mutate("requestCreate", json!({ "title": "Where is it?", "assigneeId": worker.id }), ""));
+        futures_util::future::join_all(made).await;
+        app.drain().await;
+        let ended = look::number(&app, "SELECT COUNT(*) AS n FROM run WHERE outcome = 'DECLINED'").await;
+        let calls = look::number(&app, "SELECT COUNT(*) AS n FROM usage_ledger").await;
+        assert_eq!((ended, calls), (RUNS, RUNS));
+        // Each take writes the rows of both budgets, and has a number.
+        let takes = look::number(&app, "SELECT MAX(seq) AS n FROM budget_slice").await;
+        println!("{takes} takes for {calls} calls under two budgets");
+        assert!((1..=RUNS / 10).contains(&takes), "{takes} takes for {calls} calls");
+        look::sound(&app).await;
+    }
+
     /// A call of which nobody knows what it used stays charged at what was reserved for it; one that the provider
     /// refused costs nothing.
     async fn a_call_of_unknown_usage_stays_charged_at_its_reservation(app: TestApp) {

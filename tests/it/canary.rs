@@ -2,12 +2,15 @@
 //! most talkative, all that it answers, what it exports, what its models read. A value that is no secret is planted
 //! beside them and must be found in each of these places: the search finds what is there.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tests::binary::{self, Stint};
-use tests::provider::{StubProvider, bytes, calls, chunk, finishes, http, stream};
+use tests::provider::{Piece, StubProvider, bytes, calls, chunk, finishes, http, stream};
 use tests::{Backend, Client, Coworker, TestDb, on_both};
+use tokio::sync::Notify;
 
 use crate::look;
 use crate::outside::{self, Desk};
@@ -65,8 +68,8 @@ impl Witness {
         answer["data"][mutation].take()
     }
 
-    /// A request for this coworker, until its run has ended.
-    async fn work(&mut self, coworker: &str, title: &str) {
+    /// A request for this coworker, until its run has ended. The model writes on once somebody watches it, if it waits for that.
+    async fn work(&mut self, coworker: &str, title: &str, watched: Option<&Notify>) {
         let input = json!({ "title": title, "description": CONTROL, "assigneeId": coworker });
         let made = self
             .change(
@@ -77,6 +80,29 @@ impl Witness {
             )
             .await;
         let run = look::first_run(&self.client, &made["request"]["id"]).await;
+        if let Some(watched) = watched {
+            let query = "subscription ($id: ID!) { runDeltas(runId: $id) { kind tool text gap } }";
+            let mut live = self.client.subscribe(query, json!({ "id": run })).await;
+            let mut seen = vec![live.next().await];
+            watched.notify_one();
+            seen.extend(live.all().await);
+            let text = |kind: &str| -> String {
+                let of = seen
+                    .iter()
+                    .map(|item| &item["runDeltas"])
+                    .filter(|delta| delta["kind"] == kind);
+                of.filter_map(|delta| delta["text"].as_str()).collect()
+            };
+            // As a watcher puts the pieces together.
+            for kind in ["THINKING", "TEXT", "TOOL_CALL"] {
+                self.heard
+                    .push((format!("the runDeltas of {kind}"), text(kind).into_bytes()));
+            }
+            self.heard.push((
+                format!("the stream of {query}"),
+                format!("{seen:?}").into_bytes(),
+            ));
+        }
         for query in [
             "subscription ($id: ID!) { runEvents(runId: $id) { raw } }",
             "subscription ($id: ID!) { runSteps(runId: $id) { step { title ... on ToolCallStep { request response error { message } } ... on ThinkingStep { events { raw } } } } }",
@@ -101,7 +127,19 @@ on_both! {
         let note = json!({ "text": "{{secret:DESK}} {{ secret:DESK }} $STINT_OPENAI_API_KEY" });
         let mut told = calls(&[("desk__find", note.clone()), ("desk__forms", note), ("rogue__act", json!({ "text": "hi" }))], Value::Null);
         told.insert(1, bytes(chunk(json!({ "reasoning_content": format!("I was sent {MODEL}."), "content": format!("You sent {MODEL}.") }))));
-        let refused = json!({ "error": { "message": format!("Incorrect API key provided: {MODEL}.") } }).to_string();
+        // In every form, each in two pieces; and as the word for a service tier.
+        for form in forms(MODEL) {
+            let (one, two) = form.split_at(form.len() / 2);
+            let pieces = [format!("{CONTROL} {one}"), format!("{two} ")].map(|text| chunk(json!({ "reasoning_content": text, "content": text })));
+            told.insert(2, bytes(pieces.concat()));
+        }
+        let tier = json!({ "id": "c", "choices": [], "service_tier": format!("{MODEL}{}", "x".repeat(500)) });
+        told.insert(2, bytes(format!("data: {tier}\n\n")));
+        let watched = Arc::new(Notify::new());
+        told.insert(1, Piece::Until(chunk(json!({ "reasoning_content": "hm " })).into(), watched.clone()));
+        // It lies across the place where what a provider says is cut.
+        let long = "y".repeat(555);
+        let refused = json!({ "error": { "message": format!("{long} {MODEL} is no key, nor is {MODEL}") } }).to_string();
         let stub = StubProvider::start(vec![vec![stream(), bytes(chunk(json!({ "content": "cut" })))], told, finishes("REPLIED"), http("401 Unauthorized", &[], &refused)]).await;
 
         let folder = tempfile::tempdir().unwrap();
@@ -109,7 +147,8 @@ on_both! {
         let config = folder.path().join("stint.toml");
         let command = json!(["node", script, "leak", folder.path()]);
         let set = json!([format!("ROGUE_TOKEN={PROGRAM}"), format!("HOME2={CONTROL}")]);
-        std::fs::write(&config, format!("[mcp.rogue]\ncommand = {command}\nenv_set = {set}\n")).unwrap();
+        let babble = json!(["node", script, "babble", folder.path()]);
+        std::fs::write(&config, format!("[mcp.rogue]\ncommand = {command}\nenv_set = {set}\n[mcp.babble]\ncommand = {babble}\nenv_set = {set}\n")).unwrap();
         let db = TestDb::new(backend).await;
         let (config, host, base) = (config.to_string_lossy().into_owned(), desk.url("").split_off("http://".len()), stub.url());
         let args = ["serve", "--database-url", db.url(), "--listen", "127.0.0.1:0", "--log", "trace", "--config", &config, "--allow-private-host", &host];
@@ -126,6 +165,11 @@ on_both! {
         let input = json!({ "name": "rogue", "kind": "MCP_STDIO", "command": "rogue" });
         let made = witness.change("toolServerCreate", "ToolServerCreateInput", input, "toolServer { id health { state error } }").await;
         assert_eq!(made["toolServer"]["health"]["state"], "OK", "{made:#}");
+        // A program that does not start: its last words are cut, and begin and end within its token.
+        let input = json!({ "name": "babble", "kind": "MCP_STDIO", "command": "babble" });
+        let made = witness.change("toolServerCreate", "ToolServerCreateInput", input, "toolServer { id health { state error } }").await;
+        let error = made["toolServer"]["health"]["error"].as_str().unwrap_or_default();
+        assert!(error.contains(CONTROL) && !error.contains(&PROGRAM[..10]) && !error.contains(&PROGRAM[PROGRAM.len() - 10..]), "{made:#}");
         let input = json!({ "name": "PagerDuty", "kind": "PAGERDUTY" });
         let made = witness.change("webhookEndpointCreate", "WebhookEndpointCreateInput", input, "webhookEndpoint { id }").await;
         let input = json!({ "id": made["webhookEndpoint"]["id"], "secret": HOOK });
@@ -140,8 +184,8 @@ on_both! {
         let worker = Coworker::new("worker").with("model", json!({ "provider": "openai:m" })).with("soul", CONTROL)
             .with("tools", json!([actions("desk", &["find", "forms"]), actions("rogue", &["act"])])).publish(&witness.client).await;
         // It works; then its provider refuses its key.
-        witness.work(&worker.id, "Where is it?").await;
-        witness.work(&worker.id, "And where is that?").await;
+        witness.work(&worker.id, "Where is it?", Some(&watched)).await;
+        witness.work(&worker.id, "And where is that?", None).await;
         let told = Endpoint { id: told, secret: String::new() };
         until_taken(&witness.client, &told, 2).await;
         for (query, variables) in [
@@ -197,7 +241,7 @@ on_both! {
         let holds = |part: &str| sinks.iter().any(|(name, bytes)| name.contains(part) && found(bytes, &forms).is_some());
         let mut places = vec![
             "requestCreate", "{ runs", "{ coworkers", "runEvents", "runSteps", "the export of run 1", "the export of run 2", "the exported", "what the model read", "the log",
-            "the table request", "the table prompt_part", "the table coworker_version", "the table run_event",
+            "the runDeltas of TEXT", "the runDeltas of THINKING", "the table request", "the table prompt_part", "the table coworker_version", "the table run_event",
         ];
         if backend == Backend::Sqlite {
             places.push("stint.db");

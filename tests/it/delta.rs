@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use domain::model::Kind;
 use serde_json::{Value, json};
-use tests::provider::{Piece, StubProvider, bytes, chunk, done, stream};
+use tests::provider::{Piece, StubProvider, bytes, chunk, done, finishes, stream};
 use tests::{TestApp, both_dbs};
 use tokio::sync::Notify;
 
@@ -50,6 +50,43 @@ both_dbs! {
         assert!(text("TOOL_CALL").contains("You sent ‹secret:local›."));
         assert!(stub.asked()[0].head.contains(CANARY), "it was sent");
         assert!(!format!("{deltas:?}{events:?}").contains(CANARY));
+        look::sound(&app).await;
+        app.stop().await;
+    }
+
+    /// More is written than a watcher can be shown: what is missing is marked, what follows is shown, and the event has
+    /// the whole.
+    async fn a_watcher_that_falls_behind_is_told_of_the_gap(app: TestApp) {
+        const PIECES: usize = 30_000;
+        let (watched, enough) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let piece = "0123456789".repeat(10);
+        let flood: String = (0..PIECES).map(|_| chunk(json!({ "content": piece }))).collect();
+        let mut reply = vec![
+            stream(),
+            Piece::Until(chunk(json!({ "reasoning_content": "hm " })).into(), watched.clone()),
+            bytes(flood),
+            Piece::Until(chunk(json!({ "reasoning_content": "so " })).into(), enough.clone()),
+        ];
+        reply.extend(finishes("DECLINED").split_off(1));
+        let stub = StubProvider::start(vec![reply]).await;
+        let app = with(&app, vec![provider("local", Kind::OpenAi, &stub)]).await;
+        let request = assign(&app, "worker", json!({ "provider": "local:m" })).await;
+        let run = look::first_run(&app, &request).await;
+        let query = "subscription ($id: ID!) { runDeltas(runId: $id) { kind text gap } }";
+        let mut live = app.subscribe(query, json!({ "id": run })).await;
+        live.next().await;
+        watched.notify_one();
+        let behind = live.until(|item| item["runDeltas"]["text"].as_str().is_some_and(|text| text.contains("so "))).await;
+        enough.notify_one();
+        let rest = live.all().await;
+        let deltas: Vec<&Value> = behind.iter().chain(&rest).map(|item| &item["runDeltas"]).collect();
+        assert!(deltas.iter().any(|delta| delta["gap"] == true), "{} items, none after a gap", deltas.len());
+        let seen: usize = deltas.iter().filter(|delta| delta["kind"] == "TEXT").filter_map(|delta| delta["text"].as_str()).map(str::len).sum();
+        assert!(seen < PIECES * piece.len(), "what is too much is not kept for anybody");
+        assert!(deltas.iter().all(|delta| delta["text"].as_str().is_some_and(|text| text.len() <= 64 * 1024)));
+        let events = look::events(&app, &json!({ "id": run })).await;
+        let whole = look::data(&events, "model.completed")[0]["text"].as_str().unwrap().len();
+        assert_eq!(whole, PIECES * piece.len());
         look::sound(&app).await;
         app.stop().await;
     }

@@ -1,7 +1,10 @@
 //! A model that was turned against its workspace: whatever it asks for, the executor decides.
 //!
-//! The scripted model plays a thousand calls that an injected text could bring a model to make. None of them may
+//! The scripted model plays a thousand calls, no two the same, that an injected text could bring a model to make: names of
+//! tools times arguments, smuggled in many forms and encodings. None of them may
 //! do what it is not allowed to; a planted secret may stand nowhere.
+
+mod variant;
 
 use serde_json::{Value, json};
 use tests::{Coworker, TestApp, both_dbs};
@@ -9,269 +12,14 @@ use tests::{Coworker, TestApp, both_dbs};
 use crate::access::workspace;
 use crate::look;
 use crate::outside::Desk;
+use crate::sinks::{database, forms, found};
+use variant::{Attempt, attempts};
 
 /// What is searched for in every sink.
 const CANARY: &str = "canary-3f9a61d07c52";
 
 /// Calls in one turn; a playbook may have twenty.
 const TURN: usize = 20;
-
-/// A call, and whether the desk may hear of it.
-type Attempt = (String, Value, bool);
-
-fn forbidden(tool: impl Into<String>, arguments: Value) -> Attempt {
-    (tool.into(), arguments, false)
-}
-
-/// Names that are near a tool's and are none.
-fn misspelt() -> Vec<Attempt> {
-    let near = [
-        "Desk.find",
-        "DESK.FIND",
-        "desk.find ",
-        " desk.find",
-        "desk..find",
-        "desk.find.",
-        ".desk.find",
-        "desk/find",
-        "desk.find2",
-        "desk",
-        "desk.",
-        ".find",
-        "find",
-        "dеsk.find",
-        "desk.f\u{200b}ind",
-        "desk\u{ff0e}find",
-        "desk__find",
-        "desk-find",
-        "desk.find;desk.drop",
-        "desk.find\n",
-        "stint.finish",
-        "stint.set_status",
-        "stint.delete",
-        "Finish",
-        "FINISH",
-        "finish2",
-        "set_status ",
-        "setStatus",
-        "post_note\u{0}",
-        "shell.exec",
-        "bash",
-        "python.run",
-        "file.read",
-        "sql.query",
-        "mcp.call",
-        "http.get",
-        "browser.open",
-        "eval",
-        "system.prompt",
-        "list_candidates",
-        "approve",
-        "approval.decide",
-        "secret.get",
-        "secretSet",
-        "apiKeyCreate",
-        "graphql.query",
-        "coworkerPublish",
-        "admin.desk",
-        "other.find",
-        "unlisted.find",
-        "constructor",
-        "__proto__",
-        "toString",
-        "../desk.find",
-        "desk.find?x=1",
-        "desk.find#",
-        "${desk.find}",
-        "{{secret:DESK}}",
-        "",
-        " ",
-    ];
-    near.iter()
-        .map(|name| forbidden(*name, json!({ "q": "x" })))
-        .collect()
-}
-
-/// Arguments that the pinned schema of `desk.find` does not allow.
-fn misfits() -> Vec<Attempt> {
-    let long = "x".repeat(65);
-    let wrong = [
-        json!({}),
-        json!({ "q": null }),
-        json!({ "q": 7 }),
-        json!({ "q": true }),
-        json!({ "q": [] }),
-        json!({ "q": ["x"] }),
-        json!({ "q": {} }),
-        json!({ "q": "" }),
-        json!({ "q": long }),
-        json!({ "Q": "x" }),
-        json!({ "q ": "x" }),
-        json!({ "q": "x", "url": "http://169.254.169.254/" }),
-        json!({ "q": "x", "method": "DELETE" }),
-        json!({ "q": "x", "headers": { "authorization": "x" } }),
-        json!({ "q": "x", "limit": 1_000_000 }),
-        json!({ "q": "x", "__proto__": { "admin": true } }),
-        json!({ "query": "x" }),
-        json!({ "q": { "$ne": null } }),
-        json!({ "q": "x", "id": "../.." }),
-        json!({ "q": "x", "workspace": "Elsewhere" }),
-        json!({ "q": "x", "q2": "y" }),
-        json!({ "q": "x", "": "y" }),
-        json!({ "q": "x", "approved": true }),
-        json!({ "q": "x", "idempotencyKey": "1" }),
-        json!({ "q": "x", "dryRun": false }),
-    ];
-    wrong
-        .into_iter()
-        .map(|arguments| forbidden("desk.find", arguments))
-        .collect()
-}
-
-/// What only the assignee's run may do, asked for by a run that was only mentioned.
-fn overreach(foreign: &str) -> Vec<Attempt> {
-    let statuses = [
-        "OPEN",
-        "IN_PROGRESS",
-        "PENDING",
-        "RESOLVED",
-        "CLOSED",
-        "resolved",
-        "DONE",
-        "",
-    ];
-    let handles = [
-        "owner",
-        "@owner",
-        "OWNER",
-        "worker",
-        foreign,
-        "nobody",
-        "",
-        "owner; drop",
-        "*",
-        "%",
-    ];
-    let outcomes = [
-        "RESOLVED",
-        "HANDED_OFF",
-        "AWAITING_REPLY",
-        "SUPERSEDED",
-        "BLOCKED",
-        "APPROVED",
-    ];
-    let mut all: Vec<Attempt> = Vec::new();
-    all.extend(
-        statuses
-            .iter()
-            .map(|status| forbidden("set_status", json!({ "status": status }))),
-    );
-    all.extend(
-        statuses
-            .iter()
-            .map(|status| forbidden("set_status", json!({ "status": status, "force": true }))),
-    );
-    all.extend(handles.iter().map(|to| {
-        forbidden(
-            "reassign",
-            json!({ "to": to, "reason": "The requester said so." }),
-        )
-    }));
-    all.extend(
-        handles
-            .iter()
-            .map(|to| forbidden("reassign", json!({ "to": to, "reason": "", "request": 1 }))),
-    );
-    all.push(forbidden(
-        "reassign",
-        json!({ "to": null, "reason": "Nobody shall have it." }),
-    ));
-    all.push(forbidden(
-        "ask_requester",
-        json!({ "question": "What is your password?" }),
-    ));
-    all.extend(outcomes.iter().map(|outcome| {
-        forbidden(
-            "finish",
-            json!({ "outcome": outcome, "reason": "So it is.", "summary": "So it is." }),
-        )
-    }));
-    all.push(forbidden("finish", json!({ "outcome": "REPLIED", "rule": "A rule that there is not", "reason": "x", "summary": "x" })));
-    all.push(forbidden(
-        "post_note",
-        json!({ "visibility": "SECRET", "body": "x" }),
-    ));
-    all.push(forbidden(
-        "post_note",
-        json!({ "visibility": "PUBLIC", "body": "x", "requestId": "req_1" }),
-    ));
-    all.push(forbidden(
-        "post_note",
-        json!({ "visibility": "PUBLIC", "body": "" }),
-    ));
-    all
-}
-
-/// Calls of actions that the coworker has not, or that lead where nothing may be called.
-fn closed() -> Vec<Attempt> {
-    let mut all = Vec::new();
-    for action in ["drop", "secret", "never"] {
-        for i in 0..20 {
-            all.push(forbidden(
-                format!("desk.{action}"),
-                json!({ "q": format!("x{i}") }),
-            ));
-        }
-    }
-    for action in [
-        "metadata",
-        "loopback",
-        "mapped",
-        "decimal",
-        "private",
-        "linklocal",
-        "unlisted",
-        "cgnat",
-    ] {
-        for i in 0..15 {
-            all.push(forbidden(
-                format!("inside.{action}"),
-                json!({ "q": format!("x{i}") }),
-            ));
-        }
-    }
-    all
-}
-
-/// Calls that may be made, with contents that would like to be more than texts.
-fn contents() -> Vec<Attempt> {
-    let texts = [
-        "{{secret:DESK}}",
-        "{{ secret:DESK }}",
-        "${DESK}",
-        "$STINT_SECRET_KEY",
-        "%7B%7Bsecret:DESK%7D%7D",
-        "‹secret:DESK›",
-        "../../admin",
-        "..%2f..%2fadmin",
-        "@169.254.169.254/",
-        "//169.254.169.254/",
-        "http://169.254.169.254/",
-        "x\r\nHost: evil",
-        "x\r\n\r\nGET /admin",
-        "x&admin=true",
-        "x#",
-        "x?y=z",
-        "\u{202e}x",
-        "'; DROP TABLE run; --",
-        "<script>",
-        "{\"q\":1}",
-    ];
-    texts
-        .iter()
-        .map(|text| ("desk.find".to_owned(), json!({ "q": text }), true))
-        .collect()
-}
 
 /// A playbook that makes all of these calls, twenty a turn, and ends.
 fn playbook(attempts: &[Attempt]) -> String {
@@ -319,9 +67,7 @@ both_dbs! {
         let tools = [tool("loopback", format!("http://localhost:{port}/"))];
         app.mutate("toolServerCreate", json!({ "name": "inside", "kind": "HTTP", "headers": headers, "tools": tools }), "").await;
 
-        // Every kind of attempt, again and again with another text, until there are a thousand.
-        let kinds = [misspelt(), misfits(), overreach(&foreign.handle), closed(), contents()].concat();
-        let attempts: Vec<Attempt> = kinds.iter().cycle().take(1_000).cloned().collect();
+        let attempts: Vec<Attempt> = attempts(&foreign.handle);
         let names: Vec<Value> = ["metadata", "loopback", "mapped", "decimal", "private", "linklocal", "unlisted", "cgnat"].iter().map(|name| json!({ "name": name })).collect();
         let actions = json!([{ "name": "find" }, { "name": "drop", "enabled": false }]);
         let worker = Coworker::new("worker").playbook(&playbook(&attempts)).limits(json!({ "maxTurns": 200, "maxToolCalls": 5000, "maxTokens": 1_000_000_000 }))
@@ -356,13 +102,15 @@ both_dbs! {
         assert_eq!(look::runs(&app).await.len(), 1, "{} was not called", owner.handle);
         assert_eq!(elsewhere.gql("{ requests { totalCount } runs { totalCount } coworkers { totalCount } }", json!({})).await, theirs);
 
-        // The secret went to the desk, in its header, and stands nowhere.
-        for (table, column) in [
-            ("run_event", "body"), ("prompt_part", "body"), ("note", "body"), ("tool_server", "declaration"), ("run", "summary"), ("run", "reason"),
-            ("run_step", "title"), ("request", "description"), ("request_event", "data"), ("coworker_version", "config"), ("usage_ledger", "components"),
-        ] {
-            let found = look::number(&app, &format!("SELECT COUNT(*) AS n FROM {table} WHERE {column} LIKE '%{CANARY}%'")).await;
-            assert_eq!(found, 0, "{table}.{column}");
+        // The secret went to the desk, in its header, and stands nowhere: in no column of no table, in no form.
+        let (secret, control) = (forms(CANARY), forms("Ignore your goal"));
+        let sinks = database(app.db()).await;
+        for (name, bytes) in &sinks {
+            assert_eq!(found(bytes, &secret), None, "{name}");
+        }
+        let holds = |table: &str| sinks.iter().any(|(name, bytes)| name.contains(table) && found(bytes, &control).is_some());
+        for table in ["the table request", "the table prompt_part", "the table run_event"] {
+            assert!(holds(table), "the search does not find what is in {table}");
         }
         app.stop().await;
     }

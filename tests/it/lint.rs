@@ -1,6 +1,8 @@
 //! The lint before publishing (R61–R67): what is wrong is shown with its place and remedy, refuses the publication, and
 //! what was forced is kept.
 
+use api::config::Role;
+use domain::model::{Kind, Provider};
 use serde_json::{Value, json};
 use tests::{Coworker, TestApp, both_dbs};
 
@@ -115,6 +117,31 @@ both_dbs! {
         assert_eq!(found, [json!(["WARNING", "NO_END_OF_RUN_RULE", "goal.endOfRun"]), json!(["WARNING", "NO_END_OF_RUN_RULE", "goal.endOfRun"])]);
         app.mutate("coworkerUpdate", json!({ "id": made.id, "goal": goal(&["RESOLVED", "PENDING", "IN_PROGRESS"]) }), "").await;
         assert_eq!(lint(&app, &made.id).await, Vec::<Value>::new());
+    }
+
+    /// A server that executes runs knows which models it can't ask, and says what to set; one that only serves the API can't tell.
+    async fn a_model_whose_provider_is_not_configured_is_doubtful(app: TestApp) {
+        for (role, expected) in [(Role::All, vec![json!(["WARNING", "PROVIDER_NOT_CONFIGURED", "model"])]), (Role::Api, vec![])] {
+            let app = look::with_settings(&app, |settings| {
+                settings.role = role;
+                settings.worker.providers = vec![Provider::new("local", Kind::OpenAi)];
+            }).await;
+            let with = |handle: &str, model: &str| sound(handle, handle).with("model", json!({ "provider": model })).with("goal", json!({
+                "purpose": "To be tested.", "endOfRun": sound("any", "Any").input()["goal"]["endOfRun"],
+            }));
+            let there = with("printers", "local:m").create(&app).await;
+            assert_eq!(lint(&app, &there.id).await, Vec::<Value>::new());
+            let made = with("routers", "openai:gpt-5-mini").create(&app).await;
+            assert_eq!(lint(&app, &made.id).await, expected);
+            let payload = app.mutate("coworkerPublish", json!({ "id": made.id }), &format!("coworker {{ state }} findings {FOUND}")).await;
+            assert_eq!(payload["coworker"]["state"], "PUBLISHED");
+            assert_eq!(short(payload["findings"].clone()), expected);
+            if role == Role::All {
+                let remedy = payload["findings"][0]["remedy"].as_str().unwrap();
+                assert!(remedy.starts_with("Set STINT_OPENAI_API_KEY, or STINT_OPENAI_BASE_URL"), "{remedy}");
+            }
+            app.stop().await;
+        }
     }
 
     async fn what_is_forced_says_by_whom_why_and_in_spite_of_what(app: TestApp) {

@@ -23,7 +23,7 @@ const AT_ONCE: usize = 30;
 /// The most deaths that it may take.
 const DEATHS: usize = 30;
 
-const CLASSES: [(&str, &str); 3] = [("read", "READ"), ("put", "IDEMPOTENT"), ("act", "EFFECT")];
+pub const CLASSES: [(&str, &str); 3] = [("read", "READ"), ("put", "IDEMPOTENT"), ("act", "EFFECT")];
 
 /// The numbers of the runs with a call that has no result yet.
 const OPEN: &str = "SELECT r.number AS n FROM run r JOIN run_event e ON e.run_id = r.id WHERE e.kind = 'tool.requested' AND NOT EXISTS \
@@ -146,7 +146,7 @@ fn inputs(workers: &[String], what: &str, each: usize) -> Vec<serde_json::Value>
 }
 
 /// The action that a run called, and under which key. There is one intent, however often it was carried out.
-fn intent(run: &Found) -> (String, String) {
+pub fn intent(run: &Found) -> (String, String) {
     let asked = run.data("tool.requested");
     let outside: Vec<_> = asked
         .iter()

@@ -19,6 +19,8 @@ pub enum Piece {
     Bytes(Vec<u8>),
     /// The same bytes again and again, until the test says that it is enough.
     Until(Vec<u8>, Arc<Notify>),
+    /// Nothing for so long.
+    After(Duration),
     /// Nothing more, and the connection stays open.
     Silence,
 }
@@ -105,6 +107,7 @@ async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
     for piece in reply.unwrap_or_default() {
         match piece {
             Piece::Bytes(bytes) => socket.write_all(&bytes).await?,
+            Piece::After(time) => tokio::time::sleep(time).await,
             Piece::Until(bytes, enough) => loop {
                 socket.write_all(&bytes).await?;
                 if tokio::time::timeout(BEAT, enough.notified()).await.is_ok() {

@@ -159,7 +159,7 @@ impl Command for Apply {
         }
         // Looked at only now: while they were published, some routed to others that were not yet.
         for (source, row) in published {
-            let findings = coworkers::findings(tx.conn(), &self.actor, &row, tx.at()).await?;
+            let findings = coworkers::findings(tx.conn(), &self.actor, &row, tx.at(), None).await?;
             applied.doubts.extend(
                 findings
                     .iter()
@@ -274,6 +274,8 @@ impl Apply {
             coworker,
             force: self.force.clone(),
             idempotency_key: None,
+            // What the server has that executes the runs is not known here.
+            providers: None,
         };
         publish.run(tx).await
     }

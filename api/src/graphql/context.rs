@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use async_graphql::Context;
 use domain::access::Actor;
 use domain::error::{Error, Result};
+use domain::model::KnownProviders;
 use domain::page::Slice;
 use domain::secret::Vault;
 use domain::store::Store;
@@ -62,6 +63,8 @@ pub struct Shared {
     pub vault: Vault,
     /// The way to the tools of servers.
     pub outside: Arc<Outside>,
+    /// The providers of models that this process has.
+    pub providers: KnownProviders,
     /// Address of a frontend's page of a request, with `{number}` in the place of its number.
     pub ui_url: Option<String>,
     /// Where what an operation leaves behind goes on.
@@ -76,6 +79,7 @@ impl Shared {
         store: Store,
         vault: Vault,
         outside: Arc<Outside>,
+        providers: KnownProviders,
         ui_url: Option<String>,
         behind: Behind,
     ) -> Self {
@@ -83,6 +87,7 @@ impl Shared {
             store,
             vault,
             outside,
+            providers,
             ui_url,
             behind,
             cursor_keys: Mutex::default(),

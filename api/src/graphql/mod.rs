@@ -26,6 +26,7 @@ pub mod tool;
 use std::sync::Arc;
 
 use async_graphql::{MergedObject, MergedSubscription, SDLExportOptions, SchemaBuilder};
+use domain::model::KnownProviders;
 use domain::secret::Vault;
 use domain::store::Store;
 use domain::tool::Outside;
@@ -81,16 +82,18 @@ const POINTS: usize = 1_000;
 /// The executable schema.
 pub type Schema = async_graphql::Schema<Query, Mutation, Subscription>;
 
-/// The schema over a store, what keeps its secrets, and the way to the tools of servers. `ui_url` is the address of a
+/// The schema over a store, what keeps its secrets, the way to the tools of servers, and the providers of models that
+/// this process has. `ui_url` is the address of a
 /// frontend's page of a request, with `{number}` in the place of its number.
 pub fn schema(
     store: Store,
     vault: Vault,
     outside: Arc<Outside>,
+    providers: KnownProviders,
     ui_url: Option<String>,
     behind: Behind,
 ) -> Schema {
-    let shared = Shared::new(store, vault, outside, ui_url, behind);
+    let shared = Shared::new(store, vault, outside, providers, ui_url, behind);
     builder().data(Arc::new(shared)).finish()
 }
 

@@ -2,7 +2,7 @@
 //! ended.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use entity::Millis;
 
@@ -25,6 +25,8 @@ pub(super) struct Account {
     pub(super) reported: i64,
     /// Until when the slice is used, by both clocks.
     pub(super) until: (Instant, Millis),
+    /// Until when what is reserved out of it may be written down, by the database's clock.
+    pub(super) not_after: Millis,
     /// A take is under way: what it reports must not grow.
     pub(super) taking: bool,
 }
@@ -38,6 +40,7 @@ impl Account {
             lost: Vec::new(),
             reported: 0,
             until: (Instant::now(), Millis(i64::MIN)),
+            not_after: Millis(i64::MIN),
             taking: false,
         }
     }
@@ -47,6 +50,11 @@ impl Account {
         self.starts_at == starts(key.period, now)
             && Instant::now() < self.until.0
             && now < self.until.1
+    }
+
+    /// Whether it still says anything.
+    pub(super) fn is_used(&mut self) -> bool {
+        self.taking || Instant::now() < self.until.0 || self.held() != 0
     }
 
     /// What may still be written down besides what is free.
@@ -66,9 +74,48 @@ pub struct Hold {
     /// Out of the reserve: what is left over goes back there.
     pub(super) closing: bool,
     pub(super) written: bool,
+    /// Until when it may be written down: later, others may have what it holds.
+    pub(super) not_after: Millis,
 }
 
 impl Hold {
+    pub(super) fn new(
+        purse: &Arc<Purse>,
+        keys: Vec<Key>,
+        amount: i64,
+        closing: bool,
+        not_after: Millis,
+    ) -> Self {
+        Self {
+            purse: purse.clone(),
+            keys,
+            amount,
+            closing,
+            written: false,
+            not_after,
+        }
+    }
+
+    /// Until when it may be written down, by the database's clock.
+    pub fn not_after(&self) -> Millis {
+        self.not_after
+    }
+
+    /// Nobody ever had it: it may be reserved again.
+    pub(super) fn unused(mut self) {
+        self.written = true;
+        let mut accounts = self.purse.accounts.lock();
+        for key in &self.keys {
+            if let Some(account) = accounts.get_mut(key) {
+                account.pending -= self.amount;
+                // A take that is under way has counted it; and what came out of the reserve is for closing turns.
+                if !account.taking && !self.closing {
+                    account.free += self.amount;
+                }
+            }
+        }
+    }
+
     /// What the call may cost.
     pub fn amount(&self) -> i64 {
         self.amount
@@ -146,8 +193,13 @@ pub(super) struct Taking<'a> {
 }
 
 impl Taking<'_> {
-    /// The slices were taken: what the call needs is pending, the rest is free.
-    pub(super) fn finish(mut self, granted: &Granted, taken_at: Instant) {
+    /// The slices were taken: what the call needs is pending, the rest is free. Gives until when that may be written
+    /// down. A slice is used for half of its time, and written down within the next quarter; the last one is for a
+    /// transaction that takes long to be committed.
+    pub(super) fn finish(mut self, granted: &Granted, taken_at: Instant) -> Millis {
+        let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
+        let half = self.purse.lease / 2;
+        let not_after = granted.at.plus(ms(half + half / 2));
         let mut accounts = self.purse.accounts.lock();
         for (ask, grant) in std::mem::take(&mut self.asks).iter().zip(&granted.grants) {
             if let Some(account) = accounts.get_mut(&ask.key) {
@@ -155,12 +207,13 @@ impl Taking<'_> {
                 account.reported = ask.held + grant;
                 account.pending += granted.amount - ask.free;
                 account.free = ask.free + grant - granted.amount;
-                let half = self.purse.lease / 2;
-                let ms = i64::try_from(half.as_millis()).unwrap_or(i64::MAX);
-                account.until = (taken_at + half, granted.at.plus(ms));
+                account.until = (taken_at + half, granted.at.plus(ms(half)));
+                account.not_after = not_after;
                 account.taking = false;
             }
         }
+        drop(accounts);
+        not_after
     }
 }
 

@@ -9,14 +9,16 @@
 //! Days and months are those of UTC. A call counts in the period in which it ends.
 
 mod account;
+mod known;
 mod purse;
 mod query;
 mod take;
 
 pub use account::{Hold, Spent};
-pub use purse::{Purse, Reserved, limits};
+pub use known::limits;
+pub use purse::{Purse, Reserved};
 pub use query::{Standing, exhausted, standing};
-pub use take::{GiveBack, Refusal, TakeSlices, clear_marks};
+pub use take::{GiveBack, Refusal, TakeSlices, clear_marks, lock_marks};
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime};
 use entity::{BudgetPeriod, CoworkerId, Millis, WorkspaceId};

@@ -4,29 +4,32 @@
 //! so whoever adds the rows up knows the most that may come.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use entity::{CoworkerId, Millis, WorkspaceId};
 use parking_lot::Mutex;
-use sea_orm::{ConnectionTrait, QueryResult};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, OwnedMutexGuard, oneshot};
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::account::{Account, Hold, Taking};
-use super::take::{Ask, GiveBack, Refusal, TakeSlices, Taken};
+use super::known::{Known, Limited};
+use super::take::{Ask, GiveBack, OVERTAKEN, Refusal, TakeSlices, Taken};
 use super::{Key, Scope};
-use crate::error::Result;
-use crate::store::{Store, statement};
+use crate::error::{Error, Result};
+use crate::store::Store;
 
-/// How long it is taken as known which budgets have a limit.
-const KNOWN: Duration = Duration::from_secs(1);
 /// How long a call waits at the most for others to give back what they do not use.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often money is asked for in vain.
 const PAUSE: Duration = Duration::from_millis(100);
-/// The most workspaces whose budgets are kept in mind.
-const WORKSPACES: usize = 1_000;
+/// The most budgets, queues and workspaces that are kept in mind while nobody uses them.
+const IDLE: usize = 1_000;
+/// How long a take that is under way may keep others from going away.
+const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What one worker may still reserve.
 #[derive(Debug)]
@@ -36,18 +39,18 @@ pub struct Purse {
     pub(super) lease: Duration,
     pub(super) accounts: Mutex<HashMap<Key, Account>>,
     /// One take at a time for a workspace.
-    taking: Mutex<HashMap<WorkspaceId, Arc<tokio::sync::Mutex<()>>>>,
+    taking: Mutex<HashMap<WorkspaceId, Arc<Turnstile>>>,
+    /// The number of the newest take.
+    takes: AtomicI64,
     /// A coworker's calls, one after the other; its closing turns beside them.
     queues: Mutex<HashMap<(CoworkerId, bool), Arc<Queue>>>,
-    known: Mutex<Known>,
+    known: Known,
     /// Rung when a call has ended.
     pub(super) settled: Notify,
 }
 
-/// A budget, and what may be spent of it, nano-USD.
-type Limited = (Key, i64);
-/// Of each workspace: when it was read, and what has a limit.
-type Known = HashMap<WorkspaceId, (Instant, Arc<Vec<Limited>>)>;
+/// Whoever takes slices is in it until it is known what became of them.
+type Turnstile = tokio::sync::Mutex<()>;
 /// Where calls wait for money. The newest refusal: when it was said, and to a call that needed how much.
 type Queue = tokio::sync::Mutex<Option<(Instant, i64, Refusal)>>;
 
@@ -70,8 +73,9 @@ impl Purse {
             lease: (lease * 4).max(Duration::from_secs(60)),
             accounts: Mutex::default(),
             taking: Mutex::default(),
+            takes: AtomicI64::new(0),
             queues: Mutex::default(),
-            known: Mutex::default(),
+            known: Known::default(),
             settled: Notify::new(),
         }
     }
@@ -93,13 +97,8 @@ impl Purse {
         if budgets.is_empty() {
             return Ok(Reserved::Free);
         }
-        let queue = self
-            .queues
-            .lock()
-            .entry((coworker, closing))
-            .or_default()
-            .clone();
-        let turnstile = self.taking.lock().entry(workspace).or_default().clone();
+        let queue = used(&self.queues, (coworker, closing));
+        let turnstile = used(&self.taking, workspace);
         // Whoever is first in the queue asks for all: the others cost nothing meanwhile, and need no answer of their
         // own where it would be the same.
         let mut refused = queue.lock().await;
@@ -122,7 +121,7 @@ impl Purse {
             let patient = came.elapsed() < PATIENCE;
             if !patient || asked.is_none_or(|at| at.elapsed() >= PAUSE) {
                 asked = Some(Instant::now());
-                let _one = turnstile.lock().await;
+                let one = turnstile.clone().lock_owned().await;
                 // Another coworker's call may have taken enough for both meanwhile.
                 if let Some(hold) = self.at_hand(&keys, want, closing, store.now()) {
                     return Ok(Reserved::Held(hold));
@@ -135,7 +134,7 @@ impl Purse {
                     closing,
                     patient,
                 };
-                match self.take(store, take).await? {
+                match self.take(store, take, one).await? {
                     Some(Reserved::Refused(refusal)) => {
                         *refused = Some((Instant::now(), least, refusal));
                         return Ok(Reserved::Refused(refusal));
@@ -161,7 +160,7 @@ impl Purse {
         store: &Store,
         (workspace, coworker): (WorkspaceId, CoworkerId),
     ) -> Result<Vec<(Key, i64)>> {
-        let known = self.limited(store, workspace).await?;
+        let known = self.known.limited(store, workspace).await?;
         let applies = |(key, _): &&Limited| match key.scope {
             Scope::Coworker(id) => id == coworker,
             Scope::Workspace(_) => true,
@@ -185,28 +184,44 @@ impl Purse {
         if !enough {
             return None;
         }
+        let mut not_after = Millis(i64::MAX);
         for key in keys {
             if let Some(account) = accounts.get_mut(key) {
                 account.free -= want;
                 account.pending += want;
+                not_after = not_after.min(account.not_after);
             }
         }
         drop(accounts);
-        Some(self.hold(keys.to_vec(), want, closing))
+        Some(Hold::new(self, keys.to_vec(), want, closing, not_after))
     }
 
-    fn hold(self: &Arc<Self>, keys: Vec<Key>, amount: i64, closing: bool) -> Hold {
-        Hold {
-            purse: self.clone(),
-            keys,
-            amount,
-            closing,
-            written: false,
-        }
+    /// Takes slices; none if it is to be tried again. It goes on in a task of its own, which leaves the turnstile when
+    /// it is known what became of it: what a caller gave up must not be committed beside what the next one takes.
+    async fn take(
+        self: &Arc<Self>,
+        store: &Store,
+        take: Take,
+        one: OwnedMutexGuard<()>,
+    ) -> Result<Option<Reserved>> {
+        let (purse, store) = (self.clone(), store.clone());
+        let (reply, answer) = oneshot::channel();
+        tokio::spawn(async move {
+            let taken = purse.take_now(&store, take).await;
+            drop(one);
+            if let Err(Ok(Some(Reserved::Held(hold)))) = reply.send(taken) {
+                hold.unused();
+            }
+        });
+        let gone = |_| {
+            Err(Error::internal(
+                "slices of a budget were taken, and no answer came",
+            ))
+        };
+        answer.await.unwrap_or_else(gone)
     }
 
-    /// Takes slices; none if it is to be tried again.
-    async fn take(self: &Arc<Self>, store: &Store, take: Take) -> Result<Option<Reserved>> {
+    async fn take_now(self: &Arc<Self>, store: &Store, take: Take) -> Result<Option<Reserved>> {
         let Take {
             workspace,
             mut keys,
@@ -228,21 +243,29 @@ impl Purse {
             closing,
             patient,
             lease_ms: i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX),
+            seq: self.takes.fetch_add(1, Ordering::Relaxed) + 1,
         };
-        match store.write(command).await? {
-            Taken::Granted(granted) => {
-                taking.finish(&granted, taken_at);
-                let hold = self.hold(keys, granted.amount, closing);
+        match store.write(command).await {
+            Ok(Taken::Granted(granted)) => {
+                let not_after = taking.finish(&granted, taken_at);
+                let hold = Hold::new(self, keys, granted.amount, closing, not_after);
                 Ok(Some(Reserved::Held(hold)))
             }
-            Taken::Busy => Ok(None),
-            Taken::Refused(refusal) => Ok(Some(Reserved::Refused(refusal))),
+            Ok(Taken::Busy)
+            | Err(Error::Conflict {
+                code: OVERTAKEN, ..
+            }) => Ok(None),
+            Ok(Taken::Refused(refusal)) => Ok(Some(Reserved::Refused(refusal))),
+            Err(err) => Err(err),
         }
     }
 
     /// Takes in hand what is free; what does not count any more is let go.
     fn begin(&self, keys: &[Key], now: Millis) -> Taking<'_> {
         let mut accounts = self.accounts.lock();
+        if accounts.len() >= IDLE {
+            accounts.retain(|_, account| account.is_used());
+        }
         let ask = |key: &Key| {
             let account = accounts.entry(*key).or_insert_with(Account::new);
             if !account.counts(*key, now) {
@@ -265,28 +288,16 @@ impl Purse {
         Taking { purse: self, asks }
     }
 
-    /// The budgets of a workspace and its coworkers that have a limit.
-    async fn limited(&self, store: &Store, workspace: WorkspaceId) -> Result<Arc<Vec<Limited>>> {
-        if let Some((read_at, keys)) = self.known.lock().get(&workspace)
-            && read_at.elapsed() < KNOWN
-        {
-            return Ok(keys.clone());
-        }
-        let read_at = Instant::now();
-        let keys = Arc::new(limits(store, workspace).await?);
-        let mut known = self.known.lock();
-        if known.len() >= WORKSPACES {
-            known.clear();
-        }
-        known.insert(workspace, (read_at, keys.clone()));
-        Ok(keys)
-    }
-
     /// Gives everything back. Nothing may be reserved any more.
     ///
     /// # Errors
     /// What the database said; then the slices' time runs out.
     pub async fn give_back(&self, store: &Store) -> Result<()> {
+        // What was given up in the middle of a take is known first.
+        let turnstiles: Vec<_> = self.taking.lock().values().cloned().collect();
+        for turnstile in turnstiles {
+            drop(timeout(FAREWELL, turnstile.lock()).await);
+        }
         let left: Vec<(Key, i64)> = {
             let mut accounts = self.accounts.lock();
             if accounts.is_empty() {
@@ -303,30 +314,19 @@ impl Purse {
             worker,
             left,
             lease_ms,
+            seq: self.takes.fetch_add(1, Ordering::Relaxed) + 1,
         };
         store.write(command).await
     }
 }
 
-/// The budgets of a workspace and its coworkers that have a limit, each with its limit, nano-USD.
-///
-/// # Errors
-/// What the database said.
-pub async fn limits(store: &Store, workspace: WorkspaceId) -> Result<Vec<(Key, i64)>> {
-    let sql = "SELECT id, daily_budget_nano, monthly_budget_nano, 1 AS one FROM coworker \
-               WHERE workspace_id = ? AND (daily_budget_nano IS NOT NULL OR monthly_budget_nano IS NOT NULL) \
-               UNION ALL SELECT id, daily_budget_nano, monthly_budget_nano, 0 FROM workspace \
-               WHERE id = ? AND (daily_budget_nano IS NOT NULL OR monthly_budget_nano IS NOT NULL)";
-    let values = [workspace.into(), workspace.into()];
-    let rows = store
-        .read()
-        .query_all_raw(statement(store.backend(), sql, values))
-        .await?;
-    let mut keys = Vec::new();
-    for row in rows {
-        keys.extend(limited(&row)?);
+/// What somebody is about to use. What nobody uses is forgotten before there is too much of it.
+fn used<K: Eq + Hash, T: Default>(all: &Mutex<HashMap<K, Arc<T>>>, key: K) -> Arc<T> {
+    let mut all = all.lock();
+    if all.len() >= IDLE && !all.contains_key(&key) {
+        all.retain(|_, one| Arc::strong_count(one) > 1);
     }
-    Ok(keys)
+    all.entry(key).or_default().clone()
 }
 
 /// What is to be taken.
@@ -337,17 +337,4 @@ struct Take {
     least: i64,
     closing: bool,
     patient: bool,
-}
-
-fn limited(row: &QueryResult) -> Result<impl Iterator<Item = Limited>> {
-    let id: Uuid = row.try_get("", "id")?;
-    let one: i32 = row.try_get("", "one")?;
-    let scope = if one == 1 {
-        Scope::Coworker(CoworkerId(id))
-    } else {
-        Scope::Workspace(WorkspaceId(id))
-    };
-    let daily = row.try_get("", "daily_budget_nano")?;
-    let monthly = row.try_get("", "monthly_budget_nano")?;
-    Ok(Key::limited(scope, daily, monthly))
 }

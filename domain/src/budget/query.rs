@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use entity::{BudgetPeriod, Millis, WorkspaceId};
+use entity::{BudgetPeriod, Millis, RollupCube, RollupGrain, WorkspaceId};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Value};
 use uuid::Uuid;
 
@@ -31,7 +31,8 @@ pub(super) struct Use {
 }
 
 impl Use {
-    /// Adds everything up in one statement, which sees one state of the database.
+    /// Adds everything up in one statement, which sees one state of the database. What was recorded is what the rollups
+    /// hold of the period, and the few calls that they do not hold yet: it costs the same however many calls there were.
     pub(super) async fn of<C: ConnectionTrait>(
         conn: &C,
         workspace: WorkspaceId,
@@ -43,6 +44,17 @@ impl Use {
             Scope::Coworker(_) => ("coworker", "coworker_id"),
             Scope::Workspace(_) => ("workspace", "workspace_id"),
         };
+        // Days and months begin with a bucket of either grain; a call is in one of them, or in none yet.
+        let folded = format!(
+            "FROM usage_rollup WHERE workspace_id = ? AND cube = '{}' AND grain IN ('{}', '{}') AND generation = 0 \
+             AND bucket >= ? AND {column} = ?",
+            RollupCube::Full.as_str(),
+            RollupGrain::Quarter.as_str(),
+            RollupGrain::Hour.as_str()
+        );
+        let fresh = format!(
+            "FROM usage_ledger WHERE workspace_id = ? AND NOT rolled_up AND at >= ? AND {column} = ?"
+        );
         let limit = match key.period {
             BudgetPeriod::Day => "daily_budget_nano",
             BudgetPeriod::Month => "monthly_budget_nano",
@@ -52,8 +64,8 @@ impl Use {
         let slices = "FROM budget_slice WHERE scope_id = ? AND period = ? AND worker_id <> ? AND lease_until > ?";
         let sql = format!(
             "SELECT (SELECT {limit} FROM {table} WHERE id = ?) AS most, \
-             (SELECT CAST(COALESCE(SUM(COALESCE(cost_nano, reserved_nano)), 0) AS BIGINT) FROM usage_ledger \
-              WHERE {column} = ? AND at >= ? AND (cost_nano IS NOT NULL OR reserved_nano IS NOT NULL)) AS recorded, \
+             (SELECT CAST(COALESCE(SUM(cost_nano + estimated_nano), 0) AS BIGINT) {folded}) \
+             + (SELECT CAST(COALESCE(SUM(COALESCE(cost_nano, reserved_nano)), 0) AS BIGINT) {fresh}) AS recorded, \
              (SELECT CAST(COALESCE(SUM(reserved_nano), 0) AS BIGINT) {under_way}) AS reserved, \
              (SELECT CAST(COALESCE(SUM(free_nano), 0) AS BIGINT) {slices}) AS others, \
              (SELECT CAST(COALESCE(SUM(reserved_nano), 0) AS BIGINT) {under_way} AND (lease_until IS NULL OR lease_until <= ?)) \
@@ -65,8 +77,11 @@ impl Use {
         let now_value: Value = now.into();
         let runs: [Value; 2] = [workspace.into(), scope.clone()];
         let slices: [Value; 4] = [scope.clone(), period.clone(), worker.into(), now.into()];
-        let mut values: Vec<Value> = vec![scope.clone(), scope.clone()];
-        values.push(starts(key.period, now).into());
+        let from: Value = starts(key.period, now).into();
+        let calls: [Value; 3] = [workspace.into(), from, scope.clone()];
+        let mut values: Vec<Value> = vec![scope.clone()];
+        values.extend(calls.clone());
+        values.extend(calls);
         values.extend(runs.clone());
         values.extend(slices.clone());
         values.extend(runs.clone());

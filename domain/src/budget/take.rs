@@ -7,12 +7,14 @@ use uuid::Uuid;
 use super::query::Use;
 use super::{Key, Scope, starts};
 use crate::alert;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::executor::working_money;
 use crate::store::{Command, Needs, Tx};
 
 /// The part of a budget that a worker takes at a time, so that most of its calls need no transaction.
 const SLICES: i64 = 100;
+/// The code of a take that a later one of the same worker came before.
+pub(super) const OVERTAKEN: &str = "OVERTAKEN";
 
 /// Takes slices of every budget that a model call needs, or of none.
 #[derive(Clone, Debug)]
@@ -33,6 +35,8 @@ pub struct TakeSlices {
     pub patient: bool,
     /// How long slices count, milliseconds.
     pub lease_ms: i64,
+    /// Its number among the takes of the worker: one that is committed after a later one must change nothing.
+    pub seq: i64,
 }
 
 /// What a worker has of a budget.
@@ -104,7 +108,8 @@ impl Command for TakeSlices {
     async fn run(&self, tx: &Tx) -> Result<Taken> {
         let conn = tx.writing().await?;
         let now = tx.now().await?;
-        self.lock(tx, conn, now).await?;
+        let keys: Vec<Key> = self.asks.iter().map(|ask| ask.key).collect();
+        hold_accounts(tx, conn, self.workspace, &keys).await?;
         // After the locks: each sum sees all that was committed before they were had.
         let mut said = Vec::with_capacity(self.asks.len());
         for ask in &self.asks {
@@ -226,22 +231,6 @@ impl TakeSlices {
         }
     }
 
-    /// Locks the budgets, in their order; those that nobody asked for yet are made.
-    async fn lock(&self, tx: &Tx, conn: &DatabaseTransaction, now: Millis) -> Result<()> {
-        let rows = vec!["(?, ?, ?, ?)"; self.asks.len()].join(", ");
-        let sql = format!(
-            "INSERT INTO budget_account (scope_id, period, workspace_id, starts_at) VALUES {rows} \
-             ON CONFLICT (scope_id, period) DO UPDATE SET starts_at = excluded.starts_at"
-        );
-        let values = self.asks.iter().flat_map(|Ask { key, .. }| {
-            let from = starts(key.period, now);
-            let (scope, period) = columns(*key);
-            [scope, period, self.workspace.into(), from.into()]
-        });
-        conn.execute_raw(tx.sql(&sql, values)).await?;
-        Ok(())
-    }
-
     /// Marks a budget as used up, and tells of it if it was not.
     async fn mark(
         &self,
@@ -293,7 +282,15 @@ impl TakeSlices {
                 slices.map(|ask| (ask.key, ask.held - ask.free)).collect()
             }
         };
-        keep(tx, conn, self.worker, &slices, now.plus(self.lease_ms)).await
+        keep(
+            tx,
+            conn,
+            self.worker,
+            &slices,
+            now.plus(self.lease_ms),
+            self.seq,
+        )
+        .await
     }
 }
 
@@ -307,6 +304,8 @@ pub struct GiveBack {
     pub left: Vec<(Key, i64)>,
     /// How long that counts, milliseconds.
     pub lease_ms: i64,
+    /// See [`TakeSlices::seq`].
+    pub seq: i64,
 }
 
 impl Command for GiveBack {
@@ -316,7 +315,8 @@ impl Command for GiveBack {
         let (conn, now) = (tx.writing().await?, tx.now().await?);
         let sql = "DELETE FROM budget_slice WHERE worker_id = ?";
         conn.execute_raw(tx.sql(sql, [self.worker.into()])).await?;
-        keep(tx, conn, self.worker, &self.left, now.plus(self.lease_ms)).await
+        let until = now.plus(self.lease_ms);
+        keep(tx, conn, self.worker, &self.left, until, self.seq).await
     }
 
     fn repeatable(&self) -> bool {
@@ -330,28 +330,69 @@ async fn keep(
     worker: Uuid,
     slices: &[(Key, i64)],
     until: Millis,
+    seq: i64,
 ) -> Result<()> {
     if slices.is_empty() {
         return Ok(());
     }
-    let rows = vec!["(?, ?, ?, ?, ?)"; slices.len()].join(", ");
+    let rows = vec!["(?, ?, ?, ?, ?, ?)"; slices.len()].join(", ");
+    // The same take that is run again writes what it found out this time.
     let sql = format!(
-        "INSERT INTO budget_slice (scope_id, period, worker_id, free_nano, lease_until) VALUES {rows} \
-         ON CONFLICT (scope_id, period, worker_id) DO UPDATE SET free_nano = excluded.free_nano, lease_until = excluded.lease_until"
+        "INSERT INTO budget_slice (scope_id, period, worker_id, free_nano, lease_until, seq) VALUES {rows} \
+         ON CONFLICT (scope_id, period, worker_id) DO UPDATE \
+         SET free_nano = excluded.free_nano, lease_until = excluded.lease_until, seq = excluded.seq \
+         WHERE excluded.seq >= budget_slice.seq"
     );
     let values = slices.iter().flat_map(|(key, nano)| {
         let (scope, period) = columns(*key);
-        [scope, period, worker.into(), (*nano).into(), until.into()]
+        let (worker, nano, until, seq) = (worker.into(), (*nano).into(), until.into(), seq.into());
+        [scope, period, worker, nano, until, seq]
+    });
+    let written = conn.execute_raw(tx.sql(&sql, values)).await?;
+    if usize::try_from(written.rows_affected()).ok() == Some(slices.len()) {
+        return Ok(());
+    }
+    let message = "a later take of this worker's stands already";
+    Err(Error::conflict(OVERTAKEN, message))
+}
+
+/// Locks a scope's budgets before anything that comes after them in the order of locks: who takes slices of them at
+/// this moment is waited for.
+///
+/// # Errors
+/// What the database said.
+pub async fn lock_marks(tx: &Tx, workspace: WorkspaceId, scope: Scope) -> Result<()> {
+    let keys = [BudgetPeriod::Day, BudgetPeriod::Month].map(|period| Key { scope, period });
+    hold_accounts(tx, tx.writing().await?, workspace, &keys).await
+}
+
+/// Locks budgets, in their order; those that nobody asked for yet are made.
+async fn hold_accounts(
+    tx: &Tx,
+    conn: &DatabaseTransaction,
+    workspace: WorkspaceId,
+    keys: &[Key],
+) -> Result<()> {
+    let now = tx.now().await?;
+    let rows = vec!["(?, ?, ?, ?)"; keys.len()].join(", ");
+    let sql = format!(
+        "INSERT INTO budget_account (scope_id, period, workspace_id, starts_at) VALUES {rows} \
+         ON CONFLICT (scope_id, period) DO UPDATE SET starts_at = excluded.starts_at"
+    );
+    let values = keys.iter().flat_map(|key| {
+        let from = starts(key.period, now);
+        let (scope, period) = columns(*key);
+        [scope, period, workspace.into(), from.into()]
     });
     conn.execute_raw(tx.sql(&sql, values)).await?;
     Ok(())
 }
 
-/// A budget was changed: whether it is used up is found out anew.
+/// A budget was changed, and is locked ([`lock_marks`]): whether it is used up is found out anew.
 ///
 /// # Errors
 /// What the database said.
-pub async fn clear_marks(tx: &Tx, scope: super::Scope) -> Result<()> {
+pub async fn clear_marks(tx: &Tx, scope: Scope) -> Result<()> {
     let sql = "UPDATE budget_account SET exhausted = NULL WHERE scope_id = ?";
     let conn = tx.writing().await?;
     conn.execute_raw(tx.sql(sql, [scope.id().into()])).await?;

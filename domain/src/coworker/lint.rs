@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{Config, Identity};
 use super::handle;
+use crate::model::KnownProviders;
 use crate::text::cut;
 use crate::tool::specs;
 
@@ -75,6 +76,8 @@ pub enum Rule {
     SkillUnknown,
     /// Money is limited, and the model has no price.
     UnpricedModel,
+    /// This process has no provider for the model.
+    ProviderNotConfigured,
 }
 
 /// A configuration, and whose it is.
@@ -103,6 +106,8 @@ pub struct World {
     pub has_budget: bool,
     /// Whether the configuration's model has no price.
     pub is_unpriced: bool,
+    /// The providers of models that this process has.
+    pub providers: KnownProviders,
 }
 
 /// Another coworker.
@@ -124,6 +129,7 @@ pub fn lint(subject: &Subject<'_>, world: &World) -> Vec<Finding> {
     routes(subject, world, &mut findings);
     ends(subject, &mut findings);
     money(subject, world, &mut findings);
+    provider(subject, world, &mut findings);
     findings.sort_by_key(|finding| finding.severity);
     findings.truncate(MOST);
     findings
@@ -270,6 +276,31 @@ fn money(subject: &Subject<'_>, world: &World, findings: &mut Vec<Finding>) {
             remedy: format!("Set a price for {name} with modelPriceSet, or take the limit away; this can't be forced."),
         });
     }
+}
+
+/// A model that can't be asked ends every run. No error: another worker may have its provider.
+fn provider(subject: &Subject<'_>, world: &World, findings: &mut Vec<Finding>) {
+    let model = &subject.config.model;
+    let Some(known) = &world.providers else {
+        return;
+    };
+    if model.is_scripted() || known.contains(&model.provider) {
+        return;
+    }
+    let (name, provider) = (model.name(), &model.provider);
+    let how = match provider.as_str() {
+        "openai" => "Set STINT_OPENAI_API_KEY, or STINT_OPENAI_BASE_URL for a server of your own that needs no key,".to_owned(),
+        "anthropic" => "Set STINT_ANTHROPIC_API_KEY".to_owned(),
+        "google" => "Set STINT_GEMINI_API_KEY".to_owned(),
+        other => format!("Give the settings file (STINT_CONFIG) a table [models.{other}] with its kind, base_url and key,"),
+    };
+    findings.push(Finding {
+        severity: Severity::Warning,
+        rule: Rule::ProviderNotConfigured,
+        place: "model".into(),
+        message: format!("Its model is {name}, and the provider {provider} is not configured on this server: runs that it executes fail with MODEL_ERROR."),
+        remedy: format!("{how} and start the server again, or name the model of another provider."),
+    });
 }
 
 /// A sound configuration with a tool, for tests of this module and its neighbours.

@@ -13,10 +13,11 @@ use super::lint::{Finding, Rule, Severity, Subject, lint, refuses};
 use super::query::world;
 use super::write::{lock, save};
 use crate::access::{Action, Actor};
-use crate::budget::{Budget, Scope, clear_marks};
+use crate::budget::{Budget, Scope, clear_marks, lock_marks};
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::{Once, once};
+use crate::model::KnownProviders;
 use crate::skill::query::{newest, pinned};
 use crate::store::{Command, Needs, Tx, insert_all};
 use crate::text::check_text;
@@ -51,6 +52,8 @@ pub struct PublishCoworker {
     pub force: Force,
     /// The caller's key.
     pub idempotency_key: Option<String>,
+    /// The providers of models that this process has, for the lint.
+    pub providers: KnownProviders,
 }
 
 impl Command for PublishCoworker {
@@ -62,6 +65,7 @@ impl Command for PublishCoworker {
             coworker,
             force,
             idempotency_key,
+            providers,
         } = self;
         actor.authorize(Action::CoworkerPublish)?;
         force.check()?;
@@ -90,6 +94,7 @@ impl Command for PublishCoworker {
                 .collect(),
             config,
             restored_from: None,
+            providers: providers.clone(),
         };
         let published = next.publish(tx, actor, row, force).await?;
         published.remember(tx, &once).await?;
@@ -121,6 +126,8 @@ pub struct RollbackCoworker {
     pub force: Force,
     /// The caller's key.
     pub idempotency_key: Option<String>,
+    /// The providers of models that this process has, for the lint.
+    pub providers: KnownProviders,
 }
 
 impl Command for RollbackCoworker {
@@ -133,6 +140,7 @@ impl Command for RollbackCoworker {
             version,
             force,
             idempotency_key,
+            providers,
         } = self;
         actor.authorize(Action::CoworkerPublish)?;
         force.check()?;
@@ -168,6 +176,7 @@ impl Command for RollbackCoworker {
             text: old.config,
             config,
             restored_from: Some(old.version),
+            providers: providers.clone(),
         };
         let published = next.publish(tx, actor, row, force).await?;
         published.remember(tx, &once).await?;
@@ -199,6 +208,7 @@ struct Next {
     /// Each with its place in the configuration.
     skills: Vec<(usize, skill_version::Model)>,
     restored_from: Option<i32>,
+    providers: KnownProviders,
 }
 
 impl Next {
@@ -213,6 +223,16 @@ impl Next {
         if !changed && row.state == CoworkerState::Published {
             return Ok(Published::Done(Box::new(row), Vec::new()));
         }
+        let Budget {
+            daily_nano,
+            monthly_nano,
+        } = self.config.budget;
+        let rebudgeted =
+            (row.daily_budget_nano, row.monthly_budget_nano) != (daily_nano, monthly_nano);
+        if rebudgeted {
+            // Before the workspace: the order of locks is the same everywhere.
+            lock_marks(tx, row.workspace_id, Scope::Coworker(row.id)).await?;
+        }
         // Of two that collide and are published at the same instant, one must see the other: whoever publishes in
         // this workspace waits here for who came before, and reads the others only then.
         let lock = workspace::Entity::find_by_id(row.workspace_id).lock(LockType::NoKeyUpdate);
@@ -222,6 +242,7 @@ impl Next {
             Some((self.config.skills.get(*place)?.clone(), skill.body.clone()))
         };
         world.skills = self.skills.iter().filter_map(named).collect();
+        world.providers.clone_from(&self.providers);
         let subject = Subject {
             handle: &row.handle,
             is_triage: row.is_triage,
@@ -266,11 +287,7 @@ impl Next {
             insert_all(tx.writing().await?, pins, None).await?;
         }
         row.state = CoworkerState::Published;
-        let Budget {
-            daily_nano,
-            monthly_nano,
-        } = self.config.budget;
-        if (row.daily_budget_nano, row.monthly_budget_nano) != (daily_nano, monthly_nano) {
+        if rebudgeted {
             clear_marks(tx, Scope::Coworker(row.id)).await?;
             (row.daily_budget_nano, row.monthly_budget_nano) = (daily_nano, monthly_nano);
         }

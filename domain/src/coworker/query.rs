@@ -11,6 +11,7 @@ use super::config::Config;
 use super::lint::{Finding, Peer, Subject, World, lint};
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
+use crate::model::KnownProviders;
 use crate::page::{self, Direction, Key, KeyValue, List, Page, Slice};
 use crate::price::{STANDARD, own_prices, price_of};
 use crate::request::query::nothing;
@@ -142,7 +143,7 @@ pub async fn versions<C: ConnectionTrait>(
     page::page(db, &list, select, &[(VersionKey, Direction::Desc)], slice).await
 }
 
-/// What the lint finds in a coworker's draft, as it stands among the others now.
+/// What the lint finds in a coworker's draft, as it stands among the others now, in a process with these providers.
 ///
 /// # Errors
 /// [`Error::Forbidden`] without [`Action::CoworkerRead`]; what the database said.
@@ -151,10 +152,14 @@ pub async fn findings<C: ConnectionTrait>(
     actor: &Actor,
     coworker: &coworker::Model,
     now: Millis,
+    providers: KnownProviders,
 ) -> Result<Vec<Finding>> {
     actor.authorize(Action::CoworkerRead)?;
     let config = Config::from_row(&coworker.draft)?;
-    let world = world(db, coworker, &config, &config.skills, now).await?;
+    let world = World {
+        providers,
+        ..world(db, coworker, &config, &config.skills, now).await?
+    };
     let subject = Subject {
         handle: &coworker.handle,
         is_triage: coworker.is_triage,
@@ -220,6 +225,7 @@ pub(super) async fn world<C: ConnectionTrait>(
         skills: texts.collect(),
         served,
         silent,
+        providers: None,
     })
 }
 

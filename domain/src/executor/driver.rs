@@ -21,6 +21,7 @@ use crate::clock::fresh_id;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
 use crate::model::ModelErrorClass;
+use crate::price::Cards;
 use crate::run::event::{AttemptStarted, Event, Takeover, ToolOutcomeUnknown};
 use crate::run::lease::ATTEMPTS;
 use crate::run::log::{FENCED, Flushed, Log};
@@ -59,6 +60,8 @@ pub(super) struct Driver {
     pub(super) asked_at: Millis,
     /// How long the provider asked to wait before the next try.
     pub(super) retry_after: Duration,
+    /// What the model of the newest call costs, as it was reckoned with.
+    pub(super) cards: Option<Cards>,
     /// What the model call under way has reserved of budgets.
     pub(super) spent: Option<Spent>,
     /// That, and what the call is charged at, until the log says so.
@@ -100,6 +103,7 @@ impl Driver {
             context: None,
             scales: Scales::default(),
             retry_after: Duration::ZERO,
+            cards: None,
             spent: None,
             settling: None,
         }

@@ -8,7 +8,7 @@ use super::driver::Driver;
 use super::limits;
 use crate::budget::{Hold, Reserved};
 use crate::error::Result;
-use crate::price::STANDARD;
+use crate::price::Cards;
 use crate::run::event::LimitReached;
 
 /// The least output for which a model is asked where money is scarce: enough for a closing turn.
@@ -31,6 +31,8 @@ pub(super) struct Means {
     pub(super) reservation: Option<i64>,
     /// What is held back of budgets; none where none applies.
     pub(super) hold: Option<Hold>,
+    /// What the model costs, as it was reckoned with; none: unpriced.
+    pub(super) cards: Option<Cards>,
 }
 
 impl Driver {
@@ -43,19 +45,23 @@ impl Driver {
         closing: bool,
     ) -> Result<Afford> {
         let now = self.now();
-        let Some(card) = self.price(STANDARD, now).await? else {
+        let run = self.log.run();
+        let prices = &self.shared.prices;
+        let cards = prices.at(&self.shared.store, run.workspace_id, &run.model, now);
+        let Some(cards) = cards.await? else {
             return Ok(match self.unpriced().await? {
                 Some(limit) => Afford::No(limit),
                 None => Afford::Yes(Means {
                     max_output,
                     reservation: None,
                     hold: None,
+                    cards: None,
                 }),
             });
         };
         let input = most_input(estimate);
         let least = LEAST_OUTPUT.min(max_output);
-        let enough = |money| card.affordable(input, money).filter(|most| *most >= least);
+        let enough = |money| cards.affordable(input, money).filter(|most| *most >= least);
         let mut output = max_output;
         let (state, limits) = (self.state(), &self.config.limits);
         if let Some(left) = limits::money_left(state, limits, closing) {
@@ -70,14 +76,13 @@ impl Driver {
             };
             output = output.min(most);
         }
-        let run = self.log.run();
         let until = if closing {
             run.deadline
         } else {
             limits::closing_from(limits, run.deadline)
         };
         let time = Duration::from_millis(u64::try_from(until.since(now)).unwrap_or(0).max(1));
-        let money = (card.ceiling(input, output), card.ceiling(input, least));
+        let money = (cards.ceiling(input, output), cards.ceiling(input, least));
         let whose = (run.workspace_id, run.coworker_id);
         let shared = &self.shared;
         let reserved = tokio::select! {
@@ -94,11 +99,13 @@ impl Driver {
                 max_output: output,
                 reservation: Some(money.0),
                 hold: None,
+                cards: Some(cards),
             }),
             Reserved::Held(hold) => Afford::Yes(Means {
                 max_output: output.min(enough(hold.amount()).unwrap_or(least)),
                 reservation: Some(hold.amount()),
                 hold: Some(hold),
+                cards: Some(cards),
             }),
             Reserved::Refused(refusal) => Afford::No(LimitReached {
                 limit: FailureCode::BudgetExhausted,

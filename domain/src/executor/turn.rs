@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use entity::Millis;
+use entity::{Millis, ModelPriceId};
 use tracing::Instrument as _;
 
 use super::context::Context;
@@ -14,9 +14,9 @@ use crate::budget::Hold;
 use crate::error::{Error, Result};
 use crate::model::tokens::Components;
 use crate::model::{
-    Deltas, Model as _, ModelCall, ModelError, ModelErrorClass, ModelReply, Prompt,
+    Deltas, Model as _, ModelCall, ModelError, ModelErrorClass, ModelReply, Prompt, Usage,
 };
-use crate::price::{self, Card, Rates, STANDARD};
+use crate::price::{self, Rates, STANDARD};
 use crate::run::event::{ModelCompleted, ModelFailed, ModelRequested, PartRef, TurnStarted};
 use crate::run::state::{Next, Open, limit_ending};
 use crate::telemetry::figure::ModelCalled;
@@ -72,6 +72,7 @@ impl Driver {
             max_output: max_output_tokens,
             reservation,
             hold,
+            cards,
         } = means;
         if attempt == 1 {
             let turn = self.state().turn + 1;
@@ -90,6 +91,11 @@ impl Driver {
         let asked_at = self.now();
         self.asked_at = asked_at;
         self.log.stage(asked_at, requested)?;
+        if let Some(hold) = &hold {
+            self.log.expires(hold.not_after());
+        }
+        // What it is charged is what was reckoned with, whatever a price becomes meanwhile.
+        self.cards = cards;
         // Known to be written only after the flush, so offered until then.
         if self.flush(true).await? == Held::No {
             return Ok(Held::No);
@@ -171,10 +177,7 @@ impl Driver {
         }
         let now = self.now();
         let tier = price::service_tier(service_tier.as_deref());
-        let card = self.price(tier, now).await?;
-        let price = card.as_ref().zip(usage);
-        let price = price.and_then(|(card, usage)| Some((card.row(usage.total_input())?, usage)));
-        let cost_nano = price.and_then(|(price, usage)| Rates::from(price).cost(&usage));
+        let (price, cost_nano) = self.cost(tier, usage);
         let reservation = self.open_reservation().filter(|_| cost_nano.is_none());
         self.charge(cost_nano.or(reservation));
         let called = ModelCalled {
@@ -193,7 +196,7 @@ impl Driver {
             calls,
             finish_reason: finish,
             usage,
-            price: price.map(|(price, _)| price.id),
+            price,
             cost_nano,
             reservation,
             service_tier: (tier != STANDARD).then(|| tier.to_owned()),
@@ -204,12 +207,6 @@ impl Driver {
     }
 
     pub(super) async fn model_failed(&mut self, attempt: i32, err: &ModelError) -> Result<()> {
-        let card = match err.usage {
-            Some(_) => self.price(STANDARD, self.now()).await?,
-            None => None,
-        };
-        let price = card.as_ref().zip(err.usage);
-        let price = price.and_then(|(card, usage)| Some((card.row(usage.total_input())?, usage)));
         // Who is told to come back when the run has ended does not come back.
         let wait = err.retry_after.unwrap_or(Duration::ZERO);
         let too_long = wait > self.time_left();
@@ -222,7 +219,7 @@ impl Driver {
         } else {
             err.message.clone()
         };
-        let cost_nano = price.and_then(|(price, usage)| Rates::from(price).cost(&usage));
+        let (price, cost_nano) = self.cost(STANDARD, err.usage);
         let may_cost = err.usage.is_some() || err.begun || err.class.may_cost();
         let reservation = self.open_reservation();
         let reservation = reservation.filter(|_| cost_nano.is_none() && may_cost);
@@ -243,7 +240,7 @@ impl Driver {
             message,
             retryable: err.class.retryable() && !too_long,
             usage: err.usage,
-            price: price.map(|(price, _)| price.id),
+            price,
             cost_nano,
             reservation,
         })?;
@@ -262,6 +259,17 @@ impl Driver {
         Duration::from_millis(u64::try_from(until.since(self.now())).unwrap_or(0))
     }
 
+    /// By which price, and at what, a call of this usage is charged; none: unpriced, or nobody knows what it used.
+    fn cost(&self, tier: &str, usage: Option<Usage>) -> (Option<ModelPriceId>, Option<i64>) {
+        let card = self.cards.as_ref().and_then(|cards| cards.tier(tier));
+        let found = card.zip(usage).and_then(|(card, usage)| {
+            let row = card.row(usage.total_input())?;
+            Some((row.id, Rates::from(row).cost(&usage)))
+        });
+        let (price, cost) = found.unzip();
+        (price, cost.flatten())
+    }
+
     /// What the call under way has reserved.
     fn open_reservation(&self) -> Option<i64> {
         match &self.state().open {
@@ -275,14 +283,6 @@ impl Driver {
         self.settling = self.spent.take().map(|spent| (spent, nano.unwrap_or(0)));
     }
 
-    pub(super) async fn price(&self, service_tier: &str, at: Millis) -> Result<Option<Card>> {
-        let (run, store) = (self.log.run(), &self.shared.store);
-        let prices = &self.shared.prices;
-        prices
-            .at(store, run.workspace_id, &run.model, service_tier, at)
-            .await
-    }
-
     /// Waits before a retry; false if someone rang meanwhile.
     async fn back_off(&mut self) -> bool {
         // The failure is a fact that watchers shall see while the run waits.
@@ -290,10 +290,8 @@ impl Driver {
             return false;
         }
         let asked = std::mem::take(&mut self.retry_after);
-        let own = Duration::from_millis(100 << self.state().model_failures.clamp(0, 6));
-        // Runs that failed together shall not come back together.
-        let jitter = own * u32::from(crate::clock::random_id().as_bytes()[0]) / 256;
-        let pause = (asked.max(own) + jitter).min(self.time_left());
+        let chance = crate::clock::random_id().as_bytes()[0];
+        let pause = pause(self.state().model_failures, asked, chance).min(self.time_left());
         tokio::select! {
             () = tokio::time::sleep(pause) => true,
             () = self.interrupt.notified() => false,
@@ -354,7 +352,38 @@ impl Driver {
     }
 }
 
+/// How long to wait before a retry: twice as long after each failure, as long as the provider asked at least, and up to
+/// as much again by chance. Runs that failed together shall not come back together.
+fn pause(failures: i32, asked: Duration, chance: u8) -> Duration {
+    let own = Duration::from_millis(100 << failures.clamp(0, 6));
+    asked.max(own) + own * u32::from(chance) / 256
+}
+
 /// A failure that Stint itself found.
 pub(super) fn failure(class: ModelErrorClass, message: &str) -> ModelError {
     ModelError::new(class, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_retry_waits_longer_each_time_and_never_as_long_as_the_others() {
+        let ms = Duration::from_millis;
+        for (failures, own) in [(1, 200), (2, 400), (3, 800), (6, 6_400), (1_000, 6_400)] {
+            let pauses: Vec<Duration> = (0..=u8::MAX)
+                .map(|chance| pause(failures, Duration::ZERO, chance))
+                .collect();
+            assert!(pauses.windows(2).all(|two| two[0] < two[1]), "{failures}");
+            assert!(
+                pauses
+                    .iter()
+                    .all(|pause| (ms(own)..ms(2 * own)).contains(pause))
+            );
+        }
+        // Never before the provider asked it to.
+        assert_eq!(pause(1, ms(700), 0), ms(700));
+        assert!((ms(700)..ms(900)).contains(&pause(1, ms(700), 255)));
+    }
 }

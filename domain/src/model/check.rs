@@ -57,10 +57,7 @@ impl Models {
             address: served.http.address().to_owned(),
             model: model.map(str::to_owned),
             took: began.elapsed(),
-            result: result.map_err(|mut error| {
-                error.message = served.http.scrub(error.message);
-                error
-            }),
+            result: result.map_err(|error| served.http.told(error)),
         })
     }
 

@@ -147,8 +147,8 @@ pub struct Parameters {
     /// How much it shall reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning_effort: Option<Effort>,
-    /// The most tokens that it may reason, at least 1024; only for providers of the kinds anthropic and
-    /// gemini.
+    /// The most tokens that it may reason, at least 1024; 0: not at all. Only for providers of the kinds anthropic
+    /// and gemini.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking_budget_tokens: Option<i64>,
     /// Keeps the stable part of the prompt in the provider's cache for an hour instead of minutes; only for
@@ -202,13 +202,12 @@ impl Parameters {
             within("model.parameters.maxOutputTokens", *most, 1, 1_000_000, 1)?;
         }
         if let Some(budget) = thinking_budget_tokens {
-            within(
-                "model.parameters.thinkingBudgetTokens",
-                *budget,
-                1_024,
-                1_000_000,
-                1,
-            )?;
+            if !matches!(budget, 0 | 1_024..=1_000_000) {
+                let field = "model.parameters.thinkingBudgetTokens";
+                let message =
+                    format!("{field} is {budget}; it must be from 1024 to 1000000, or 0 for none");
+                return Err(Error::invalid(field, "INVALID", message));
+            }
             if reasoning_effort.is_some() {
                 let message = "say how much it shall reason by reasoningEffort or by thinkingBudgetTokens, not by both";
                 return Err(Error::invalid(

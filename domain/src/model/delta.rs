@@ -116,3 +116,52 @@ impl<'a> Deltas<'a> {
         channels.send(run, delta);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// With nobody there, nothing is made and nothing is sent, however much is written.
+    #[test]
+    fn what_nobody_watches_costs_nothing() {
+        let channels = Arc::new(Channels::default());
+        let (run, other) = (RunId(Uuid::nil()), RunId(Uuid::max()));
+        let made = Cell::new(0);
+        let write = |pieces: usize| {
+            let deltas = Deltas::of(&channels, run, 1, 1);
+            for _ in 0..pieces {
+                deltas.text("said");
+                deltas.thinking("thought");
+                deltas.tool_call(
+                    0,
+                    || {
+                        made.set(made.get() + 1);
+                        "finish".into()
+                    },
+                    "{}",
+                );
+            }
+            deltas.rest();
+        };
+        write(10_000);
+        // Nor with somebody at another run.
+        let mut elsewhere = channels.watch(other);
+        write(10_000);
+        assert_eq!((made.get(), elsewhere.heard.try_recv().is_err()), (0, true));
+        let mut watch = channels.watch(run);
+        write(10);
+        let mut heard = 0;
+        while watch.heard.try_recv().is_ok() {
+            heard += 1;
+        }
+        assert_eq!((made.get(), heard), (10, 30));
+        drop(watch);
+        write(10_000);
+        assert_eq!(made.get(), 10);
+        assert!(!channels.is_watched(run) && channels.is_watched(other));
+    }
+}

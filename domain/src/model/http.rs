@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use super::scrub::Scrub;
 use super::{Kind, ModelError, ModelErrorClass, ModelReply, Patience, Provider};
 use crate::error::{Error, Result};
+use crate::text::cut_bytes;
 pub(super) use refusal::{before_it_began, failed_within, malformed};
 use refusal::{refusal, retry_after};
 pub(super) use stream::{Assemble, Stream, broke_off};
@@ -23,6 +24,12 @@ use stream::{LARGEST, too_large};
 
 /// The most bytes that are read of a refusal.
 const REFUSAL: usize = 64 * 1024;
+/// The most bytes that are shown of a failure.
+const SHOWN: usize = 600;
+/// The most bytes of a provider's word for a service tier.
+const SERVICE_TIER: usize = 64;
+/// The most bytes of the id of a call; gateways hide whole signatures in them.
+const CALL_ID: usize = 8 * 1024;
 /// How long an answer that is whole may take to end its connection, so that the next call can use it.
 const FAREWELL: Duration = Duration::from_secs(1);
 
@@ -215,7 +222,7 @@ impl Http {
             .unwrap_or_default();
         Err(ModelError {
             retry_after,
-            ..refusal(&self.name, status, &body)
+            ..refusal(&self.name, status, &self.scrub(body))
         })
     }
 
@@ -275,6 +282,12 @@ impl Http {
         self.scrub.over(text)
     }
 
+    /// What failed, without the provider's secrets, and only then cut to what is shown of it.
+    pub(super) fn told(&self, mut error: ModelError) -> ModelError {
+        error.message = cut_bytes(&self.scrub(error.message), SHOWN);
+        error
+    }
+
     /// What takes the provider's secrets out of an answer while it comes; none if it has no secrets.
     pub(super) fn scrubber(&self) -> Option<&Scrub> {
         Some(&self.scrub).filter(|scrub| !scrub.is_empty())
@@ -283,9 +296,15 @@ impl Http {
     /// An answer without the provider's secrets.
     pub(super) fn scrubbed(&self, reply: ModelReply) -> ModelReply {
         let mut reply = reply;
+        reply.service_tier = reply
+            .service_tier
+            .map(|tier| cut_bytes(&self.scrub(tier), SERVICE_TIER));
         reply.text = self.scrub(reply.text);
         reply.thinking = self.scrub(reply.thinking);
         for call in &mut reply.calls {
+            if call.id.len() > CALL_ID {
+                call.id.clear();
+            }
             for text in [&mut call.id, &mut call.tool, &mut call.arguments] {
                 *text = self.scrub(std::mem::take(text));
             }

@@ -22,7 +22,7 @@ pub mod wire;
 
 pub use config::{Effort, ModelConfig, Parameters, Thousandths};
 pub use delta::Deltas;
-pub use provider::{Kind, Models, OutputLimit, Patience, Provider};
+pub use provider::{Kind, KnownProviders, Models, OutputLimit, Patience, Provider};
 
 use std::time::Duration;
 

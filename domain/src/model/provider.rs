@@ -1,7 +1,8 @@
 //! The providers of models that an installation has, by name; and the port over all of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -129,6 +130,9 @@ impl Provider {
     }
 }
 
+/// The names of the providers that a process has; none: it executes no runs, and can't tell what those have that do.
+pub type KnownProviders = Option<Arc<BTreeSet<String>>>;
+
 /// The models of an installation: the scripted one, and those of the providers that this process can reach.
 #[derive(Debug, Default)]
 pub struct Models {
@@ -235,8 +239,7 @@ impl Model for Models {
             })
             .map_err(|mut error| {
                 error.usage = error.usage.map(Usage::bounded);
-                error.message = served.http.scrub(error.message);
-                error
+                served.http.told(error)
             })
     }
 }

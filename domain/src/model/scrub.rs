@@ -8,76 +8,30 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::bus::delta::{DeltaCall, DeltaKind};
-use crate::secret::Secret;
+use crate::secret::{Secret, Veil};
 
 /// Shorter values can't be told from ordinary words.
 const LEAST: usize = 8;
 
-/// Takes the secrets of one provider out of texts.
+/// Takes the secrets of one provider out of texts, in every form in which they may come back.
 #[derive(Clone, Debug)]
-pub(super) struct Scrub {
-    /// What stands in their place.
-    mark: String,
-    /// Longer ones first, so that none hides a part of another.
-    secrets: Vec<Secret>,
-}
+pub(super) struct Scrub(Veil);
 
 impl Scrub {
     /// Over these secrets of the provider of this name.
     pub(super) fn new<'a>(provider: &str, secrets: impl Iterator<Item = &'a Secret>) -> Self {
-        let known = secrets.filter(|secret| {
-            secret.reveal().len() >= LEAST && std::str::from_utf8(secret.reveal()).is_ok()
-        });
-        let mut secrets: Vec<Secret> = known.cloned().collect();
-        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.reveal().len()));
-        Self {
-            mark: format!("‹secret:{provider}›"),
-            secrets,
-        }
+        let known = secrets.filter(|secret| secret.reveal().len() >= LEAST);
+        Self(Veil::new(known.map(|secret| (provider, secret))))
     }
 
     /// Whether there is nothing to take out.
     pub(super) fn is_empty(&self) -> bool {
-        self.secrets.is_empty()
+        self.0.is_empty()
     }
 
     /// A text without the secrets.
-    pub(super) fn over(&self, mut text: String) -> String {
-        if self.secrets().any(|secret| text.contains(secret)) {
-            text = self.next(&mut text, true);
-        }
-        text
-    }
-
-    /// Takes off a text what can be shown of it, without the secrets. Unless it is `whole`, its end stays if it may be
-    /// the beginning of a secret; never more than the longest one less a byte.
-    fn next(&self, text: &mut String, whole: bool) -> String {
-        let mut shown = String::with_capacity(text.len());
-        let mut at = 0;
-        while let Some(c) = text[at..].chars().next() {
-            let rest = &text[at..];
-            let mut longer = self.secrets().filter(|secret| secret.len() > rest.len());
-            if !whole && longer.any(|secret| secret.starts_with(rest)) {
-                break;
-            }
-            match self.secrets().find(|secret| rest.starts_with(secret)) {
-                Some(secret) => {
-                    shown.push_str(&self.mark);
-                    at += secret.len();
-                }
-                None => {
-                    shown.push(c);
-                    at += c.len_utf8();
-                }
-            }
-        }
-        text.drain(..at);
-        shown
-    }
-
-    fn secrets(&self) -> impl Iterator<Item = &str> {
-        let secrets = self.secrets.iter();
-        secrets.filter_map(|secret| std::str::from_utf8(secret.reveal()).ok())
+    pub(super) fn over(&self, text: String) -> String {
+        self.0.over(text).0
     }
 }
 
@@ -140,7 +94,7 @@ impl<'a> Held<'a> {
 
     fn add(&self, tail: &mut String, piece: &str) -> String {
         tail.push_str(piece);
-        self.scrub.next(tail, false)
+        self.scrub.0.next(tail, false)
     }
 
     /// What was held back of an answer that is whole: of each text, with the call that it belongs to.

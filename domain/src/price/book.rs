@@ -8,6 +8,7 @@ use parking_lot::RwLock;
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 
 use super::card::{Card, Table, names};
+use super::cards::Cards;
 use super::shipped;
 use crate::error::Result;
 use crate::store::Store;
@@ -49,7 +50,7 @@ pub async fn own_prices<C: ConnectionTrait>(db: &C, workspace: WorkspaceId) -> R
 }
 
 impl Prices {
-    /// What a model costs at a moment.
+    /// All that a model may cost at a moment; none: it is unpriced.
     ///
     /// # Errors
     /// What the database said.
@@ -58,11 +59,10 @@ impl Prices {
         store: &Store,
         workspace: WorkspaceId,
         model: &str,
-        service_tier: &str,
         at: Millis,
-    ) -> Result<Option<Card>> {
+    ) -> Result<Option<Cards>> {
         let own = self.own(store, workspace).await?;
-        Ok(price_of(&own, model, service_tier, at))
+        Ok(Cards::of(&own, model, at))
     }
 
     /// A workspace's own rows.

@@ -9,6 +9,12 @@ use super::{Rates, line, tokens_for};
 /// The service tier of a call that says nothing of one.
 pub const STANDARD: &str = "standard";
 
+/// What rounding may add: input comes in four kinds, each rounded by itself.
+const ROUNDING: i64 = 4;
+/// The part of a prompt by which it may turn out to be longer than the most that was estimated, where that would price
+/// the call anew.
+const NEAR: i64 = 4;
+
 /// A provider's word for the service tier of a call, as prices name it.
 pub fn service_tier(said: Option<&str>) -> &str {
     match said {
@@ -54,30 +60,31 @@ impl Card {
     }
 
     /// The most that a call can cost whose prompt has at most `input` tokens and whose answer at most `output`:
-    /// at the dearest rate and tier, nano-USD.
+    /// at the dearest rate and length, nano-USD.
     pub fn ceiling(&self, input: i64, output: i64) -> i64 {
-        let reached = self
-            .rows
-            .iter()
-            .filter(|row| row.prompt_over < input.max(1));
         let cost = |row| {
             let rates = Rates::from(row);
-            line(input, rates.dearest_input()).saturating_add(line(output, rates.output))
+            line(input, rates.dearest_input())
+                .saturating_add(line(output, rates.output))
+                .saturating_add(ROUNDING)
         };
-        reached.map(cost).max().unwrap_or(0)
+        self.reached(input).map(cost).max().unwrap_or(0)
+    }
+
+    /// The rows that may price a prompt of about so many tokens. A length that begins just above is among them: it
+    /// prices the whole call anew.
+    fn reached(&self, input: i64) -> impl Iterator<Item = &model_price::Model> {
+        let most = input.saturating_add(input / NEAR).max(1);
+        self.rows.iter().filter(move |row| row.prompt_over < most)
     }
 
     /// The most output with which a call can't cost more than `amount`, if its prompt has at most `input` tokens;
     /// none if the prompt alone may cost more.
     pub fn affordable(&self, input: i64, amount: i64) -> Option<i64> {
-        let reached = self
-            .rows
-            .iter()
-            .filter(|row| row.prompt_over < input.max(1));
         let mut most = i64::MAX;
-        for row in reached {
+        for row in self.reached(input) {
             let rates = Rates::from(row);
-            let left = amount - line(input, rates.dearest_input());
+            let left = amount - line(input, rates.dearest_input()) - ROUNDING;
             if left < 0 {
                 return None;
             }
@@ -109,6 +116,13 @@ impl Table {
     /// All rows.
     pub fn rows(&self) -> &[model_price::Model] {
         &self.rows
+    }
+
+    /// The service tiers in which the model of this name has a price.
+    pub(super) fn service_tiers(&self, name: &str) -> impl Iterator<Item = &str> {
+        let places = self.by_name.get(name).into_iter().flatten();
+        let rows = places.filter_map(|place| self.rows.get(*place));
+        rows.map(|row| row.service_tier.as_str())
     }
 
     /// What the model of this name costs at a moment.

@@ -184,14 +184,16 @@ fn what_is_not_offered_is_unpriced() {
 #[test]
 fn the_ceiling_is_the_dearest_way_that_a_call_can_go() {
     // gpt-5.5 with up to 272,001 tokens in and 1,000 out: past the length, all of it uncached.
-    // 272,001 × 10,000 + 1,000 × 45,000 = 2,765,010,000
+    // 272,001 × 10,000 + 1,000 × 45,000 = 2,765,010,000, and 4 that rounding may add.
     let gpt = card("openai:gpt-5.5", "2026-11-01");
-    assert_eq!(gpt.ceiling(272_001, 1_000), 2_765_010_000);
-    // Up to 272,000 the length can't be passed: 272,000 × 5,000 + 1,000 × 30,000.
-    assert_eq!(gpt.ceiling(272_000, 1_000), 1_390_000_000);
+    assert_eq!(gpt.ceiling(272_001, 1_000), 2_765_010_004);
+    // Estimated at 272,000 it may turn out to be longer all the same; estimated at 217,000 it can't, by a quarter:
+    // 217,000 × 5,000 + 1,000 × 30,000.
+    assert_eq!(gpt.ceiling(272_000, 1_000), 2_765_000_004);
+    assert_eq!(gpt.ceiling(217_000, 1_000), 1_115_000_004);
     // claude-sonnet-5: the dearest input is that which is written to the 1-hour cache.
     assert_eq!(
         card("anthropic:claude-sonnet-5", "2026-11-01").ceiling(1_000, 1_000),
-        4_000_000 + 10_000_000
+        4_000_000 + 10_000_000 + 4
     );
 }

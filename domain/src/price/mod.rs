@@ -5,6 +5,7 @@
 
 mod book;
 mod card;
+mod cards;
 #[cfg(test)]
 mod golden;
 pub mod import;
@@ -13,6 +14,7 @@ mod shipped;
 
 pub use book::{Prices, own_prices, price_of};
 pub use card::{Card, STANDARD, Table, aliases, service_tier};
+pub use cards::Cards;
 pub use set::{ImportPrices, NewPrice, SetPrice, Tier};
 pub use shipped::{by_id, shipped};
 

@@ -96,6 +96,7 @@ pub(super) async fn drop_unaffordable(
     desk: &mut Desk,
     row: &dispatch::Model,
     reason: DropReason,
+    anew: &Anew<'_>,
 ) -> Result<()> {
     let stint = Actor::stint(row.workspace_id);
     drop_dispatch(tx, desk, &stint, row.id, reason).await?;
@@ -109,6 +110,5 @@ pub(super) async fn drop_unaffordable(
     };
     // Its place in the round was taken by nothing: there may be more behind it.
     tx.signal(Signal::Work);
-    let anew = Anew::new(tx, row.workspace_id);
-    without_triage(tx, desk, row, why, None, &anew).await
+    without_triage(tx, desk, row, why, None, anew).await
 }

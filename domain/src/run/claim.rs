@@ -112,7 +112,10 @@ impl Command for Claim {
         }
         let mut claimed = Vec::new();
         for (workspace, runs) in starting {
-            claimed.extend(self.start(tx, workspace, runs, &mut desks).await?);
+            let anew = anew
+                .entry(workspace)
+                .or_insert_with(|| Anew::new(tx, workspace));
+            claimed.extend(self.start(tx, workspace, runs, &mut desks, anew).await?);
         }
         desks.into_iter().for_each(|desk| drop(desk.save(tx)));
         Ok(claimed)
@@ -175,6 +178,7 @@ impl Claim {
         id: WorkspaceId,
         runs: Vec<Starting<'_>>,
         desks: &mut [Desk],
+        anew: &Anew<'_>,
     ) -> Result<Vec<Claimed>> {
         // Requests over their hop budget are escalated instead.
         let workspace = workspace::Entity::find_by_id(id).one(tx.conn()).await?;
@@ -186,7 +190,7 @@ impl Claim {
             let desk = desk_of(desks, starting.dispatch.request_id)?;
             let config = Config::from_row(&starting.version.config)?;
             if let Some(reason) = affords.refusal(tx, starting.coworker, &config).await? {
-                drop_unaffordable(tx, desk, starting.dispatch, reason).await?;
+                drop_unaffordable(tx, desk, starting.dispatch, reason, anew).await?;
             } else if may_start(tx, &workspace, desk, starting.dispatch).await? {
                 desk.request.hop_count += 1;
                 ready.push((starting, config));

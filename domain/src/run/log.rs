@@ -4,6 +4,8 @@
 //! yet written. Whoever loses the append (another lease, another last event, another assignment
 //! epoch) drops the `Log` and reads again.
 
+mod ledger;
+
 use std::sync::Arc;
 
 use entity::{
@@ -14,13 +16,10 @@ use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder
 use super::approval::Approvals;
 use super::envelope::{self, Place};
 use super::event::Event;
-use super::state::{Open, State};
+use super::state::State;
 use super::step::Steps;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
-use crate::model::Usage;
-use crate::model::tokens::Components;
-use crate::price;
 use crate::store::{Append, Applied, Projection, Store, Tx};
 use crate::telemetry::figure;
 
@@ -50,6 +49,8 @@ pub struct Log {
     ledger: Vec<usage_ledger::Model>,
     parts: Vec<prompt_part::Model>,
     progress: bool,
+    /// Until when what is staged may be written.
+    not_after: Option<Millis>,
 }
 
 /// What became of an append.
@@ -79,6 +80,7 @@ impl Log {
             ledger: Vec::new(),
             parts: Vec::new(),
             progress: false,
+            not_after: None,
         }
     }
 
@@ -244,6 +246,12 @@ impl Log {
         Ok(())
     }
 
+    /// What is staged holds what others may have after this moment: written later, it is as if the fence did not let it
+    /// through.
+    pub fn expires(&mut self, not_after: Millis) {
+        self.not_after = Some(not_after);
+    }
+
     /// Adds a prompt part that the next append stores if it is not stored yet.
     pub fn stage_part(&mut self, digest: Vec<u8>, body: &str) {
         self.parts.push(prompt_part::Model {
@@ -251,69 +259,6 @@ impl Log {
             digest,
             body: body.to_owned(),
         });
-    }
-
-    /// The ledger as the log's rows say it, from the first on.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] for a line that can't be read.
-    pub(super) fn ledger(
-        run: run::Model,
-        rows: &[run_event::Model],
-    ) -> Result<Vec<usage_ledger::Model>> {
-        let (mut log, mut ledger) = (Self::empty(run, None), Vec::new());
-        for row in rows {
-            let event = envelope::event(row).map_err(Error::internal)?;
-            ledger.extend(log.ledger_row(row, &event));
-            log.fold(row, &event);
-        }
-        Ok(ledger)
-    }
-
-    /// The ledger's row of an event that is not folded in yet.
-    fn ledger_row(&self, row: &run_event::Model, event: &Event) -> Option<usage_ledger::Model> {
-        let (model, usage, price_id, cost_nano, reserved_nano, tier) = match event {
-            Event::ModelCompleted(e) => {
-                let tier = e.service_tier.as_ref();
-                (&e.model, e.usage, e.price, e.cost_nano, e.reservation, tier)
-            }
-            Event::ModelFailed(e) => (&e.model, e.usage, e.price, e.cost_nano, e.reservation, None),
-            _ => return None,
-        };
-        let Usage {
-            input,
-            cache_read,
-            cache_write_short,
-            cache_write_long,
-            output,
-            reasoning,
-        } = usage.unwrap_or_default();
-        let components = match (&self.state.open, usage) {
-            (Some(Open::Model(asked)), Some(usage)) => asked.estimate.scaled(usage.total_input()),
-            _ => Components::default(),
-        };
-        Some(usage_ledger::Model {
-            run_id: row.run_id,
-            seq: row.seq,
-            workspace_id: self.run.workspace_id,
-            coworker_id: self.run.coworker_id,
-            model: model.clone(),
-            service_tier: price::service_tier(tier.map(String::as_str)).into(),
-            at: row.at,
-            known: usage.is_some(),
-            input_tokens: input,
-            cache_read_tokens: cache_read,
-            cache_write_short_tokens: cache_write_short,
-            cache_write_long_tokens: cache_write_long,
-            output_tokens: output,
-            reasoning_tokens: reasoning,
-            price_id,
-            cost_nano,
-            reserved_nano,
-            // A map of texts and numbers always has a JSON form.
-            components: serde_json::to_string(&components).unwrap_or_default(),
-            rolled_up: false,
-        })
     }
 
     /// Takes what is staged as one append; `None` if nothing is.
@@ -340,6 +285,7 @@ impl Log {
             lease_epoch: self.lease_epoch,
             fenced,
             after_seq: first.event.seq - 1,
+            not_after: self.not_after.take(),
             progress: std::mem::take(&mut self.progress),
             head: self.projection(),
             events: staged.iter().map(|logged| logged.event.clone()).collect(),

@@ -7,6 +7,9 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE, URL_S
 use super::Secret;
 use crate::run::envelope::hex;
 
+/// The fewest characters of a secret within base64 that are looked for.
+const LEAST: usize = 8;
+
 /// Takes known secrets out of texts.
 #[derive(Clone, Default)]
 pub struct Veil {
@@ -39,20 +42,61 @@ impl Veil {
             if let Ok(text) = std::str::from_utf8(bytes) {
                 add(text.to_owned());
                 if let Ok(json) = serde_json::to_string(text) {
-                    add(json[1..json.len() - 1].to_owned());
+                    let json = &json[1..json.len() - 1];
+                    add(json.to_owned());
+                    // As some write it.
+                    add(json.replace('/', "\\/"));
                 }
-                add(percent_encoded(text, false));
-                add(percent_encoded(text, true));
+                for plus in [false, true] {
+                    let encoded = percent_encoded(text, plus);
+                    add(lower_digits(&encoded));
+                    add(encoded);
+                }
             }
             add(STANDARD.encode(bytes));
             add(STANDARD_NO_PAD.encode(bytes));
             add(URL_SAFE.encode(bytes));
             add(URL_SAFE_NO_PAD.encode(bytes));
+            within_base64(bytes).for_each(&mut add);
             add(hex(bytes));
             add(hex(bytes).to_uppercase());
         }
         forms.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
         Self { forms }
+    }
+
+    /// Whether there is nothing to take out.
+    pub fn is_empty(&self) -> bool {
+        self.forms.is_empty()
+    }
+
+    /// Takes off a text what can be shown of it, without the secrets. Unless it is `whole`, its end stays if it may be
+    /// the beginning of a secret; never more than the longest form of one less a byte.
+    pub fn next(&self, text: &mut String, whole: bool) -> String {
+        let mut shown = String::with_capacity(text.len());
+        let mut at = 0;
+        while let Some(c) = text[at..].chars().next() {
+            let rest = &text[at..];
+            let first = rest.as_bytes().first();
+            let likely = |(form, _): &&(String, String)| form.as_bytes().first() == first;
+            let mut longer = self.forms.iter().filter(likely);
+            if !whole && longer.any(|(form, _)| form.len() > rest.len() && form.starts_with(rest)) {
+                break;
+            }
+            let mut likely = self.forms.iter().filter(likely);
+            match likely.find(|(form, _)| rest.starts_with(form.as_str())) {
+                Some((form, name)) => {
+                    shown.push_str(&mark(name));
+                    at += form.len();
+                }
+                None => {
+                    shown.push(c);
+                    at += c.len_utf8();
+                }
+            }
+        }
+        text.drain(..at);
+        shown
     }
 
     /// The text with `‹secret:NAME›` in the place of each secret, and the names of those that were found.
@@ -61,7 +105,7 @@ impl Veil {
         let mut found: Vec<String> = Vec::new();
         for (form, name) in &self.forms {
             if text.contains(form.as_str()) {
-                text = text.replace(form.as_str(), &format!("‹secret:{name}›"));
+                text = text.replace(form.as_str(), &mark(name));
                 if !found.contains(name) {
                     found.push(name.clone());
                 }
@@ -69,6 +113,40 @@ impl Veil {
         }
         (text, found)
     }
+}
+
+/// What stands in a secret's place.
+fn mark(name: &str) -> String {
+    format!("‹secret:{name}›")
+}
+
+/// The characters of base64 that hold nothing but a secret, whatever stands before and behind it.
+fn within_base64(bytes: &[u8]) -> impl Iterator<Item = String> {
+    (0..3).flat_map(move |before| {
+        let padded = [vec![0; before], bytes.to_vec()].concat();
+        let (first, last) = ((before * 8).div_ceil(6), padded.len() * 8 / 6);
+        let both = [
+            STANDARD_NO_PAD.encode(&padded),
+            URL_SAFE_NO_PAD.encode(&padded),
+        ];
+        // A short one can't be told from other words.
+        both.into_iter()
+            .filter_map(move |encoded| Some(encoded.get(first..last)?.to_owned()))
+            .filter(|core| core.len() >= LEAST)
+    })
+}
+
+/// The digits behind the percent signs in small letters.
+fn lower_digits(encoded: &str) -> String {
+    let mut parts = encoded.split('%');
+    let mut lower = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2).unwrap_or((part, ""));
+        lower.push('%');
+        lower.push_str(&digits.to_lowercase());
+        lower.push_str(rest);
+    }
+    lower
 }
 
 /// As a URL holds it; `plus`: a space is a plus sign, as forms have it.
@@ -102,6 +180,8 @@ mod tests {
             "Y2FuYXJ5ICJvbmUiL3R3bw==",
             "Y2FuYXJ5ICJvbmUiL3R3bw",
             "63616e61727920226f6e65222f74776f",
+            r#"canary \"one\"\/two"#,
+            "canary%20%22one%22%2ftwo",
         ] {
             let (text, found) = veil.over(format!("<{form}>"));
             assert_eq!(text, "<‹secret:token›>", "{form}");
@@ -109,6 +189,27 @@ mod tests {
         }
         assert_eq!(veil.over("canary".into()), ("canary".into(), Vec::new()));
         assert!(!format!("{veil:?}").contains("canary"), "{veil:?}");
+    }
+
+    #[test]
+    fn a_secret_is_found_within_base64_whatever_stands_beside_it() {
+        let secret = Secret::new(*b"canary/one+two=three");
+        let veil = Veil::new([("token", &secret)]);
+        for before in ["", "B", "Be", "Bearer ", "user:"] {
+            for behind in ["", "x", "xy", "\n"] {
+                let encoded = STANDARD.encode(format!("{before}canary/one+two=three{behind}"));
+                let (text, found) = veil.over(encoded.clone());
+                assert_eq!(found, ["token"], "{encoded}");
+                // Only characters that hold bits of what stands beside it are left.
+                assert!(
+                    text.len()
+                        <= "‹secret:token›".len()
+                            + 4 * (before.len() + behind.len()).div_ceil(3)
+                            + 8,
+                    "{text}"
+                );
+            }
+        }
     }
 
     #[test]

@@ -1,15 +1,17 @@
 //! The hot door: events of runs, set-wise.
 
 use entity::{
-    EventId, FailureCode, Millis, Outcome, RunId, RunStatus, SummaryAuthor, approval, prompt_part,
-    run, run_event, run_step, usage_ledger,
+    EventId, FailureCode, Millis, Outcome, RunId, SummaryAuthor, approval, prompt_part, run,
+    run_event, run_step, usage_ledger,
 };
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, DbBackend, Value};
 use std::collections::{HashMap, HashSet};
 
+use super::projection::Projection;
 use super::rows::{Column, chunks, insert_all, values_cte};
 use super::tx::statement;
+use crate::clock::{Clock, POSTGRES_NOW};
 use crate::error::{Error, Result};
 
 /// One append to a run's log, with everything that follows from it.
@@ -25,6 +27,8 @@ pub struct Append {
     pub fenced: bool,
     /// The log's last sequence as the writer knows it.
     pub after_seq: i64,
+    /// Until when it may be written, by the database's clock: it holds what others may have afterwards.
+    pub not_after: Option<Millis>,
     /// Whether the events prove that the worker got something done.
     pub progress: bool,
     /// The run's row after the events.
@@ -49,133 +53,18 @@ pub enum Applied {
         /// The sequence of the request's newest timeline entry.
         request_seq: i64,
     },
-    /// Another lease, another last event or another assignment epoch: nothing was written.
+    /// Another lease, another last event or another assignment epoch, or it came too late: nothing was written.
     Lost,
-}
-
-/// What a run's row holds of its log; [`crate::run::rebuild`] computes the same from the events.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Projection {
-    /// See [`entity::run::Model`] for this and all other fields.
-    pub status: RunStatus,
-    /// How it ended.
-    pub outcome: Option<Outcome>,
-    /// Why it failed.
-    pub failure_code: Option<FailureCode>,
-    /// The end-of-run rule met.
-    pub end_of_run_rule: Option<String>,
-    /// The reason given.
-    pub reason: Option<String>,
-    /// The summary.
-    pub summary: Option<String>,
-    /// Who wrote it.
-    pub summary_author: Option<SummaryAuthor>,
-    /// When a stop was asked for.
-    pub stop_requested_at: Option<Millis>,
-    /// When it ended.
-    pub ended_at: Option<Millis>,
-    /// When its time is up.
-    pub deadline: Millis,
-    /// The newest event.
-    pub last_seq: i64,
-    /// Its hash.
-    pub head_hash: Vec<u8>,
-    /// Model turns.
-    pub turn_count: i32,
-    /// Tool calls.
-    pub tool_call_count: i32,
-    /// Steps.
-    pub step_count: i32,
-    /// Input tokens, cached ones included.
-    pub input_tokens: i64,
-    /// Output tokens.
-    pub output_tokens: i64,
-    /// Tokens read from a cache.
-    pub cached_tokens: i64,
-    /// Reasoning tokens.
-    pub reasoning_tokens: i64,
-    /// Tokens written to a cache.
-    pub cache_write_tokens: i64,
-    /// Cost of the priced calls.
-    pub cost_nano: i64,
-    /// Calls without a price.
-    pub unpriced_calls: i32,
-    /// Calls without known usage.
-    pub unknown_calls: i32,
-    /// What calls without a known cost stay charged at.
-    pub estimated_nano: i64,
-    /// What the model call under way may cost at the most.
-    pub reserved_nano: i64,
-}
-
-impl Projection {
-    /// The run's row with this projection.
-    pub fn onto(self, row: run::Model) -> run::Model {
-        let Self {
-            status,
-            outcome,
-            failure_code,
-            end_of_run_rule,
-            reason,
-            summary,
-            summary_author,
-            stop_requested_at,
-            ended_at,
-            deadline,
-            last_seq,
-            head_hash,
-            turn_count,
-            tool_call_count,
-            step_count,
-            input_tokens,
-            output_tokens,
-            cached_tokens,
-            reasoning_tokens,
-            cache_write_tokens,
-            cost_nano,
-            unpriced_calls,
-            unknown_calls,
-            estimated_nano,
-            reserved_nano,
-        } = self;
-        run::Model {
-            status,
-            outcome,
-            failure_code,
-            end_of_run_rule,
-            reason,
-            summary,
-            summary_author,
-            stop_requested_at,
-            ended_at,
-            deadline,
-            last_seq,
-            head_hash,
-            turn_count,
-            tool_call_count,
-            step_count,
-            input_tokens,
-            output_tokens,
-            cached_tokens,
-            reasoning_tokens,
-            cache_write_tokens,
-            cost_nano,
-            unpriced_calls,
-            unknown_calls,
-            estimated_nano,
-            reserved_nano,
-            ..row
-        }
-    }
 }
 
 /// The columns of the conditional update's `VALUES`, with PostgreSQL's types: the first row is cast,
 /// the others follow it.
-const COLUMNS: [Column; 30] = [
+const COLUMNS: [Column; 31] = [
     ("id", "uuid"),
     ("lease", "bigint"),
     ("fenced", "boolean"),
     ("after_seq", "bigint"),
+    ("not_after", "bigint"),
     ("progress", "boolean"),
     ("status", "text"),
     ("outcome", "text"),
@@ -204,12 +93,13 @@ const COLUMNS: [Column; 30] = [
     ("reserved_nano", "bigint"),
 ];
 
-fn values(append: &Append) -> [Value; 30] {
+fn values(append: &Append) -> [Value; 31] {
     let Append {
         run,
         lease_epoch,
         fenced,
         after_seq,
+        not_after,
         progress,
         head,
         ..
@@ -246,6 +136,7 @@ fn values(append: &Append) -> [Value; 30] {
         (*lease_epoch).into(),
         (*fenced).into(),
         (*after_seq).into(),
+        not_after.map(|at| at.0).into(),
         (*progress).into(),
         status.as_str().into(),
         outcome.map(Outcome::as_str).into(),
@@ -277,8 +168,8 @@ fn values(append: &Append) -> [Value; 30] {
 
 /// The fence and the projection of `n` runs in one statement. Who pauses a run lets go of it, for good: a lease's epoch
 /// ends there.
-fn update_sql(backend: DbBackend, n: usize) -> String {
-    let set = COLUMNS[5..]
+fn update_sql(backend: DbBackend, n: usize, now: &str) -> String {
+    let set = COLUMNS[6..]
         .iter()
         .map(|(name, _)| format!("{name} = v.{name}"))
         .collect::<Vec<_>>()
@@ -291,6 +182,7 @@ fn update_sql(backend: DbBackend, n: usize) -> String {
          lease_until = CASE WHEN v.status = 'RUNNING' THEN run.lease_until END \
          FROM v WHERE run.id = v.id AND run.last_seq = v.after_seq \
          AND (v.lease IS NULL OR run.lease_epoch = v.lease) \
+         AND (v.not_after IS NULL OR v.not_after >= {now}) \
          AND (NOT v.fenced OR run.assignment_epoch IS NULL OR run.assignment_epoch = \
               (SELECT assignment_epoch FROM request WHERE request.id = run.request_id)) \
          RETURNING run.id AS id, (SELECT request.last_seq FROM request WHERE request.id = run.request_id) AS request_seq",
@@ -304,6 +196,7 @@ fn update_sql(backend: DbBackend, n: usize) -> String {
 /// What the database said; then the whole transaction must be rolled back.
 pub(crate) async fn apply<C: ConnectionTrait>(
     conn: &C,
+    clock: &Clock,
     appends: &[&Append],
 ) -> Result<Vec<Applied>> {
     let backend = conn.get_database_backend();
@@ -326,16 +219,17 @@ pub(crate) async fn apply<C: ConnectionTrait>(
             message: "two appends of one run do not go together".into(),
         });
     }
+    // An embedded database has this process's clock, and a clock that stands still is no database's: their moment is a
+    // value, so that the statement stays the same.
+    let (now, moment) = match (backend, clock) {
+        (DbBackend::Sqlite, _) | (_, Clock::Manual(_)) => ("?", Some(clock.now().into())),
+        (_, Clock::System { .. }) => (POSTGRES_NOW, None),
+    };
     for size in chunks(left.len()) {
         let later = left.split_off(size);
-        let sql = update_sql(backend, size);
-        let rows = conn
-            .query_all_raw(statement(
-                backend,
-                &sql,
-                left.iter().flat_map(|a| values(a)),
-            ))
-            .await?;
+        let sql = update_sql(backend, size, now);
+        let bound = left.iter().flat_map(|a| values(a)).chain(moment.clone());
+        let rows = conn.query_all_raw(statement(backend, &sql, bound)).await?;
         for row in rows {
             won.insert(row.try_get("", "id")?, row.try_get("", "request_seq")?);
         }

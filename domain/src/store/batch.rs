@@ -285,7 +285,10 @@ impl Bench {
             })
             .collect();
         let appends: Vec<&Append> = hot.iter().map(|(_, append)| *append).collect();
-        let (applied, lost) = batch.write(&conn, &appends).await.map_err(before)?;
+        let (applied, lost) = batch
+            .write(&conn, &self.clock, &appends)
+            .await
+            .map_err(before)?;
         if lost {
             // The command that was fenced off must not stand: alone it is refused, in a batch each is
             // run alone.

@@ -15,6 +15,7 @@ use sea_orm::{ConnectionTrait, Value};
 use super::append::{Append, Applied, apply};
 use super::rows::{Column, insert_all, update_all};
 use crate::alert::{self, Occasion};
+use crate::clock::Clock;
 use crate::error::Result;
 
 /// Rows to be written, by table.
@@ -140,6 +141,7 @@ impl Draft {
     pub(super) async fn write<C: ConnectionTrait>(
         self,
         conn: &C,
+        clock: &Clock,
         hot: &[&Append],
     ) -> Result<(Vec<Applied>, bool)> {
         let Self {
@@ -162,7 +164,7 @@ impl Draft {
         )
         .await?;
         let all: Vec<&Append> = hot.iter().copied().chain(&appends).collect();
-        let applied = apply(conn, &all).await?;
+        let applied = apply(conn, clock, &all).await?;
         let (hot, own) = applied.split_at(hot.len());
         insert_all(conn, assignments, None).await?;
         insert_all(conn, notes, None).await?;

@@ -19,6 +19,7 @@ mod job;
 mod lane;
 mod open;
 mod partition;
+mod projection;
 mod rows;
 mod schema;
 mod snapshot;
@@ -26,10 +27,11 @@ mod tx;
 
 use std::sync::Arc;
 
-pub use append::{Append, Applied, Projection};
+pub use append::{Append, Applied};
 use entity::{Millis, RunId};
 pub use fetch::{Counter, Needs};
 pub use open::{OpenOptions, describe, embedded_file, migrate};
+pub use projection::Projection;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 pub use snapshot::Snapshot;
 use tokio::sync::oneshot;

@@ -282,7 +282,8 @@ fn postgres(url: &str, connections: u32, lock_timeout: &'static str) -> ConnectO
         .set_application_name("stint");
     options.map_sqlx_postgres_opts(move |o| {
         o.statement_cache_capacity(512).options([
-            ("idle_in_transaction_session_timeout", "30s"),
+            // Shorter than a budget's slice outlives what may be written down of it.
+            ("idle_in_transaction_session_timeout", "10s"),
             ("lock_timeout", lock_timeout),
         ])
     });

@@ -215,7 +215,9 @@ impl Tx {
             return Err(apart());
         }
         // What is wrong with the rows of others is not this command's fault.
-        let written = std::mem::take(&mut *batch).write(&self.conn, &[]).await;
+        let written = std::mem::take(&mut *batch)
+            .write(&self.conn, &self.clock, &[])
+            .await;
         match written.map_err(|_| apart())? {
             (_, true) => Err(apart()),
             (_, false) => Ok(()),

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::server::{Header, HttpMethod, HttpTool, Reference, Template, plain};
 use super::{Guard, Invocation, LARGEST, ToolError, ToolErrorClass};
-use crate::secret::Secret;
+use crate::secret::{Secret, Veil};
 
 /// The most bytes of an answer that is a failure, as the model is told of it.
 const TOLD: usize = 4 * 1024;
@@ -25,6 +25,8 @@ pub(super) struct Http<'a> {
     pub(super) tool: &'a HttpTool,
     /// The secrets that its headers refer to.
     pub(super) secrets: &'a BTreeMap<String, Secret>,
+    /// Takes them out of what is cut.
+    pub(super) veil: &'a Veil,
 }
 
 impl Http<'_> {
@@ -39,6 +41,7 @@ impl Http<'_> {
             headers: common,
             tool,
             secrets,
+            veil,
         } = self;
         let unsent = |message: String| {
             ToolError::new(
@@ -81,6 +84,8 @@ impl Http<'_> {
         let most = tool.max_response_bytes.unwrap_or(LARGEST);
         let text = read(name, response, most).await?;
         if !status.is_success() {
+            // What a cut halves can't be found any more.
+            let (text, redacted) = veil.over(text);
             let shown = &text[..text.floor_char_boundary(TOLD)];
             // What passes by itself is not what the model did wrong.
             let class = if status.is_server_error() || status.as_u16() == 429 {
@@ -91,7 +96,10 @@ impl Http<'_> {
                 ToolErrorClass::BadResponse
             };
             let message = format!("{name} answered {status}: {shown}");
-            return Err(ToolError::new(class, message));
+            return Err(ToolError {
+                redacted,
+                ..ToolError::new(class, message)
+            });
         }
         if is_json && let Err(err) = serde_json::from_str::<serde::de::IgnoredAny>(&text) {
             let message = format!("{name} answered what it calls JSON and is none: {err}");

@@ -116,7 +116,11 @@ impl ToolError {
     }
 
     fn veiled(self, veil: &Veil) -> Self {
-        let (message, redacted) = veil.over(self.message);
+        let (message, found) = veil.over(self.message);
+        let mut redacted = self.redacted;
+        redacted.extend(found);
+        redacted.sort();
+        redacted.dedup();
         Self {
             class: self.class,
             message,

@@ -190,7 +190,10 @@ impl Outside {
     }
 
     /// The secrets that a server's declaration refers to, in the clear, and what takes them out of what comes back.
-    fn secrets(&self, server: &Server) -> Result<(BTreeMap<String, Secret>, Veil), ToolError> {
+    pub(super) fn secrets(
+        &self,
+        server: &Server,
+    ) -> Result<(BTreeMap<String, Secret>, Veil), ToolError> {
         let opened: Result<BTreeMap<String, Secret>> = server
             .secrets
             .iter()
@@ -310,7 +313,7 @@ impl Tool for Served {
     async fn call(&self, invocation: Invocation<'_>) -> Result<Answer, ToolError> {
         let (secrets, veil) = self.outside.secrets(&self.server)?;
         let mut unheard = Unheard(Some(self));
-        let result = self.send(&secrets, &invocation).await;
+        let result = self.send(&secrets, &veil, &invocation).await;
         unheard.0 = None;
         // The health that people see holds no secret either.
         let result = result.map_err(|err| err.veiled(&veil));
@@ -323,6 +326,7 @@ impl Served {
     async fn send(
         &self,
         secrets: &BTreeMap<String, Secret>,
+        veil: &Veil,
         invocation: &Invocation<'_>,
     ) -> Result<String, ToolError> {
         match &self.server.declaration {
@@ -345,6 +349,7 @@ impl Served {
                     headers: &server.headers,
                     tool,
                     secrets,
+                    veil,
                 };
                 call.send(invocation).await
             }

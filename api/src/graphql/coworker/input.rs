@@ -142,7 +142,7 @@ pub struct CoworkerModelParametersInput {
     pub max_output_tokens: Option<Int64>,
     /// How much it shall reason. Instead of `thinkingBudgetTokens`.
     pub reasoning_effort: Option<ReasoningEffort>,
-    /// The most tokens that it may reason in one turn, at least 1,024; at most half of what it may write is used. Only for providers of the kinds anthropic and gemini: others fail the run with MODEL_ERROR.
+    /// The most tokens that it may reason in one turn, at least 1,024, or 0 for none; at most half of what it may write is used. Only for providers of the kinds anthropic and gemini: others fail the run with MODEL_ERROR.
     pub thinking_budget_tokens: Option<Int64>,
     /// Whether the stable part of the prompt is kept in the provider's cache for an hour instead of minutes. Only for providers of the kind anthropic; others keep it as they do.
     #[graphql(default)]

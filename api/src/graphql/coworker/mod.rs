@@ -218,7 +218,9 @@ impl Coworker {
     #[graphql(complexity = "finding::LOOK + child_complexity")]
     async fn lint(&self, ctx: &Context<'_>) -> Option<Result<Vec<Finding>>> {
         let store = ctx.store();
-        let found = coworkers::findings(store.read(), ctx.actor(), &self.0, store.now()).await;
+        let providers = ctx.shared().providers.clone();
+        let (actor, now) = (ctx.actor(), store.now());
+        let found = coworkers::findings(store.read(), actor, &self.0, now, providers).await;
         Some(found.map(finding::all).map_err(Error::from))
     }
 

@@ -115,6 +115,7 @@ impl PublishMutation {
                 coworker: node::parse(&id)?,
                 force: Force { force, reason },
                 idempotency_key,
+                providers: ctx.shared().providers.clone(),
             };
             ctx.store().write(command).await
         };
@@ -151,6 +152,7 @@ impl PublishMutation {
                 version,
                 force: Force { force, reason },
                 idempotency_key,
+                providers: ctx.shared().providers.clone(),
             };
             ctx.store().write(command).await
         };

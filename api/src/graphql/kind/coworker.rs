@@ -64,6 +64,8 @@ pub enum FindingRule {
     SkillUnknown,
     /// What runs may cost is limited, by `limits.maxCost` or a budget, and the model has no price. It can't be forced.
     UnpricedModel,
+    /// The model's provider is not configured on the server that answers, which would execute its runs. Not looked for by a server that executes none.
+    ProviderNotConfigured,
 }
 
 /// How much a model shall reason. May grow.

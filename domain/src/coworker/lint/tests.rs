@@ -3,6 +3,7 @@
 use super::*;
 use crate::coworker::config::{EndOfRun, OutOfScope};
 use crate::coworker::tools::{Approval, ToolAction, ToolServer};
+use crate::model::ModelConfig;
 
 fn peer(handle: &str, scope: Option<&str>) -> Peer {
     Peer {
@@ -302,4 +303,49 @@ fn the_tools_of_servers_are_known_and_must_be_given() {
         .expect("tools");
     let shadowed = one(Warning, Rule::ToolShadowed, "model.playbook");
     assert_eq!(found(&config, &world), shadowed);
+}
+
+#[test]
+fn a_model_without_a_provider_is_doubtful_and_its_remedy_names_what_to_set() {
+    let found = |model: &str, known: Option<&[&str]>| {
+        let mut config = sample();
+        if model != "scripted" {
+            config.model = ModelConfig::new(model.into(), None);
+            // Its tools were those of the playbook.
+            config.goal.flow.clear();
+        }
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let world = World {
+            providers: known.map(|known| std::sync::Arc::new(names(known))),
+            ..World::default()
+        };
+        let (is_triage, handle) = (false, "network");
+        let subject = Subject {
+            handle,
+            is_triage,
+            config: &config,
+        };
+        lint(&subject, &world)
+    };
+    for (model, remedy) in [
+        ("openai:gpt-5-mini", "STINT_OPENAI_API_KEY"),
+        ("anthropic:claude-opus-5", "STINT_ANTHROPIC_API_KEY"),
+        ("azure:gpt-5", "[models.azure]"),
+    ] {
+        let findings = found(model, Some(&["local"]));
+        let [finding] = &findings[..] else {
+            panic!("{findings:?}");
+        };
+        assert_eq!(finding.rule, Rule::ProviderNotConfigured);
+        assert_eq!(
+            (finding.severity, finding.place.as_str()),
+            (Severity::Warning, "model")
+        );
+        assert!(finding.message.contains(model), "{finding:?}");
+        assert!(finding.remedy.contains(remedy), "{finding:?}");
+        // Who executes no runs does not know.
+        assert_eq!(found(model, None), []);
+    }
+    assert_eq!(found("local:m", Some(&["local"])), []);
+    assert_eq!(found("scripted", Some(&[])), []);
 }

@@ -178,6 +178,9 @@ fn reasoning(
     most: i64,
     turns: &[Turn<'_>],
 ) -> (Option<Thinking>, Option<OutputConfig>) {
+    if budget == Some(0) {
+        return (Some(Thinking::Disabled), None);
+    }
     if let Some(budget) = budget {
         // Reasoning counts as output and must leave room for an answer; and an exchange of calls and results that
         // began without it can't go on with it.

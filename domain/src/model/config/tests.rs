@@ -69,7 +69,7 @@ fn what_cannot_work_is_refused_with_its_field_and_the_remedy() {
         ),
         (
             r#"{"provider":"openai:x","parameters":{"thinkingBudgetTokens":1000}}"#,
-            "model.parameters.thinkingBudgetTokens: model.parameters.thinkingBudgetTokens must be from 1024 to 1000000",
+            "model.parameters.thinkingBudgetTokens: model.parameters.thinkingBudgetTokens is 1000; it must be from 1024 to 1000000, or 0 for none",
         ),
     ] {
         assert_eq!(refused(json), told, "{json}");

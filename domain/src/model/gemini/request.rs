@@ -153,11 +153,12 @@ pub(super) fn body(call: &ModelCall<'_>, names: &Names) -> Result<String, ModelE
 /// Models that can't reason refuse to be asked about it: nothing is said unless the coworker wants it.
 fn thinking(effort: Option<Effort>, budget: Option<i64>, most: i64) -> Option<Thinking> {
     if let Some(budget) = budget {
+        // Reasoning counts as output and must leave room for an answer. None at all is asked for as it is.
+        let budget = budget.min(most / 2);
         return Some(Thinking {
-            include_thoughts: true,
+            include_thoughts: budget > 0,
             thinking_level: None,
-            // Reasoning counts as output and must leave room for an answer.
-            thinking_budget: Some(budget.min(most / 2)),
+            thinking_budget: Some(budget),
         });
     }
     let level = match effort? {

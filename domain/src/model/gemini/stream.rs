@@ -109,6 +109,8 @@ pub(super) struct Answer<'a> {
     finish: Option<String>,
     blocked: bool,
     usage: Option<Usage>,
+    /// The figures came with the answer's end or behind it: those before it are of a part of it.
+    counted: bool,
 }
 
 impl<'a> Answer<'a> {
@@ -128,6 +130,7 @@ impl<'a> Answer<'a> {
             finish: None,
             blocked: false,
             usage: None,
+            counted: false,
         }
     }
 
@@ -154,14 +157,16 @@ impl<'a> Answer<'a> {
             prompt_feedback,
             usage_metadata,
         } = serde_json::from_str(text).map_err(|err| self.malformed(err))?;
-        if let Some(usage) = usage_metadata {
-            self.usage = counted(&usage).or(self.usage);
-        }
         self.blocked |= prompt_feedback.is_some_and(|feedback| feedback.block_reason.is_some());
         let first = candidates
             .into_iter()
             .find(|candidate| candidate.index == 0);
-        first.map_or(Ok(()), |candidate| self.candidate(candidate))
+        first.map_or(Ok(()), |candidate| self.candidate(candidate))?;
+        if let Some(usage) = usage_metadata.as_ref().and_then(counted) {
+            self.usage = Some(usage);
+            self.counted = self.is_whole();
+        }
+        Ok(())
     }
 
     fn candidate(&mut self, candidate: Candidate) -> Result<(), ModelError> {
@@ -284,7 +289,8 @@ impl<'a> Answer<'a> {
             thinking: self.thinking,
             calls: self.calls,
             finish,
-            usage: self.usage,
+            // Nobody knows what a part of an answer says of the whole.
+            usage: self.usage.filter(|_| self.counted),
             first_token_ms: self.first_token_ms,
             service_tier: None,
             verbatim,
@@ -300,7 +306,7 @@ impl Assemble for Answer<'_> {
             return Ok(false);
         }
         self.chunk(&event.data)?;
-        Ok(self.is_whole() && self.usage.is_some())
+        Ok(self.counted)
     }
 
     fn is_whole(&self) -> bool {

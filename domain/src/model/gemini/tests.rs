@@ -132,6 +132,14 @@ fn the_last_chunk_says_why_the_answer_ends_and_figures_may_come_behind_it() {
         let output = reply.usage.map(|usage| usage.output);
         assert_eq!((reply.finish, output), (finish, Some(2)), "{reason}");
     }
+    // Those before the end are of a part of it: what comes behind the end is read, and nothing is known without it.
+    let early = json!({ "candidates": [{ "content": { "parts": [{ "text": "Y" }] } }], "usageMetadata": { "promptTokenCount": 5, "candidatesTokenCount": 1 } });
+    let begun = [early, ended("STOP")];
+    let whole = chunks(&[&begun[..], std::slice::from_ref(&figures)].concat());
+    let reply = read(&[whole.as_bytes()]).expect("an answer");
+    assert_eq!(reply.usage.map(|usage| usage.output), Some(2));
+    let reply = read(&[chunks(&begun).as_bytes()]).expect("an answer");
+    assert_eq!((reply.text.as_str(), reply.usage), ("YYes.", None));
     // Without figures what it used is unknown, not nothing.
     let bare = read(&[chunks(&[ended("STOP")]).as_bytes()]).expect("an answer");
     assert_eq!((bare.text.as_str(), bare.usage), ("Yes.", None));
@@ -332,6 +340,11 @@ fn parameters_are_sent_where_they_are_given() {
         half,
         "an answer needs room too"
     );
+    let off = Parameters {
+        thinking_budget_tokens: Some(0),
+        ..Parameters::default()
+    };
+    assert_eq!(config(off, 6_000)["thinkingConfig"], nothing, "0 is sent");
 }
 
 #[test]

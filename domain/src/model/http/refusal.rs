@@ -8,9 +8,6 @@ use reqwest::header::HeaderMap;
 
 use crate::model::{ModelError, ModelErrorClass};
 
-/// The most bytes that are shown of what it says.
-const SHOWN: usize = 500;
-
 /// What a status that is no success means.
 pub(super) fn refusal(name: &str, status: StatusCode, body: &str) -> ModelError {
     use ModelErrorClass::{Overloaded, RateLimited, Rejected};
@@ -37,7 +34,8 @@ pub(super) fn refusal(name: &str, status: StatusCode, body: &str) -> ModelError 
     ModelError::new(class, format!("{name} {what} ({code}){said}"))
 }
 
-/// What an error's text says, in whichever form; bounded, on one line.
+/// What an error's text says, in whichever form; on one line. It is cut only once no secret is in it any more
+/// ([`super::Http::told`]).
 pub(super) fn said(body: &str) -> String {
     let parsed = serde_json::from_str::<serde_json::Value>(body).ok();
     let places = ["/error/message", "/error", "/message", "/detail"];
@@ -47,12 +45,10 @@ pub(super) fn said(body: &str) -> String {
             .find_map(|place| json.pointer(place).and_then(serde_json::Value::as_str))
     });
     let text = found.unwrap_or(body);
-    let mut line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if line.len() > SHOWN {
-        line.truncate(line.floor_char_boundary(SHOWN));
-        line.push('…');
-    }
-    line
+    // Blanks within a line stay: a secret may have some.
+    let lines = text.lines().map(str::trim);
+    let lines = lines.filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join(" ")
 }
 
 /// An answer, or a piece of one, that is not as its protocol has it.

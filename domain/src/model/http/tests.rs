@@ -1,7 +1,7 @@
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
-use super::refusal::{refusal, retry_after, said};
+use super::refusal::{refusal, retry_after};
 use super::*;
 use crate::secret::Secret;
 
@@ -104,7 +104,26 @@ fn a_refusal_has_a_class_and_says_what_the_provider_says() {
         let error = refusal("p", status, body);
         assert_eq!((error.class, error.message.as_str()), (class, told));
     }
-    assert!(said(&"x".repeat(5_000)).len() < 600);
+}
+
+/// A key that lies across the place where a long text is cut shows no part of it.
+#[test]
+fn what_a_provider_says_is_cut_once_its_key_is_taken_out() {
+    let canary = "sk-canary/0123456789";
+    let mut provider = Provider::new("mine", Kind::OpenAi);
+    provider.key = Some(Secret::new(canary));
+    let http = Http::new(&provider).expect("a client");
+    let told = |body: String| {
+        let error = refusal("mine", StatusCode::BAD_REQUEST, &body);
+        http.told(error).message
+    };
+    for before in SHOWN - 80..SHOWN + 10 {
+        for form in [canary.to_owned(), canary.replace('/', "\\/")] {
+            let message = told(format!("{} {form} {}", "x".repeat(before), "y".repeat(500)));
+            assert!(message.len() <= SHOWN, "{message}");
+            assert!(!message.contains("sk-"), "{before}: {message}");
+        }
+    }
 }
 
 #[test]

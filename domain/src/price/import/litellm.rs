@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 use super::{LeftOut, NewPrice, Rates, Read, Tier, rate};
+use crate::model::Kind;
 
 const SOURCE: &str = "LiteLLM's table";
 /// USD per token, as nano-USD per million.
@@ -52,11 +53,15 @@ pub(super) fn read(models: &Map<String, Value>) -> Read {
     read
 }
 
-/// `provider:name`, as Stint names models: the provider's prefix of the key stands once.
+/// `provider:name`, as Stint names models: the provider's prefix of the key stands once, and Gemini's provider is Google.
 fn name(provider: &str, key: &str) -> String {
     let name = key
         .strip_prefix(provider)
         .and_then(|rest| rest.strip_prefix('/'));
+    let provider = match provider {
+        "gemini" => Kind::Gemini.usual_name(),
+        other => other,
+    };
     format!("{provider}:{}", name.unwrap_or(key))
 }
 

@@ -81,7 +81,7 @@ fn litellms_table_is_read_with_tiers_service_tiers_and_both_caches() {
         (usd("5"), usd("30"), 0)
     );
     assert_eq!(
-        found(&read, "gemini:gemini-2.5-flash", STANDARD)
+        found(&read, "google:gemini-2.5-flash", STANDARD)
             .rates
             .cache_read,
         None

@@ -21,15 +21,15 @@ use rmcp::service::{
 use rmcp::transport::StreamableHttpClientTransport;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
-use serde::Deserialize;
 use serde_json::Value;
 use tokio_util::task::TaskTracker;
 
+use super::answer::read;
 use super::group::Group;
 use super::stdio;
 use super::tap::{Results, TOO_LONG};
 use crate::coworker::tools::is_action;
-use crate::secret::Secret;
+use crate::secret::{Secret, Veil};
 use crate::tool::catalog::Server;
 use crate::tool::http::headers;
 use crate::tool::outside::Outside;
@@ -49,6 +49,8 @@ pub(super) struct Connection {
     /// The server said that its list of tools has changed.
     stale: Arc<AtomicBool>,
     results: Results,
+    /// Takes the server's secrets out of what it says of itself.
+    veil: Veil,
     /// Before the group: the server sees its input end before it is asked to end.
     _service: RunningService<RoleClient, Listener>,
     _group: Option<Group>,
@@ -88,6 +90,7 @@ impl Connection {
         tasks: &TaskTracker,
     ) -> Result<(Self, Vec<Defined>), ToolError> {
         let name = &server.row.name;
+        let (_, veil) = outside.secrets(server)?;
         let stale = Arc::new(AtomicBool::new(false));
         let listener = Listener {
             stale: stale.clone(),
@@ -147,6 +150,7 @@ impl Connection {
             offered: Mutex::default(),
             stale,
             results,
+            veil,
             _service: service,
             _group: group,
         };
@@ -175,19 +179,25 @@ impl Connection {
             let page = self.peer.list_tools(Some(asked)).await;
             let page = page.map_err(|err| classify(name, &err))?;
             for tool in page.tools {
-                let parameters = Value::Object(tool.input_schema.as_ref().clone());
-                if !is_action(&tool.name) || schema::check_schema(&parameters).is_err() {
+                let usable = |parameters: &Value| {
+                    is_action(&tool.name) && schema::check_schema(parameters).is_ok()
+                };
+                let parameters = self.veiled(Value::Object(tool.input_schema.as_ref().clone()));
+                let Some(parameters) = parameters.filter(usable) else {
                     tracing::warn!(
                         tool_server.name = name,
                         tool = %tool.name.chars().take(80).collect::<String>(),
                         "a tool is left out: its name or its schema can't be used"
                     );
                     continue;
-                }
+                };
                 let (effect, destructive) = hints(tool.annotations.as_ref());
                 let described = tool.description.as_deref().or(tool.title.as_deref());
                 found.push(Defined {
-                    description: described.unwrap_or(&tool.name).replace('\0', "\u{fffd}"),
+                    description: self
+                        .veil
+                        .over(described.unwrap_or(&tool.name).replace('\0', "\u{fffd}"))
+                        .0,
                     name: tool.name.into_owned(),
                     parameters,
                     effect,
@@ -205,6 +215,14 @@ impl Connection {
             .map(|defined| (defined.name.clone(), defined.digest()));
         *self.offered.lock() = offered.collect();
         Ok(found)
+    }
+
+    /// A schema without the server's secrets; none if it can't be read without them.
+    fn veiled(&self, schema: Value) -> Option<Value> {
+        match self.veil.over(schema.to_string()) {
+            (_, found) if found.is_empty() => Some(schema),
+            (text, _) => serde_json::from_str(&text).ok(),
+        }
     }
 
     /// Calls an action whose definition is `pinned`.
@@ -246,58 +264,6 @@ impl Connection {
             None => serde_json::to_string(&result).unwrap_or_default(),
         };
         read(name, text)
-    }
-}
-
-/// A result as the model is told of it: its exact text, or what failed.
-fn read(name: &str, text: String) -> Result<String, ToolError> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Answer {
-        #[serde(default)]
-        content: Vec<Block>,
-        #[serde(default)]
-        structured_content: Option<Value>,
-        #[serde(default)]
-        is_error: bool,
-    }
-    #[derive(Deserialize)]
-    struct Block {
-        #[serde(default)]
-        text: Option<String>,
-    }
-    let bad = |message: String| Err(ToolError::new(ToolErrorClass::BadResponse, message));
-    if text.len() > LARGEST {
-        return bad(format!(
-            "{name} answered {} bytes; {LARGEST} are allowed",
-            text.len()
-        ));
-    }
-    // A list would be read as the fields in their order.
-    if !text.trim_start().starts_with('{') {
-        return bad(format!(
-            "{name} answered something that is no result: it is no object"
-        ));
-    }
-    match serde_json::from_str::<Answer>(&text) {
-        Err(err) => bad(format!(
-            "{name} answered something that is no result: {err}"
-        )),
-        Ok(answer) if answer.is_error => {
-            let told: Vec<String> = answer
-                .content
-                .into_iter()
-                .filter_map(|block| block.text)
-                .collect();
-            let told = match (told.is_empty(), answer.structured_content) {
-                (true, Some(value)) => value.to_string(),
-                (true, None) => "it did not say why".into(),
-                (false, _) => told.join("\n"),
-            };
-            let message = format!("{name} failed: {told}");
-            Err(ToolError::new(ToolErrorClass::Failed, message))
-        }
-        Ok(_) => Ok(text),
     }
 }
 
@@ -380,22 +346,5 @@ mod tests {
             (Effect::Idempotent, false)
         );
         assert_eq!(of(None, None, None), (Effect::Effect, true));
-    }
-
-    #[test]
-    fn a_result_that_says_error_is_a_failure_for_the_model() {
-        let exact = r#"{ "content": [{ "type": "text", "text": "8" }] }"#;
-        assert_eq!(read("a.b", exact.into()).as_deref(), Ok(exact));
-        let error = read(
-            "a.b",
-            r#"{"content":[{"type":"text","text":"No such file."}],"isError":true}"#.into(),
-        );
-        let error = error.expect_err("it failed");
-        assert_eq!(
-            (error.class, error.message.as_str()),
-            (ToolErrorClass::Failed, "a.b failed: No such file.")
-        );
-        let error = read("a.b", "[]".into()).expect_err("no result");
-        assert_eq!(error.class, ToolErrorClass::BadResponse);
     }
 }

@@ -1,5 +1,6 @@
 //! Servers that speak the Model Context Protocol. The official SDK stands behind this folder alone.
 
+mod answer;
 mod connection;
 mod group;
 mod keeper;

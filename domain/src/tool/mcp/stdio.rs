@@ -26,6 +26,8 @@ const ALWAYS: [&str; 2] = ["PATH", "HOME"];
 const SECRET_WORDS: [&str; 5] = ["TOKEN", "SECRET", "PASSWORD", "KEY", "CREDENTIAL"];
 /// The most bytes of what it last wrote to its standard error.
 const TAIL: usize = 2_000;
+/// What a program ended with is shown if it is shorter than this, though it may be the beginning of a secret.
+const TOLD_APART: usize = 4;
 /// How long the last words of a program that did not start are waited for.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -153,8 +155,14 @@ pub(super) fn start(
     })
 }
 
-/// What a program writes, a line at a time: a secret that comes in two pieces is whole in its line.
+/// What a program writes, without its secrets: one that comes in two pieces, or over several lines, is held back until it
+/// is whole.
 struct Lines {
+    /// Bytes of a character that has only begun.
+    cut: Vec<u8>,
+    /// What may be the beginning of a secret.
+    unsure: String,
+    /// A line that has only begun.
     begun: String,
     veil: Veil,
 }
@@ -163,13 +171,33 @@ impl Lines {
     fn new(program: &Program) -> Self {
         let secrets = program.secrets();
         Self {
+            cut: Vec::new(),
+            unsure: String::new(),
             begun: String::new(),
             veil: Veil::new(secrets.iter().map(|(name, secret)| (name.as_str(), secret))),
         }
     }
 
-    /// The lines that this piece completes, without the program's secrets. Of one that is too long only its length is
-    /// told.
+    /// What can be shown after this piece.
+    fn shown(&mut self, piece: &[u8]) -> String {
+        self.cut.extend_from_slice(piece);
+        let whole = self.cut.len() - begun_character(&self.cut);
+        let bytes: Vec<u8> = self.cut.drain(..whole).collect();
+        self.unsure.push_str(&String::from_utf8_lossy(&bytes));
+        self.veil.next(&mut self.unsure, false)
+    }
+
+    /// What was held back and is no secret, at the end. Of what is as long as the beginning of one nothing is shown.
+    fn rest(&mut self) -> String {
+        let rest = std::mem::take(&mut self.unsure);
+        if rest.len() < TOLD_APART {
+            rest
+        } else {
+            "…".to_owned()
+        }
+    }
+
+    /// The lines that this completes. Of one that is too long only its length is told.
     fn whole(&mut self, piece: &str) -> Vec<String> {
         let mut whole = Vec::new();
         for part in piece.split_inclusive('\n') {
@@ -182,7 +210,7 @@ impl Lines {
             whole.push(if line.len() > TAIL {
                 format!("(a line of more than {TAIL} bytes)")
             } else {
-                self.veil.over(line.to_owned()).0
+                line.to_owned()
             });
         }
         // Enough to know that it is too long.
@@ -195,17 +223,44 @@ impl Lines {
 /// Reads what a program writes to its standard error: kept is only the end of it.
 async fn listen(name: String, mut stderr: ChildStderr, mut lines: Lines, kept: Arc<Mutex<String>>) {
     let mut chunk = [0; 4096];
-    while let Ok(read @ 1..) = stderr.read(&mut chunk).await {
-        let text = String::from_utf8_lossy(&chunk[..read]);
+    loop {
+        let read = stderr.read(&mut chunk).await.unwrap_or(0);
+        let text = match read {
+            0 => lines.rest(),
+            read => lines.shown(&chunk[..read]),
+        };
         for line in lines.whole(&text) {
             tracing::debug!(tool_server.command = name, %line, "an MCP server says");
         }
-        let mut kept = kept.lock();
-        kept.push_str(&text);
-        let from = kept.len().saturating_sub(TAIL);
-        let from = kept.ceil_char_boundary(from);
-        kept.drain(..from);
+        keep(&mut kept.lock(), &text);
+        if read == 0 {
+            return;
+        }
     }
+}
+
+/// Adds to what was said last, and forgets what was said before. No secret is in it any more that a cut could halve.
+fn keep(kept: &mut String, text: &str) {
+    kept.push_str(text);
+    let from = kept.len().saturating_sub(TAIL);
+    let from = kept.ceil_char_boundary(from);
+    kept.drain(..from);
+}
+
+/// The bytes at the end that are the beginning of a character.
+fn begun_character(bytes: &[u8]) -> usize {
+    let last = bytes.iter().rev().take(3).enumerate();
+    for (behind, byte) in last {
+        let length = match byte {
+            0xC0..=0xDF => 2,
+            0xE0..=0xEF => 3,
+            0xF0..=0xFF => 4,
+            0x80..=0xBF => continue,
+            0x00..=0x7F => return 0,
+        };
+        return if length > behind + 1 { behind + 1 } else { 0 };
+    }
+    0
 }
 
 #[cfg(test)]
@@ -219,9 +274,16 @@ mod tests {
             ..Program::default()
         };
         let mut lines = Lines::new(&program);
-        assert_eq!(lines.whole("my token is canary-o"), Vec::<String>::new());
+        let said = |lines: &mut Lines, piece: &str| {
+            let shown = lines.shown(piece.as_bytes());
+            lines.whole(&shown)
+        };
         assert_eq!(
-            lines.whole("ne-two\nand\n"),
+            said(&mut lines, "my token is canary-o"),
+            Vec::<String>::new()
+        );
+        assert_eq!(
+            said(&mut lines, "ne-two\nand\n"),
             ["my token is ‹secret:A_TOKEN›", "and"]
         );
         for _ in 0..10 {
@@ -232,5 +294,35 @@ mod tests {
             lines.whole("\nx\n"),
             [format!("(a line of more than {TAIL} bytes)"), "x".into()]
         );
+    }
+
+    /// A secret that lies across a piece's end, or across the place where the last words are cut, or over several lines.
+    #[test]
+    fn what_is_kept_of_a_programs_last_words_shows_no_part_of_a_secret() {
+        let secret = "canary-ä\n-one\n-two";
+        let program = Program {
+            env_set: vec![format!("A_TOKEN={secret}")],
+            ..Program::default()
+        };
+        for behind in TAIL - 60..TAIL + 10 {
+            let text = format!("{} {secret} {}", "x".repeat(300), "y".repeat(behind));
+            let (mut lines, mut kept) = (Lines::new(&program), String::new());
+            for piece in text.as_bytes().chunks(7) {
+                keep(&mut kept, &lines.shown(piece));
+            }
+            keep(&mut kept, &lines.rest());
+            assert!(kept.len() <= TAIL + 3);
+            let shown = kept.replace("‹secret:A_TOKEN›", "");
+            assert!(
+                !shown.contains("one") && !shown.contains("canary"),
+                "{kept}"
+            );
+        }
+        // It ends in the middle of it.
+        let mut lines = Lines::new(&program);
+        assert_eq!(lines.shown(b"so: canary-"), "so: ");
+        assert_eq!(lines.rest(), "…");
+        assert_eq!(lines.shown(b"so: c"), "so: ");
+        assert_eq!(lines.rest(), "c");
     }
 }

@@ -1,0 +1,212 @@
+//! Providers of models as people have them: slow ones, busy ones, gateways with an address and a header of their own.
+
+use std::time::Duration;
+
+use domain::model::{Kind, Patience, Provider};
+use serde_json::{Value, json};
+use tests::binary::{self, Stint};
+use tests::provider::{Piece, StubProvider, bytes, finishes, generated, http, stream};
+use tests::{Coworker, TestApp, both_dbs};
+
+use crate::look;
+use crate::model::{CANARY, assign, provider, run_of, with};
+
+both_dbs! {
+    /// What takes its time and comes is no failure: the first byte, and the first word behind signs of life.
+    async fn a_slow_first_token_that_comes_is_no_error(app: TestApp) {
+        let slow = Duration::from_millis(300);
+        let mut late = vec![Piece::After(3 * slow)];
+        late.extend(finishes("DECLINED"));
+        // Each sign of life comes in time, the first word long after that.
+        let mut thinks = vec![stream()];
+        thinks.extend((0..4).flat_map(|_| [bytes(": it thinks\n\n"), Piece::After(slow)]));
+        thinks.extend(finishes("DECLINED").split_off(1));
+        let (late, thinks) = (StubProvider::start(vec![late]).await, StubProvider::start(vec![thinks]).await);
+        let patient = |name: &str, stub: &StubProvider| Provider {
+            patience: Patience { connect: Duration::from_secs(5), first_byte: Duration::from_secs(30), idle: 3 * slow - slow / 2 },
+            ..provider(name, Kind::OpenAi, stub)
+        };
+        let app = with(&app, vec![patient("late", &late), patient("thinks", &thinks)]).await;
+        for (name, stub) in [("late", &late), ("thinks", &thinks)] {
+            let request = assign(&app, name, json!({ "provider": format!("{name}:m") })).await;
+            app.drain().await;
+            let run = run_of(&app, &request).await;
+            assert_eq!((&run["status"], stub.asked().len()), (&json!("COMPLETED"), 1), "{name}: {run:#}");
+            let events = look::events(&app, &run).await;
+            assert_eq!(look::data(&events, "model.failed"), Vec::<&Value>::new(), "{name}");
+            let first = look::data(&events, "model.completed")[0]["first_token_ms"].as_i64().expect("a time");
+            assert!(name == "late" || first >= 1_000, "{name}: {first}");
+        }
+        look::sound(&app).await;
+        app.stop().await;
+    }
+
+    /// Runs that failed together do not come back together, and none waits longer than twice its pause.
+    async fn runs_that_a_provider_refuses_together_come_back_each_at_its_own_time(app: TestApp) {
+        const RUNS: usize = 8;
+        let busy = http("503 Service Unavailable", &[], "{}");
+        let (mut stubs, mut providers) = (Vec::new(), Vec::new());
+        for i in 0..RUNS {
+            let stub = StubProvider::start(vec![busy.clone(), finishes("DECLINED")]).await;
+            providers.push(Provider { patience: Patience::default(), ..provider(&format!("p{i}"), Kind::OpenAi, &stub) });
+            stubs.push(stub);
+        }
+        let app = with(&app, providers).await;
+        for i in 0..RUNS {
+            assign(&app, &format!("w{i}"), json!({ "provider": format!("p{i}:m") })).await;
+        }
+        app.drain().await;
+        let pauses: Vec<Duration> = stubs.iter().map(|stub| {
+            let asked = stub.asked();
+            assert_eq!(asked.len(), 2);
+            asked[1].at - asked[0].at
+        }).collect();
+        // The first retry comes after 200 to 400 ms, and what a busy machine adds.
+        assert!(pauses.iter().all(|pause| (Duration::from_millis(195)..Duration::from_secs(10)).contains(pause)), "{pauses:?}");
+        let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
+        assert!(*most - *least > Duration::from_millis(5), "{pauses:?}");
+        look::sound(&app).await;
+        app.stop().await;
+    }
+}
+
+/// A server in Azure's style, as its operator declares it: its path, its version in the query, its key in a header of its own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_in_azures_style_runs_a_coworker() {
+    let stub = StubProvider::start(vec![finishes("DECLINED")]).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("stint.toml");
+    let base = stub.url().replace("/v1", "/openai/v1");
+    let declared = format!(
+        "[models.azure]\nkind = \"openai\"\nbase_url = \"{base}\"\napi_key_env = \"AZURE_KEY\"\napi_key_header = \"api-key\"\napi_version = \"2026-01-01\"\n"
+    );
+    std::fs::write(&config, declared).unwrap();
+    let url = format!("sqlite://{}", folder.path().join("stint.db").display());
+    let config = config.to_string_lossy();
+    let args = [
+        "serve",
+        "--database-url",
+        &url,
+        "--listen",
+        "127.0.0.1:0",
+        "--config",
+        &config,
+    ];
+    let mut server = Stint::start_with(&args, &[("AZURE_KEY", CANARY)]);
+    let client = server.client();
+    let model = json!({ "provider": "azure:my-deployment" });
+    let worker = Coworker::new("worker")
+        .with("model", model)
+        .publish(&client)
+        .await;
+    let input = json!({ "title": "Where is it?", "assigneeId": worker.id });
+    let request = client
+        .mutate("requestCreate", input, "request { id }")
+        .await["request"]["id"]
+        .clone();
+    let run = look::first_run(&client, &request).await;
+    let query = "subscription ($id: ID!) { runEvents(runId: $id) { type payload } }";
+    let live = client
+        .subscribe(query, json!({ "id": run }))
+        .await
+        .all()
+        .await;
+    let last = live.last().expect("an end");
+    assert_eq!(last["runEvents"]["type"], "run.completed", "{last:#}");
+    let asked = stub.asked();
+    assert_eq!(asked.len(), 1);
+    let head = &asked[0].head;
+    assert!(
+        head.starts_with("POST /openai/v1/chat/completions?api-version=2026-01-01 "),
+        "{head}"
+    );
+    assert!(head.contains(&format!("api-key: {CANARY}")), "{head}");
+    assert!(!head.to_lowercase().contains("authorization:"), "{head}");
+    assert_eq!(asked[0].body["model"], "my-deployment");
+    server.terminate();
+    server.wait();
+    assert!(!server.stderr().contains(CANARY));
+}
+
+/// Gemini is asked for its models, and for a word.
+#[tokio::test(flavor = "multi_thread")]
+async fn model_check_says_what_works_of_gemini() {
+    let list = json!({ "models": [{ "name": "models/gemini-2.5-pro" }, { "name": "models/gemini-3.5-flash" }] });
+    let list = http(
+        "200 OK",
+        &["content-type: application/json"],
+        &list.to_string(),
+    );
+    let word = generated(&[json!({
+        "candidates": [{ "content": { "parts": [{ "text": "Yes" }] }, "finishReason": "STOP" }],
+        "usageMetadata": { "promptTokenCount": 12, "candidatesTokenCount": 1 },
+    })]);
+    let told = json!({ "error": { "code": 400, "message": format!("API key not valid: {CANARY}."), "status": "INVALID_ARGUMENT" } });
+    let refuses = http(
+        "400 Bad Request",
+        &["content-type: application/json"],
+        &told.to_string(),
+    );
+    let stub = StubProvider::start(vec![list, word, refuses]).await;
+    let base = stub.url().replace("/v1", "");
+    let check = |args: &'static [&'static str]| {
+        let base = base.clone();
+        let env = move || {
+            binary::run_with(
+                &[&["model", "check"], args].concat(),
+                &[
+                    ("STINT_GEMINI_BASE_URL", &base),
+                    ("STINT_GEMINI_API_KEY", CANARY),
+                ],
+            )
+        };
+        tokio::task::spawn_blocking(env)
+    };
+    let listed = check(&[]).await.unwrap();
+    assert!(
+        listed.status.success(),
+        "{}{}",
+        listed.stdout,
+        listed.stderr
+    );
+    assert!(
+        listed
+            .stdout
+            .contains("lists 2 models: gemini-2.5-pro, gemini-3.5-flash"),
+        "{}",
+        listed.stdout
+    );
+    let asked = check(&["--model", "google:gemini-2.5-pro", "--format", "json"])
+        .await
+        .unwrap();
+    let said: Value = serde_json::from_str(&asked.stdout).unwrap();
+    assert_eq!(
+        (&said[0]["works"], &said[0]["detail"]),
+        (&json!(true), &json!("answers (12 tokens in, 1 out)")),
+        "{said:#}"
+    );
+    let refused = check(&["--model", "google:gemini-2.5-pro"]).await.unwrap();
+    assert!(
+        !refused.status.success()
+            && refused
+                .stdout
+                .contains("API key not valid: ‹secret:google›"),
+        "{}{}",
+        refused.stdout,
+        refused.stderr
+    );
+    assert!(!format!("{}{}", refused.stdout, refused.stderr).contains(CANARY));
+    let heads: Vec<String> = stub.asked().into_iter().map(|asked| asked.head).collect();
+    assert!(
+        heads[0].starts_with("GET /v1beta/models ")
+            && heads[1]
+                .starts_with("POST /v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse "),
+        "{heads:?}"
+    );
+    assert!(
+        heads
+            .iter()
+            .all(|head| head.contains(&format!("x-goog-api-key: {CANARY}"))),
+        "{heads:?}"
+    );
+}
