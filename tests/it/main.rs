@@ -49,6 +49,7 @@ mod hook;
 mod hostile;
 mod import;
 mod intake;
+mod isolate;
 mod keys;
 mod lease;
 mod life;

@@ -21,9 +21,12 @@ const WORKSPACES: usize = 1_000;
 /// A budget, and what may be spent of it, nano-USD.
 pub(super) type Limited = (Key, i64);
 
+/// What has a limit, and when it was read.
+type Read = (Instant, Arc<Vec<Limited>>);
+
 /// The budgets that have a limit, by workspace.
 #[derive(Debug, Default)]
-pub(super) struct Known(Mutex<HashMap<WorkspaceId, (Instant, Arc<Vec<Limited>>)>>);
+pub(super) struct Known(Mutex<HashMap<WorkspaceId, Read>>);
 
 impl Known {
     /// The budgets of a workspace and its coworkers that have a limit.

@@ -25,48 +25,11 @@ const TOOLS: [&str; 8] = [
 ];
 
 /// Names of what others have, or nobody.
-const STRANGE: [&str; 40] = [
-    "desk",
-    "desk.",
-    ".find",
-    "find",
-    "shell.exec",
-    "bash",
-    "python.run",
-    "file.read",
-    "sql.query",
-    "mcp.call",
-    "http.get",
-    "browser.open",
-    "eval",
-    "system.prompt",
-    "list_candidates",
-    "approve",
-    "approval.decide",
-    "secret.get",
-    "secretSet",
-    "apiKeyCreate",
-    "graphql.query",
-    "coworkerPublish",
-    "admin.desk",
-    "other.find",
-    "unlisted.find",
-    "constructor",
-    "__proto__",
-    "toString",
-    "desk.secret.find",
-    "desk.find.drop",
-    "run.stop",
-    "workspaceUpdate",
-    "modelPriceSet",
-    "toolServerCreate",
-    "requestCreate",
-    "metadata.get",
-    "",
-    " ",
-    "*",
-    "desk.*",
-];
+const STRANGE: &str = "desk desk. .find find shell.exec bash python.run file.read sql.query mcp.call http.get browser.open \
+    eval system.prompt list_candidates approve approval.decide secret.get secretSet apiKeyCreate \
+    graphql.query coworkerPublish admin.desk other.find unlisted.find constructor __proto__ toString \
+    desk.secret.find desk.find.drop run.stop workspaceUpdate modelPriceSet toolServerCreate \
+    requestCreate metadata.get * desk.*";
 
 /// Texts that would like to be more than texts; short enough for any argument.
 const TEXTS: [&str; 24] = [
@@ -140,7 +103,8 @@ fn wide(text: &str) -> String {
 
 /// Names that are smuggled in another form, and are none.
 fn misspelt() -> Vec<Attempt> {
-    let mut names: Vec<String> = STRANGE.map(str::to_owned).to_vec();
+    let strange = STRANGE.split(' ').chain(["", " "]);
+    let mut names: Vec<String> = strange.map(str::to_owned).collect();
     for tool in TOOLS {
         let middle = tool.len() / 2;
         let (front, back) = tool.split_at(middle);
@@ -226,41 +190,10 @@ fn misfits() -> Vec<Attempt> {
     wrong.extend(values.iter().map(|value| json!({ "q": value })));
     wrong.extend((65..125).map(|length| json!({ "q": "x".repeat(length) })));
     wrong.extend((65..75).map(|length| json!({ "q": "ß".repeat(length) })));
-    let fields = [
-        "url",
-        "method",
-        "headers",
-        "limit",
-        "__proto__",
-        "constructor",
-        "id",
-        "workspace",
-        "workspaceId",
-        "approved",
-        "approval",
-        "idempotencyKey",
-        "idempotency_key",
-        "dryRun",
-        "token",
-        "secret",
-        "server",
-        "action",
-        "tool",
-        "run",
-        "as",
-        "role",
-        "sudo",
-        "q2",
-        "",
-        "Authorization",
-        "host",
-        "redirect",
-        "proxy",
-        "timeout",
-        "_meta",
-        "$schema",
-    ];
-    for field in fields {
+    let fields = "url method headers limit __proto__ constructor id workspace workspaceId approved approval \
+                  idempotencyKey idempotency_key dryRun token secret server action tool run as role sudo q2 \
+                  Authorization host redirect proxy timeout _meta $schema";
+    for field in fields.split(' ').chain([""]) {
         for value in [
             json!("http://169.254.169.254/"),
             json!(true),
