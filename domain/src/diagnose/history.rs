@@ -209,7 +209,7 @@ pub(super) async fn read(
         draft: config.to_row()?,
         ..coworker.clone()
     };
-    let findings = coworkers::findings(db, actor, &subject, store.now()).await?;
+    let findings = coworkers::findings(db, actor, &subject, store.now(), None).await?;
     Ok(History {
         coworker: coworker.clone(),
         config,

@@ -188,7 +188,8 @@ pub(in crate::diagnose) fn unknown_tool(history: &History) -> Found {
             | Rule::NoScope
             | Rule::ScopeCollision
             | Rule::SkillUnknown
-            | Rule::UnpricedModel => false,
+            | Rule::ProviderNotConfigured
+        | Rule::UnpricedModel => false,
         });
     let mut place = None;
     for finding in told {
