@@ -97,6 +97,31 @@ async fn copies(app: &TestApp, table: &str, of: &str, changed: &[(&str, &str)]) 
     conn.close().await.unwrap();
 }
 
+/// What DuckDB and pandas find in every table and format.
+async fn opened(app: &TestApp, query: &str) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    for table in TABLES {
+        for format in FORMATS {
+            let file = format!("{table}.{format}");
+            let (status, bytes) = download(app, &file, query).await;
+            assert_eq!(status, 200, "{file}: {}", String::from_utf8_lossy(&bytes));
+            std::fs::write(folder.path().join(&file), bytes).unwrap();
+        }
+    }
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("analysts/read.py");
+    let read = Command::new(analyst())
+        .arg(script)
+        .arg(folder.path())
+        .output()
+        .unwrap();
+    assert!(
+        read.status.success(),
+        "{}",
+        String::from_utf8_lossy(&read.stderr)
+    );
+    serde_json::from_slice(&read.stdout).unwrap()
+}
+
 /// Python with DuckDB and pandas.
 fn analyst() -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/analysts/bin/python");
@@ -112,19 +137,7 @@ both_dbs! {
     /// R37, R60: DuckDB and pandas open every table in every format, and find the figures that the API has.
     async fn exports_open_in_duckdb_and_pandas(app: TestApp) {
         work(&app).await;
-        let folder = tempfile::tempdir().unwrap();
-        for table in TABLES {
-            for format in FORMATS {
-                let file = format!("{table}.{format}");
-                let (status, bytes) = download(&app, &file, "?start=-P7D").await;
-                assert_eq!(status, 200, "{file}: {}", String::from_utf8_lossy(&bytes));
-                std::fs::write(folder.path().join(&file), bytes).unwrap();
-            }
-        }
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("analysts/read.py");
-        let read = Command::new(analyst()).arg(script).arg(folder.path()).output().unwrap();
-        assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
-        let found: Value = serde_json::from_slice(&read.stdout).unwrap();
+        let found = opened(&app, "?start=-P7D").await;
 
         let query = "{ metrics(range: { start: \"-P7D\" }) { totals { runs failed modelCalls cost { amount } } } }";
         let totals = app.gql(query, json!({})).await["metrics"]["totals"].clone();
@@ -184,6 +197,13 @@ both_dbs! {
             assert_eq!(sum(&metrics, column), sum(&calls, column), "{column}");
         }
         assert_eq!(sum(&metrics, "runs"), i64::try_from(runs.len()).unwrap());
+        // Several pages of the database are one file in any format.
+        let found = opened(&app, "").await;
+        for (table, rows) in [("runs", runs.len()), ("calls", calls.len())] {
+            for format in FORMATS {
+                assert_eq!(found[format!("{table}.{format}")]["duckdb"]["rows"], rows, "{table}.{format}");
+            }
+        }
     }
 
     /// Who may not see figures gets none, and wrong input is told in a sentence.

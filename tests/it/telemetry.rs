@@ -1,6 +1,7 @@
 //! What operators see: spans that hang together from the mutation to the run, and figures for Prometheus.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use api::config::Role;
 use domain::telemetry::figure;
@@ -18,6 +19,9 @@ use crate::look;
 const PLAYBOOK: &str = "tools:\n  - name: device.telemetry\n    description: Reads the telemetry of a device.\n    effect: READ\n    answers: [{ fault: failed }]\n\
     turns:\n  - calls: [{ tool: device.telemetry, arguments: { device: LT } }]\n    usage: { input: 100, cache_read: 900, output: 20 }\n  \
     - calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: No., summary: \"It can't be done.\" } }]\n    usage: { input: 10, output: 5 }\n";
+
+/// How long what must happen may take on a slow machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The spans that a collector got.
 fn spans(collector: &StubProvider) -> Vec<Span> {
@@ -153,9 +157,14 @@ fn a_trace_goes_from_the_mutation_to_the_run() {
 
 async fn until_a_run_ended(client: &Client) {
     let ended = "{ runs(filter: { status: { eq: COMPLETED } }) { totalCount } }";
-    while client.gql(ended, json!({})).await["runs"]["totalCount"] != 1 {
-        tokio::task::yield_now().await;
-    }
+    let wait = async {
+        while client.gql(ended, json!({})).await["runs"]["totalCount"] != 1 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("a run completes");
 }
 
 /// A collector's address that can't be one is refused in a sentence, and one that nobody answers at stops nothing.
@@ -219,13 +228,16 @@ both_dbs! {
         app.mutate("requestCreate", json!({ "title": secret, "assigneeId": coworker.id }), "request { id }").await;
         app.drain().await;
         let watching = app.subscribe("subscription { runChanged { run { number } } }", json!({})).await;
-        let text = loop {
-            let text = metrics(&app).await;
-            if value(&text, "stint_watchers") >= 1.0 {
-                break text;
+        let watched = async {
+            loop {
+                let text = metrics(&app).await;
+                if value(&text, "stint_watchers") >= 1.0 {
+                    break text;
+                }
+                tokio::task::yield_now().await;
             }
-            tokio::task::yield_now().await;
         };
+        let text = tokio::time::timeout(PATIENCE, watched).await.expect("the watcher is counted");
         drop(watching);
         for (line, expected) in [
             ("stint_runs_ended_total{result=\"DECLINED\"}", 1.0),
@@ -250,7 +262,7 @@ both_dbs! {
         let app = look::with_settings(&app, |settings| settings.role = Role::Api).await;
         let nobody = Coworker::new("away").publish(&app).await;
         app.mutate("requestCreate", json!({ "title": "Wait", "assigneeId": nobody.id }), "request { id }").await;
-        app.advance(std::time::Duration::from_secs(90)).await;
+        app.advance(Duration::from_secs(90)).await;
         let text = metrics(&app).await;
         assert_eq!(value(&text, "stint_dispatches_waiting").to_bits(), 1.0_f64.to_bits(), "{text}");
         assert_eq!(value(&text, "stint_queue_age_seconds").to_bits(), 90.0_f64.to_bits(), "{text}");

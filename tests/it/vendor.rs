@@ -23,7 +23,7 @@ both_dbs! {
         thinks.extend(finishes("DECLINED").split_off(1));
         let (late, thinks) = (StubProvider::start(vec![late]).await, StubProvider::start(vec![thinks]).await);
         let patient = |name: &str, stub: &StubProvider| Provider {
-            patience: Patience { connect: Duration::from_secs(5), first_byte: Duration::from_secs(30), idle: 3 * slow - slow / 2 },
+            patience: Patience { connect: Duration::from_secs(5), first_byte: Duration::from_secs(30), idle: 10 * slow },
             ..provider(name, Kind::OpenAi, stub)
         };
         let app = with(&app, vec![patient("late", &late), patient("thinks", &thinks)]).await;

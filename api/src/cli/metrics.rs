@@ -108,9 +108,11 @@ async fn export(args: ExportArgs) -> anyhow::Result<()> {
         }
         Some(path) => {
             // Whole, or not at all: under its name only when all of it is there.
-            let part = path.with_extension("part");
+            let mut part = path.clone().into_os_string();
+            part.push(format!(".{}.part", std::process::id()));
+            let part = PathBuf::from(part);
             let unwritable = || format!("{} can't be written", path.display());
-            let mut file = std::fs::File::create(&part).with_context(unwritable)?;
+            let mut file = std::fs::File::create_new(&part).with_context(unwritable)?;
             let mut size = 0;
             let written = async {
                 while let Some(chunk) = bytes.try_next().await? {

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical};
 use parquet::data_type::{BoolType, ByteArray, ByteArrayType, Int64Type};
 use parquet::errors::ParquetError;
-use parquet::file::properties::WriterProperties;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::Type;
 use serde_json::{Map, Value};
@@ -22,7 +22,7 @@ pub enum Format {
     Csv,
     /// One JSON object a line; moments as RFC 3339 in UTC; what is missing is null
     Json,
-    /// Apache Parquet, a row group for each page, compressed with Snappy
+    /// Apache Parquet, compressed with Snappy
     Parquet,
 }
 
@@ -158,11 +158,16 @@ impl Write for Buffer {
     }
 }
 
+/// Rows of a row group: what a file's end says of its groups must stay small, and so must what is kept in memory.
+const GROUP: usize = 32_768;
+
 /// A Parquet file on its way.
 #[derive(Default)]
 struct Parquet {
     buffer: Buffer,
     file: Option<SerializedFileWriter<Buffer>>,
+    /// Rows that are not a row group yet.
+    rows: Vec<Vec<Cell>>,
 }
 
 impl Parquet {
@@ -177,6 +182,8 @@ impl Parquet {
                 .build()?;
             let properties = WriterProperties::builder()
                 .set_compression(Compression::SNAPPY)
+                .set_offset_index_disabled(true)
+                .set_statistics_enabled(EnabledStatistics::Chunk)
                 .build();
             let file =
                 SerializedFileWriter::new(self.buffer.clone(), schema.into(), properties.into())?;
@@ -188,6 +195,16 @@ impl Parquet {
     }
 
     fn write(&mut self, columns: &[Column], rows: &[Vec<Cell>]) -> Result<Vec<u8>, ParquetError> {
+        self.rows.extend_from_slice(rows);
+        if self.rows.len() >= GROUP {
+            self.group(columns)?;
+        }
+        Ok(take(&mut *self.buffer.0.lock()))
+    }
+
+    /// Writes the rows at hand as a row group.
+    fn group(&mut self, columns: &[Column]) -> Result<(), ParquetError> {
+        let rows = take(&mut self.rows);
         let mut group = self.file(columns)?.next_row_group()?;
         for (place, column) in columns.iter().enumerate() {
             let Some(mut writer) = group.next_column()? else {
@@ -238,12 +255,14 @@ impl Parquet {
             writer.close()?;
         }
         group.close()?;
-        self.file(columns)?.flush()?;
-        Ok(take(&mut *self.buffer.0.lock()))
+        Ok(self.file(columns)?.flush()?)
     }
 
     fn finish(&mut self, columns: &[Column]) -> Result<Vec<u8>, ParquetError> {
         self.file(columns)?;
+        if !self.rows.is_empty() {
+            self.group(columns)?;
+        }
         if let Some(mut file) = self.file.take() {
             file.finish()?;
         }

@@ -14,7 +14,7 @@ const ENDPOINTS: usize = 100;
 /// The most deliveries to a disabled endpoint that one claim settles.
 const DROPPED: u64 = 200;
 
-/// The endpoints that something is to be done for, without those that are busy.
+/// The endpoints that something is to be done for, without those that are busy; first those for which something has waited longest.
 ///
 /// # Errors
 /// What the database said.
@@ -26,7 +26,8 @@ pub(super) async fn due(store: &Store, busy: &[AlertEndpointId]) -> Result<Vec<A
     let sql = format!(
         "SELECT e.id AS id FROM alert_endpoint e WHERE EXISTS (SELECT 1 FROM alert_delivery d \
          WHERE d.endpoint_id = e.id AND d.state = 'WAITING' AND (d.due_at <= ? OR NOT e.enabled) \
-         AND (d.lease_until IS NULL OR d.lease_until <= ?)){not} LIMIT {ENDPOINTS}"
+         AND (d.lease_until IS NULL OR d.lease_until <= ?)){not} \
+         ORDER BY (SELECT MIN(d.due_at) FROM alert_delivery d WHERE d.endpoint_id = e.id AND d.state = 'WAITING') LIMIT {ENDPOINTS}"
     );
     let now = store.now();
     let values = [now.into(), now.into()].into_iter();

@@ -190,6 +190,7 @@ impl Sender {
         let chance = random_id().as_bytes()[0];
         let delivery = claimed.delivery;
         let settle = Settle {
+            url: claimed.endpoint.url.clone(),
             at,
             took_ms,
             answer,

@@ -21,6 +21,8 @@ const FAILING: i64 = 3 * 86_400_000;
 pub(super) struct Settle {
     /// The delivery as it was claimed.
     pub(super) delivery: alert_delivery::Model,
+    /// Where it was sent to.
+    pub(super) url: String,
     /// When it was sent.
     pub(super) at: Millis,
     /// How long it took, milliseconds.
@@ -46,6 +48,7 @@ impl Command for Settle {
     async fn run(&self, tx: &Tx) -> Result<()> {
         let Self {
             delivery,
+            url: _,
             at,
             took_ms,
             answer,
@@ -117,7 +120,8 @@ impl Settle {
         let found = alert_endpoint::Entity::find_by_id(id)
             .one(tx.conn())
             .await?;
-        let Some(endpoint) = found.filter(|row| row.enabled) else {
+        // What another address said is no word about this one.
+        let Some(endpoint) = found.filter(|row| row.enabled && row.url == self.url) else {
             return Ok(());
         };
         let days = endpoint

@@ -101,8 +101,8 @@ impl Hold {
         self.not_after
     }
 
-    /// Nobody ever had it: it may be reserved again.
-    pub(super) fn unused(mut self) {
+    /// Nobody ever had it, and it will never stand in the log: it may be reserved again.
+    pub fn unused(mut self) {
         self.written = true;
         let mut accounts = self.purse.accounts.lock();
         for key in &self.keys {

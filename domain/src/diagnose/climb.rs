@@ -22,7 +22,7 @@ use crate::store::Store;
 const WEEKS: usize = 5;
 /// The least runs of each of them.
 const SAMPLE: i64 = 5;
-/// By how much of the first weeks' median cost per run the cost must grow each week.
+/// By how much of the first week's cost per run the cost must grow each week.
 const STEEP: f64 = 0.10;
 /// Of the ten pairs of weeks, those in which the later must be dearer: of weeks that differ by chance alone, one of 24 has so many.
 const RISING: usize = 9;

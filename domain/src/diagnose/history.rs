@@ -32,7 +32,7 @@ const CHUNK: usize = 50;
 /// The longest event that is read, bytes: none of those that show something is longer, but for what tools answered at length.
 const LONGEST: i64 = 16 * 1024;
 /// The most events, and entries of timelines, of one chunk.
-const MOST_ROWS: u64 = 20_000;
+const MOST_ROWS: u64 = 50_000;
 
 /// The kinds of events that detectors look at.
 const KINDS: [&str; 9] = [
@@ -182,11 +182,13 @@ pub(super) async fn read(
         .limit(MOST as u64 + 1)
         .all(db)
         .await?;
-    let is_complete = rows.len() <= MOST;
+    let mut is_complete = rows.len() <= MOST;
     rows.truncate(MOST);
     let mut history = Vec::with_capacity(rows.len());
     for chunk in rows.chunks(CHUNK) {
-        history.extend(worked(db, chunk).await?);
+        let (runs, all) = worked(db, chunk).await?;
+        history.extend(runs);
+        is_complete &= all;
     }
     let mut ids: Vec<_> = rows.iter().map(|row| row.coworker_version_id).collect();
     ids.sort_unstable();
@@ -220,17 +222,18 @@ pub(super) async fn read(
     })
 }
 
-/// What a few runs did, and what became of their requests.
-async fn worked(db: &DatabaseConnection, rows: &[run::Model]) -> Result<Vec<Worked>> {
+/// What a few runs did, and what became of their requests; and whether it is all that they did.
+async fn worked(db: &DatabaseConnection, rows: &[run::Model]) -> Result<(Vec<Worked>, bool)> {
     let ids: Vec<RunId> = rows.iter().map(|row| row.id).collect();
     let mut requests: Vec<RequestId> = rows.iter().map(|row| row.request_id).collect();
     requests.sort_unstable();
     requests.dedup();
     let mut events = events(db, &ids).await?;
+    let all = (events.values().map(Vec::len).sum::<usize>() as u64) < MOST_ROWS;
     let texts = texts(db, &requests).await?;
     let since = rows.iter().map(|row| row.started_at).min();
     let after = timelines(db, &requests, since.unwrap_or(Millis(0))).await?;
-    Ok(rows
+    let runs = rows
         .iter()
         .filter_map(|row| {
             let ended_at = row.ended_at?;
@@ -262,7 +265,8 @@ async fn worked(db: &DatabaseConnection, rows: &[run::Model]) -> Result<Vec<Work
                 run: row.clone(),
             })
         })
-        .collect())
+        .collect();
+    Ok((runs, all))
 }
 
 type Events = HashMap<RunId, Vec<(i64, Millis, Event)>>;

@@ -72,7 +72,7 @@ impl Symptom {
                 "It resolved or answered a request whose words match an out-of-scope text or a non-goal of its own, or called a tool whose name a non-goal speaks of."
             }
             Self::StopsMidway => {
-                "A limit ended the run; or it ended without an end-of-run rule and left its request in the middle; or a person set it to work on the same request again within 24 hours, unasked."
+                "A limit ended the run; or it ended without an end-of-run rule and left its request in progress; or it left it in progress and was set to work on it again within 24 hours."
             }
             Self::WrongAction => {
                 "A person took back a status that it had set, within 24 hours; or denied a call; or the same call was refused twice in a run."
@@ -81,10 +81,10 @@ impl Symptom {
                 "It asked for a tool that is there and not enabled for it; or a tool could not be reached; or looked something up at least twice and found nothing."
             }
             Self::UnknownTool => {
-                "It called a tool that does not exist; or its goal or skills name one."
+                "It called a tool that does not exist; or its goal or skills name one that does not exist, or is not enabled for it."
             }
             Self::ReassignsWrongly => {
-                "It handed a request off, and within 24 hours it was given back, or whoever got it declined."
+                "It handed a request off, and within 24 hours a person or a workflow gave it back, or whoever got it declined."
             }
             Self::FailsToReassign => {
                 "It kept a request that a person gave to another coworker within 24 hours; or declined one that an out-of-scope rule routes elsewhere."
@@ -112,7 +112,7 @@ pub enum Confidence {
 pub struct Diagnosis {
     /// What.
     pub symptom: Symptom,
-    /// How many of the runs show it.
+    /// How many of the runs show it; of costs that climb, how many dear runs are shown.
     pub affected: usize,
     /// How sure it is.
     pub confidence: Confidence,
@@ -259,7 +259,8 @@ fn weigh(symptom: Symptom, mut found: Found, examined: usize) -> Option<Diagnosi
     };
     found
         .evidence
-        .sort_by_key(|item| std::cmp::Reverse((item.at, item.seq)));
+        // What the configuration shows comes first: it is what makes a diagnosis certain.
+        .sort_by_key(|item| std::cmp::Reverse((item.run.is_none(), item.at, item.seq)));
     found.evidence.truncate(SHOWN);
     Some(Diagnosis {
         symptom,

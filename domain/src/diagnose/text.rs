@@ -63,10 +63,14 @@ pub(super) fn topics(config: &Config) -> Vec<Topic> {
         &identity.out_of_scope,
         None,
     );
-    rules.chain([identity]).chain(non_goals(config)).collect()
+    let non_goals = goal.non_goals.iter().enumerate();
+    let non_goals = non_goals
+        .map(|(i, text)| Topic::new(&own, format!("goal.nonGoals[{i}]"), text, None))
+        .collect::<Vec<_>>();
+    rules.chain([identity]).chain(non_goals).collect()
 }
 
-/// What a configuration says must not be done, whatever else stands in it.
+/// What a configuration says must not be done, in all of its words: the name of a tool may have some of its own field.
 pub(super) fn non_goals(config: &Config) -> Vec<Topic> {
     let texts = config.goal.non_goals.iter().enumerate();
     texts
@@ -91,7 +95,7 @@ mod tests {
                 "nonGoals": ["Never reset passwords.", "Do not order hardware."],
                 "outOfScope": [{ "when": "New laptops and broken screens", "routeTo": "hardware" }],
             },
-            "model": { "provider": "scripted", "name": "scripted" },
+            "model": { "provider": "scripted" },
         }))
         .unwrap()
     }

@@ -26,7 +26,6 @@ use crate::run::event::{AttemptStarted, Event, Takeover, ToolOutcomeUnknown};
 use crate::run::lease::ATTEMPTS;
 use crate::run::log::{FENCED, Flushed, Log};
 use crate::run::state::{Ending, Next, State};
-use crate::telemetry::figure;
 use crate::tool::Given;
 
 /// Looks, twice a second, before a worker that can't reach its database gives a run up.
@@ -284,10 +283,7 @@ impl Driver {
                 self.stands();
                 Ok(Held::Yes)
             }
-            Flushed::Lost => {
-                figure::lease_lost();
-                self.reload().await
-            }
+            Flushed::Lost => self.reload().await,
         }
     }
 

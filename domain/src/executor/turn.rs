@@ -97,11 +97,14 @@ impl Driver {
         // What it is charged is what was reckoned with, whatever a price becomes meanwhile.
         self.cards = cards;
         // Known to be written only after the flush, so offered until then.
-        if self.flush(true).await? == Held::No {
-            return Ok(Held::No);
-        }
-        if !matches!(self.state().next(), Next::AbandonModel(_)) {
-            return Ok(Held::Yes);
+        let held = self.flush(true).await?;
+        if held == Held::No || !matches!(self.state().next(), Next::AbandonModel(_)) {
+            // What was fenced off was not written, for certain.
+            let stands = matches!(self.state().open, Some(Open::Model(_)));
+            if let Some(hold) = hold.filter(|_| !stands) {
+                hold.unused();
+            }
+            return Ok(held);
         }
         self.spent = hold.map(Hold::written);
         if let Some(prefix) = &self.prefix {

@@ -21,7 +21,6 @@ use super::step::Steps;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::store::{Append, Applied, Projection, Store, Tx};
-use crate::telemetry::figure;
 
 /// An event that stands in the log, with the step that it touched.
 #[derive(Clone, Debug)]
@@ -329,13 +328,6 @@ impl Log {
 
     /// Hands what [`Log::flush_in`] wrote to the run's watchers, once it is committed.
     pub fn publish(store: &Store, run: RunId, staged: &[Arc<Logged>]) {
-        for logged in staged {
-            match envelope::ending(&logged.event) {
-                Some(Ok(outcome)) => figure::run_ended(outcome.as_str()),
-                Some(Err(code)) => figure::run_ended(code.as_str()),
-                None => {}
-            }
-        }
         store.bus().here().publish(run, staged);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use entity::{FailureCode, Outcome};
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
@@ -18,6 +19,7 @@ use crate::alert::Listening;
 use crate::bus::Bus;
 use crate::clock::Clock;
 use crate::error::{Error, Fault, Result};
+use crate::run::envelope;
 use crate::run::log::fenced_off;
 use crate::telemetry::figure;
 
@@ -285,6 +287,7 @@ impl Bench {
             })
             .collect();
         let appends: Vec<&Append> = hot.iter().map(|(_, append)| *append).collect();
+        let ended = ended(batch.appends.iter());
         let (applied, lost) = batch
             .write(&conn, &self.clock, &appends)
             .await
@@ -295,19 +298,30 @@ impl Bench {
             conn.rollback()
                 .await
                 .map_err(|err| before(Error::from_db(&err)))?;
+            if alone {
+                figure::lease_lost();
+            }
             return if alone {
                 Ok(vec![Verdict::Refused(fenced_off())])
             } else {
                 Err(before(fenced_off()))
             };
         }
-        for ((i, _), applied) in hot.iter().zip(applied) {
+        let mut stand = Vec::new();
+        for ((i, append), applied) in hot.iter().zip(applied) {
+            match applied {
+                Applied::Committed { .. } => stand.push(*append),
+                Applied::Lost => figure::lease_lost(),
+            }
             verdicts[*i] = Some(Verdict::Applied(applied));
         }
         let backend = self.conn.get_database_backend();
         conn.commit()
             .await
             .map_err(|err| commit_failed(backend, &err))?;
+        for result in ended.into_iter().chain(self::ended(stand.into_iter())) {
+            figure::run_ended(result);
+        }
         self.bus.here().publish_entries(entries);
         signals.into_iter().for_each(|signal| self.bus.send(signal));
         Ok(verdicts
@@ -315,6 +329,14 @@ impl Bench {
             .map(|v| v.unwrap_or(Verdict::Done))
             .collect())
     }
+}
+
+/// How the runs ended that these appends end.
+fn ended<'a>(appends: impl Iterator<Item = &'a Append>) -> Vec<&'static str> {
+    let endings = appends.flat_map(|append| append.events.iter().filter_map(envelope::ending));
+    endings
+        .map(|how| how.map_or_else(FailureCode::as_str, Outcome::as_str))
+        .collect()
 }
 
 fn before(err: Error) -> Failed {

@@ -219,9 +219,9 @@ pub async fn look(store: &Store) -> Result<()> {
         waiting: i64,
         oldest: Option<i64>,
     }
-    // Each from an index that holds no other rows.
+    // Each from an index that holds few other rows; the second condition is that of the index.
     let sql = "SELECT (SELECT COUNT(*) FROM run WHERE status = 'RUNNING') AS running, \
-               (SELECT COUNT(*) FROM run WHERE status = 'PAUSED_FOR_APPROVAL') AS paused, \
+               (SELECT COUNT(*) FROM run WHERE status = 'PAUSED_FOR_APPROVAL' AND status IN ('RUNNING', 'PAUSED_FOR_APPROVAL')) AS paused, \
                (SELECT COUNT(*) FROM dispatch WHERE state = 'WAITING') AS waiting, \
                (SELECT MIN(created_at) FROM dispatch WHERE state = 'WAITING') AS oldest";
     let statement = Statement::from_string(store.backend(), sql);

@@ -52,11 +52,22 @@ fn context(traceparent: &str) -> Context {
     global::get_text_map_propagator(|propagator| propagator.extract(&carrier))
 }
 
+/// The longest name of an operation that is kept.
+const NAME: usize = 64;
+
 /// Of a GraphQL operation; it goes on with the caller's own trace, if it says one.
 pub fn operation(kind: &'static str, name: Option<&str>, traceparent: Option<&str>) -> Span {
     if !is_on() {
         return Span::none();
     }
+    // Whatever is no name of GraphQL's is no operation's either.
+    let is_name = |name: &&str| {
+        name.len() <= NAME
+            && name
+                .bytes()
+                .all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
+    };
+    let name = name.filter(is_name);
     let span = info_span!(
         target: TARGET,
         "graphql",

@@ -72,7 +72,11 @@ impl Board {
             .limit(MOST)
             .all(db)
             .await?;
-        let of = |status: RunStatus| query::visible(actor).filter(run::Column::Status.eq(status));
+        // Those under way first: an index holds no others.
+        let of = |status: RunStatus| {
+            let active = query::visible(actor).filter(is_active());
+            active.filter(run::Column::Status.eq(status))
+        };
         let waiting = dispatch::Entity::find()
             .filter(dispatch::Column::WorkspaceId.eq(actor.workspace))
             .filter(dispatch::Column::State.eq(DispatchState::Waiting));

@@ -125,7 +125,7 @@ fn what_is_wrong_with_a_tool_server_is_told_where_it_stands() {
         (
             "  type: HTTP\n",
             "",
-            "a.yaml:4:3: `type` is missing; add it",
+            "a.yaml:6:3: `type` is missing; add it",
         ),
         ("HTTP", "SMTP", "a.yaml:11:9: unknown word `SMTP`"),
         // The type tells which keys there are.

@@ -58,14 +58,18 @@ fn status(run: &Worked, found: &mut Found, wrongs: &mut Vec<Wrong>) {
     let Some((set_at, before, set)) = own.last().copied() else {
         return;
     };
-    let taken_back = run.after.iter().find_map(|undone| match undone {
+    // The next change alone: what another run set meanwhile is not this one's.
+    let is_own = |undone: &Undone| matches!(undone, Undone::Status { run: Some(id), .. } if *id == run.run.id);
+    let last = run.after.iter().rposition(is_own).map_or(0, |at| at + 1);
+    let mut later = run.after[last..].iter();
+    let next = later.find(|undone| matches!(undone, Undone::Status { .. }));
+    let taken_back = next.and_then(|undone| match undone {
         Undone::Status {
             at,
             by: ActorKind::Person,
-            before: was,
             after: is,
             ..
-        } if *was == set && *at >= set_at && *at <= set_at.plus(WINDOW) => {
+        } if *at <= set_at.plus(WINDOW) => {
             (*is == before || is_less_done(*is, set)).then_some((*at, *is))
         }
         Undone::Status { .. } | Undone::Assigned { .. } | Undone::Run { .. } => None,

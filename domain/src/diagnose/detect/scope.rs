@@ -89,16 +89,12 @@ pub(in crate::diagnose) fn reassigns_wrongly(history: &History) -> Found {
             Undone::Assigned {
                 at: when,
                 epoch,
-                by,
+                // A coworker that gives it back may have done its part.
+                by: ActorKind::Person | ActorKind::Workflow | ActorKind::System,
                 to: Some((ActorKind::Coworker, id)),
                 ..
             } if *id == own.0 && *epoch > change.epoch && *when <= at.plus(WINDOW) => {
-                Some(match by {
-                    ActorKind::Coworker => "whoever got it gave it back",
-                    ActorKind::Person | ActorKind::Workflow | ActorKind::System => {
-                        "it was given back"
-                    }
-                })
+                Some("it was given back")
             }
             Undone::Run {
                 at: when,

@@ -189,7 +189,7 @@ pub(in crate::diagnose) fn unknown_tool(history: &History) -> Found {
             | Rule::ScopeCollision
             | Rule::SkillUnknown
             | Rule::ProviderNotConfigured
-        | Rule::UnpricedModel => false,
+            | Rule::UnpricedModel => false,
         });
     let mut place = None;
     for finding in told {

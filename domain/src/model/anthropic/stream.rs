@@ -62,6 +62,8 @@ pub(super) struct Answer<'a> {
     blocks: Vec<Block>,
     stop_reason: Option<String>,
     counted: Counted,
+    /// Whether these are the figures of the end; those of the beginning say nothing of what was written.
+    is_final: bool,
     started: bool,
 }
 
@@ -77,6 +79,7 @@ impl<'a> Answer<'a> {
             blocks: Vec::new(),
             stop_reason: None,
             counted: Counted::default(),
+            is_final: false,
             started: false,
         }
     }
@@ -104,6 +107,7 @@ impl<'a> Answer<'a> {
             Said::ContentBlockDelta { index, delta } => self.add(index, delta)?,
             Said::MessageDelta { delta, usage } => {
                 self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
+                self.is_final |= usage.output_tokens.is_some();
                 self.count(usage);
             }
             Said::MessageStop => return Ok(true),
@@ -274,7 +278,7 @@ impl<'a> Answer<'a> {
             thinking,
             calls,
             finish,
-            usage: usage(&self.counted),
+            usage: usage(&self.counted).filter(|_| self.is_final),
             first_token_ms: self.first_token_ms,
             service_tier: self.counted.service_tier,
             verbatim: blocks.map(|blocks| Verbatim {
@@ -312,6 +316,7 @@ impl Assemble for Answer<'_> {
             .for_each(|block| self.begin(block));
         self.started = true;
         self.stop_reason = stop_reason;
+        self.is_final = usage.output_tokens.is_some();
         self.count(usage);
         Ok(())
     }
