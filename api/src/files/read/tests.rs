@@ -121,6 +121,7 @@ fn what_is_wrong_with_a_tool_server_is_told_where_it_stands() {
     let sound = "kind: tool-server\nname: desk\nreach:\n  headers:\n    - { name: X-Team, value: it }\n  tools:\n    - name: look\n      description: Looks.\n      \
                  url: https://desk.example.com/\n    - { name: get, description: Gets., url: 'https://desk.example.com/' }\n  type: HTTP\n";
     assert_eq!(told(&[("a.yaml", sound)]), [""; 0]);
+    let mut wrong = Vec::new();
     for (from, to, expected) in [
         (
             "  type: HTTP\n",
@@ -135,12 +136,12 @@ fn what_is_wrong_with_a_tool_server_is_told_where_it_stands() {
         (
             "      description: Looks.\n",
             "",
-            "a.yaml:7:7: `description` is missing; add it",
+            "a.yaml:8:7: `description` is missing; add it",
         ),
         (
             "description: Gets.",
             "effect: NO",
-            "a.yaml:10:27: unknown word `NO`",
+            "a.yaml:10:28: unknown word `NO`",
         ),
         (
             "X-Team",
@@ -164,9 +165,9 @@ fn what_is_wrong_with_a_tool_server_is_told_where_it_stands() {
         ),
     ] {
         let told = told(&[("a.yaml", &sound.replacen(from, to, 1))]);
-        assert!(
-            told.len() == 1 && told[0].contains(expected),
-            "{to}: {told:?}"
-        );
+        if told.len() != 1 || !told[0].contains(expected) {
+            wrong.push(format!("{to}: {told:?} for {expected:?}"));
+        }
     }
+    assert_eq!(wrong, [""; 0]);
 }
