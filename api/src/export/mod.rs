@@ -65,7 +65,10 @@ async fn download(
         }
         Err(error) => {
             let status = match &error {
-                Error::NotFound { .. } => StatusCode::NOT_FOUND,
+                Error::NotFound { .. } => {
+                    let text = "There is no such export. There are metrics, runs and calls, each as .csv, .json or .parquet.";
+                    return refuse(StatusCode::NOT_FOUND, Media::Json, error.code(), text, &id);
+                }
                 Error::Invalid { .. } => StatusCode::BAD_REQUEST,
                 Error::Forbidden { .. } => StatusCode::FORBIDDEN,
                 Error::Conflict { .. } => StatusCode::CONFLICT,
@@ -94,9 +97,7 @@ async fn begin(
             format!("{name:?} can't be asked for; there are start, end, interval and timeZone");
         return Err(Error::invalid("query", "INVALID", message));
     }
-    let unknown = || Error::NotFound {
-        what: "Export: there are metrics, runs and calls, each as .csv, .json or .parquet",
-    };
+    let unknown = || Error::NotFound { what: "Export" };
     let (table, format) = file.rsplit_once('.').ok_or_else(unknown)?;
     let format = Format::named(format).ok_or_else(unknown)?;
     let table = table_named(table, interval.as_deref().unwrap_or("day"))?.ok_or_else(unknown)?;
@@ -145,7 +146,7 @@ pub fn span(
         None => Ok(usual),
         Some(text) => DateTimeOrDuration::read(text)
             .map(|moment| moment.resolve(now))
-            .map_err(|message| Error::invalid(field, "INVALID", message)),
+            .map_err(|message| Error::invalid(field, "INVALID", format!("{field}: {message}"))),
     };
     const DAY: i64 = 86_400_000;
     Ok((
@@ -165,17 +166,18 @@ pub fn bytes(
         };
         match export.next().await {
             Ok(Some(rows)) => {
-                let chunk = writer.write(&rows).map_err(std::io::Error::other)?;
+                let chunk = writer.write(&rows).inspect_err(broke_off)?;
                 Ok(Some((Bytes::from(chunk), Some((export, writer)))))
             }
             Ok(None) => {
-                let chunk = writer.finish().map_err(std::io::Error::other)?;
+                let chunk = writer.finish().inspect_err(broke_off)?;
                 Ok(Some((Bytes::from(chunk), None)))
             }
-            Err(error) => {
-                tracing::warn!(%error, "an export broke off");
-                Err(std::io::Error::other(error))
-            }
+            Err(error) => Err(std::io::Error::other(error)).inspect_err(broke_off),
         }
     })
+}
+
+fn broke_off(error: &std::io::Error) {
+    tracing::warn!(%error, "an export broke off");
 }
