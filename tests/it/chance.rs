@@ -6,11 +6,8 @@ pub struct Chance(pub u64);
 impl Chance {
     /// Another one in each process, unless the seed is given.
     pub fn new() -> Self {
-        let seed = std::env::var("STINT_TEST_SEED")
-            .ok()
-            .and_then(|seed| seed.parse().ok());
-        let seed = seed.unwrap_or_else(|| u64::from(std::process::id()) << 20 | 1);
-        Self(seed)
+        let usual = u64::from(std::process::id()) << 20 | 1;
+        Self(setting("STINT_TEST_SEED", usual))
     }
 
     /// A number from 0 on, below this limit.
@@ -20,4 +17,10 @@ impl Chance {
         self.0 ^= self.0 << 17;
         (self.0 >> 1) as i64 % limit
     }
+}
+
+/// A number that the caller of the tests may set.
+pub fn setting(name: &str, usual: u64) -> u64 {
+    let given = std::env::var(name).ok();
+    given.map_or(usual, |text| text.parse().expect("a number"))
 }

@@ -23,6 +23,8 @@ use check::{in_order, lively};
 use place::Place;
 use plan::{Plan, plan};
 
+use crate::chance::setting;
+
 /// Carries a plan out in a workspace of its own; gives how many runs it had.
 async fn carry_out(nodes: &Nodes, name: &str, plan: &Plan) -> usize {
     let Nodes { app, others } = nodes;
@@ -76,12 +78,6 @@ impl Nodes {
         }
         self.app.stop().await;
     }
-}
-
-/// A number that the caller of the tests may set.
-fn setting(name: &str, usual: u64) -> u64 {
-    let given = std::env::var(name).ok();
-    given.map_or(usual, |text| text.parse().expect("a number"))
 }
 
 /// Assignments, mentions, notes, hand-offs, closed requests, stops, approvals, publications, webhooks and hostile models, in any order and at the same time:

@@ -11,6 +11,7 @@ use tests::{Backend, Coworker, TestApp, both_dbs};
 
 use crate::{access, look};
 
+mod chance;
 mod figures;
 
 use figures::{HOUR_MS, agree_everywhere, moment, nano, truth};
