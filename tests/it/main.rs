@@ -65,6 +65,7 @@ mod once;
 mod orphan;
 mod outbox;
 mod pagerduty;
+mod plan;
 mod price;
 mod queue;
 mod reach;

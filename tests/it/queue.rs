@@ -8,8 +8,8 @@ use domain::store::{Command, Store};
 use entity::{Millis, dispatch, run};
 use futures_util::future::join_all;
 use sea_orm::{EntityTrait, QueryOrder};
+use tests::on_both;
 use tests::store::command;
-use tests::{Backend, TestDb, on_both};
 use uuid::Uuid;
 
 use crate::held::{LEASE, idle, number, sound};
@@ -78,44 +78,4 @@ async fn claim(store: &Store, worker: u128, fails: bool) -> Result<(), Error> {
         })
     });
     store.write(failing).await
-}
-
-/// What is looked for all the time is found by the indexes that hold only what is under way, however long the history.
-#[tokio::test]
-async fn what_waits_and_what_runs_is_found_by_its_own_index() {
-    use domain::request::query::is_waiting;
-    use domain::run::query::{is_active, is_running};
-    use sea_orm::{EntityTrait, QueryFilter, QuerySelect, QueryTrait};
-    let db = TestDb::new(Backend::Sqlite).await;
-    let store = tests::store::open(db.url()).await;
-    let runs = |which| {
-        entity::run::Entity::find()
-            .filter(which)
-            .limit(3)
-            .build(store.backend())
-    };
-    let waiting = entity::dispatch::Entity::find().filter(is_waiting());
-    for (mut statement, indexes) in [
-        (
-            waiting.limit(3).build(store.backend()),
-            &["dispatch_waiting"][..],
-        ),
-        // Both hold the running ones alone.
-        (runs(is_running()), &["run_running", "run_under_way"]),
-        (runs(is_active()), &["run_one_active"]),
-    ] {
-        statement.sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
-        let plan = sea_orm::ConnectionTrait::query_all_raw(store.read(), statement)
-            .await
-            .expect("a plan");
-        let plan: Vec<String> = plan
-            .iter()
-            .map(|row| row.try_get("", "detail").expect("a line"))
-            .collect();
-        assert!(
-            plan.iter()
-                .any(|line| indexes.iter().any(|index| line.contains(index))),
-            "{indexes:?}: {plan:?}"
-        );
-    }
 }

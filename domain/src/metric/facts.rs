@@ -244,7 +244,8 @@ impl Ask {
         fresh: bool,
         facts: &mut Facts,
     ) -> Result<()> {
-        let mut select = fresh::called(self.workspace)
+        let mut select = fresh::called()
+            .filter(usage_ledger::Column::WorkspaceId.eq(self.workspace))
             .filter(self.which.runs.clone())
             .filter(during(usage_ledger::Column::At, spans));
         if fresh {

@@ -78,8 +78,8 @@ pub fn ended(workspace: WorkspaceId) -> Select<run::Entity> {
         .filter(run::Column::EndedAt.is_not_null())
 }
 
-/// The model calls of a workspace, to be filtered further.
-pub fn called(workspace: WorkspaceId) -> Select<usage_ledger::Entity> {
+/// Model calls, to be filtered further.
+pub fn called() -> Select<usage_ledger::Entity> {
     let of_run = usage_ledger::Entity::belongs_to(run::Entity)
         .from(usage_ledger::Column::RunId)
         .to(run::Column::Id);
@@ -88,7 +88,6 @@ pub fn called(workspace: WorkspaceId) -> Select<usage_ledger::Entity> {
         .join(JoinType::InnerJoin, of_request())
         .columns([run::Column::Trigger, run::Column::Outcome])
         .column(request::Column::Source)
-        .filter(usage_ledger::Column::WorkspaceId.eq(workspace))
 }
 
 fn of_request() -> RelationDef {

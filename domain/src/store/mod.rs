@@ -23,6 +23,7 @@ mod projection;
 mod rows;
 mod schema;
 mod snapshot;
+mod statistics;
 mod tx;
 
 use std::sync::Arc;

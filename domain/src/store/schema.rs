@@ -6,6 +6,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
 use super::open::unavailable;
+use super::statistics;
 use crate::error::Result;
 
 /// Checks that this release knows the schema, and applies what is missing.
@@ -26,7 +27,9 @@ pub(super) async fn prepare(
         tx.commit().await?;
         return applied;
     }
-    bring_up(conn, url, migrate).await
+    let applied = bring_up(conn, url, migrate).await?;
+    statistics::tell(conn, !applied.is_empty()).await?;
+    Ok(applied)
 }
 
 async fn bring_up(conn: &DatabaseConnection, url: &str, migrate: bool) -> Result<Vec<String>> {

@@ -8,8 +8,8 @@ use entity::{
 };
 use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{
-    ActiveEnum as _, ColumnTrait as _, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect,
-    Value,
+    ActiveEnum as _, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait, QueryFilter,
+    QuerySelect, Value,
 };
 use usage_rollup::Column as C;
 
@@ -21,7 +21,7 @@ use crate::metric::sketch::Durations;
 use crate::metric::zone::QUARTER;
 
 /// Rows of a statement: 38 values each, of the 32,766 that SQLite takes.
-const ROWS: usize = 200;
+const ROWS: usize = 100;
 
 /// What a rollup's row is found by, within its workspace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -199,12 +199,15 @@ impl Book {
             .map(|(key, _)| key.clone())
             .collect();
         for keys in keys.chunks(ROWS) {
-            let columns = Expr::tuple(KEY.into_iter().map(|column| column.into_expr()));
-            let wanted = keys
-                .iter()
-                .map(|key| Expr::tuple(key.values(workspace).into_iter().map(Expr::val)));
+            // Not `(…) IN ((…), …)`: SQLite has no index for that.
+            let wanted = keys.iter().fold(Condition::any(), |any, key| {
+                let values = KEY.into_iter().zip(key.values(workspace));
+                any.add(values.fold(Condition::all(), |all, (column, value)| {
+                    all.add(column.into_expr().eq(value))
+                }))
+            });
             let found = usage_rollup::Entity::find()
-                .filter(columns.is_in(wanted))
+                .filter(wanted)
                 .filter(C::Durations.is_not_null())
                 .select_only()
                 .columns(KEY.into_iter().skip(1))

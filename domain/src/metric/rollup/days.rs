@@ -121,7 +121,8 @@ impl BuildDay {
             }
             // Only what is folded: the rest comes when it is.
             let at = usage_ledger::Column::At;
-            let calls = fresh::called(self.workspace)
+            let calls = fresh::called()
+                .filter(usage_ledger::Column::WorkspaceId.eq(self.workspace))
                 .filter(Expr::cust("usage_ledger.rolled_up"))
                 .filter(at.gte(start).and(at.lt(end)));
             let calls = calls.into_model::<Called>().all(conn).await?;

@@ -56,9 +56,9 @@ impl Command for Fold {
         let Some(count) = u64::try_from(ids.len()).ok().filter(|count| *count > 0) else {
             return Ok(nothing);
         };
-        let calls = fresh::called(self.workspace)
+        // By the runs alone: what no rollup holds of the workspace may be much more.
+        let calls = fresh::called()
             .filter(usage_ledger::Column::RunId.is_in(ids.clone()))
-            .filter(fresh::of_ledger())
             .into_model::<Called>()
             .all(conn)
             .await?;

@@ -1,0 +1,164 @@
+//! How SQLite finds what is asked of it: by the few rows that it is about, however long the history and large the workspace.
+
+use domain::metric::fresh;
+use domain::request::query::is_waiting;
+use domain::run::query::{is_active, is_running};
+use domain::store::Store;
+use entity::{
+    CoworkerId, Millis, RequestId, RunId, RunStatus, WorkspaceId, dispatch, request, run,
+    usage_ledger, usage_rollup,
+};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait as _, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Select, Statement,
+};
+use tests::{Backend, TestDb};
+use uuid::Uuid;
+
+const WORKSPACE: WorkspaceId = WorkspaceId(Uuid::nil());
+
+/// How rows are found, a line for each table.
+async fn plan<E: EntityTrait>(store: &Store, rows: Select<E>) -> String {
+    let mut statement = rows.build(store.backend());
+    statement.sql = format!("EXPLAIN QUERY PLAN {}", statement.sql);
+    let lines = store.read().query_all_raw(statement).await.expect("a plan");
+    let lines = lines
+        .iter()
+        .map(|row| row.try_get::<String>("", "detail").expect("a line"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn ids<T>(id: fn(Uuid) -> T) -> impl Iterator<Item = T> {
+    (0..30).map(move |n| id(Uuid::from_u128(n)))
+}
+
+/// What is looked for all the time is found by the indexes that hold only what is under way, and what has ended by its
+/// ids or its time: nothing goes through a whole workspace.
+#[tokio::test]
+async fn a_few_rows_are_found_by_what_is_few() {
+    let db = TestDb::new(Backend::Sqlite).await;
+    let store = tests::store::open(db.url()).await;
+    let runs = || run::Entity::find().filter(run::Column::WorkspaceId.eq(WORKSPACE));
+    let requests = || request::Entity::find().filter(request::Column::WorkspaceId.eq(WORKSPACE));
+    let calls = || fresh::called().filter(usage_ledger::Column::WorkspaceId.eq(WORKSPACE));
+    let month = (Millis(1), Millis(30 * 24 * 3_600_000));
+    let ended = run::Column::EndedAt;
+    let of_staff =
+        || fresh::ended(WORKSPACE).filter(run::Column::CoworkerId.is_in(ids(CoworkerId)));
+    let within = || ended.gte(month.0).and(ended.lt(month.1));
+    let waiting = dispatch::Entity::find().filter(is_waiting());
+    let newest = |runs: Select<run::Entity>| runs.order_by_desc(run::Column::Number).limit(30);
+    let by_id = runs().filter(run::Column::Id.is_in(ids(RunId)));
+    let by_request = runs().filter(run::Column::RequestId.is_in(ids(RequestId)));
+    let failed = runs().filter(run::Column::Status.eq(RunStatus::Failed));
+    for (rows, wanted) in [
+        (plan(&store, waiting.limit(3)).await, "dispatch_waiting"),
+        (
+            plan(&store, run::Entity::find().filter(is_running()).limit(3)).await,
+            "run_running",
+        ),
+        (
+            plan(&store, run::Entity::find().filter(is_active()).limit(3)).await,
+            "run_one_active",
+        ),
+        (plan(&store, by_id).await, "sqlite_autoindex_run_1 (id=?)"),
+        (plan(&store, by_request).await, "run_request (request_id=?)"),
+        (
+            plan(&store, newest(runs())).await,
+            "run_number (workspace_id=?)",
+        ),
+        (
+            plan(&store, newest(failed)).await,
+            "run_number (workspace_id=?)",
+        ),
+        (
+            plan(
+                &store,
+                requests().filter(request::Column::Id.is_in(ids(RequestId))),
+            )
+            .await,
+            "sqlite_autoindex_request_1 (id=?)",
+        ),
+        (
+            plan(
+                &store,
+                calls().filter(usage_ledger::Column::RunId.is_in(ids(RunId))),
+            )
+            .await,
+            "usage_ledger USING PRIMARY KEY (run_id=?)",
+        ),
+        (
+            plan(
+                &store,
+                calls().filter(usage_ledger::Column::At.gte(month.0)),
+            )
+            .await,
+            "usage_ledger_at (workspace_id=? AND at>?)",
+        ),
+        (
+            plan(
+                &store,
+                calls()
+                    .filter(fresh::of_ledger())
+                    .filter(usage_ledger::Column::At.gte(month.0)),
+            )
+            .await,
+            "usage_ledger_fresh (workspace_id=? AND at>?)",
+        ),
+        (
+            plan(
+                &store,
+                fresh::ended(WORKSPACE)
+                    .filter(fresh::of_runs())
+                    .order_by_asc(ended)
+                    .limit(500),
+            )
+            .await,
+            "run_fresh (workspace_id=? AND ended_at>?)",
+        ),
+        (
+            plan(&store, of_staff().filter(fresh::of_runs()).filter(within())).await,
+            "run_fresh (workspace_id=? AND ended_at>? AND ended_at<?)",
+        ),
+        (
+            plan(&store, of_staff().filter(within())).await,
+            "run_ended (workspace_id=? AND ended_at>? AND ended_at<?)",
+        ),
+    ] {
+        assert!(rows.contains(wanted), "not by {wanted}:\n{rows}");
+        let mut scans = rows.lines().filter(|line| line.starts_with("SCAN"));
+        assert!(scans.all(|line| line.contains(wanted)), "{rows}");
+    }
+    let bucket = usage_rollup::Column::Bucket;
+    let rollups = usage_rollup::Entity::find().filter(bucket.eq(0));
+    assert!(
+        plan(&store, rollups).await.contains("SCAN"),
+        "a plan that is bad is seen"
+    );
+}
+
+/// SQLite is told of every index that there is; also where a database was made by an earlier release.
+#[tokio::test]
+async fn no_index_is_left_to_guesses() {
+    let db = TestDb::new(Backend::Sqlite).await;
+    let untold = "SELECT COUNT(*) AS n FROM sqlite_schema AS t, pragma_index_list(t.name) AS i \
+        WHERE t.type = 'table' AND NOT EXISTS (SELECT 1 FROM sqlite_stat1 WHERE idx = i.name)";
+    let count = async |store: &Store| -> i64 {
+        let row = Statement::from_string(store.backend(), untold);
+        let row = store.read().query_one_raw(row).await.expect("told");
+        row.expect("a row").try_get("", "n").expect("a number")
+    };
+    let store = tests::store::open(db.url()).await;
+    assert_eq!(count(&store).await, 0);
+    drop(store);
+    let earlier = tests::db::connect(db.url()).await.expect("the file");
+    for statement in ["DROP TABLE sqlite_stat1", "PRAGMA wal_checkpoint"] {
+        earlier
+            .execute_unprepared(statement)
+            .await
+            .expect(statement);
+    }
+    earlier.close().await.expect("closed");
+    let store = tests::store::open(db.url()).await;
+    assert_eq!(count(&store).await, 0);
+}
