@@ -30,6 +30,7 @@ mod bound;
 mod budget;
 mod canary;
 mod charge;
+mod check;
 mod contract;
 mod crash;
 mod delta;

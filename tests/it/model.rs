@@ -6,7 +6,7 @@ use std::time::Duration;
 use domain::model::{Kind, Patience, Provider};
 use domain::secret::Secret;
 use serde_json::{Value, json};
-use tests::binary::{self, Stint};
+use tests::binary::Stint;
 use tests::client::Item;
 use tests::provider::{
     Piece, Reply, StubProvider, bytes, calls, chunk, done, finishes, http, messages, stream,
@@ -368,95 +368,4 @@ async fn the_key_of_a_provider_is_nowhere() {
             &sink[..sink.len().min(2_000)]
         );
     }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn model_check_says_what_works_and_what_does_not() {
-    let list = json!({ "data": [{ "id": "m1" }, { "id": "m2" }] }).to_string();
-    let json = ["content-type: application/json"];
-    let answer = vec![
-        stream(),
-        bytes(
-            chunk(json!({ "content": "Yes" }))
-                + &done(
-                    "stop",
-                    json!({ "prompt_tokens": 12, "completion_tokens": 1 }),
-                ),
-        ),
-    ];
-    let works = StubProvider::start(vec![http("200 OK", &json, &list), answer]).await;
-    let fails = StubProvider::start(vec![http(
-        "401 Unauthorized",
-        &json,
-        &json!({ "error": { "message": format!("Bad key {CANARY}") } }).to_string(),
-    )])
-    .await;
-    let (works, fails) = (works.url(), fails.url());
-    let checked = |args: &'static [&'static str], env: Vec<(&'static str, String)>| {
-        tokio::task::spawn_blocking(move || {
-            let env: Vec<(&str, &str)> = env
-                .iter()
-                .map(|(name, value)| (*name, value.as_str()))
-                .collect();
-            binary::run_with(&[&["model", "check"], args].concat(), &env)
-        })
-    };
-    let none = checked(&[], vec![]).await.unwrap();
-    assert!(
-        !none.status.success()
-            && none
-                .stderr
-                .contains("no provider of models is configured; set STINT_OPENAI_API_KEY"),
-        "{}",
-        none.stderr
-    );
-    let listed = checked(&[], vec![("STINT_OPENAI_BASE_URL", works.clone())])
-        .await
-        .unwrap();
-    assert!(
-        listed.status.success() && listed.stdout.contains("lists 2 models: m1, m2"),
-        "{}{}",
-        listed.stdout,
-        listed.stderr
-    );
-    let both = vec![
-        ("STINT_OPENAI_BASE_URL", works),
-        ("STINT_ANTHROPIC_BASE_URL", fails),
-        ("STINT_ANTHROPIC_API_KEY", CANARY.to_owned()),
-    ];
-    let asked = checked(&["--model", "openai:m1", "--format", "json"], both.clone())
-        .await
-        .unwrap();
-    assert!(!asked.status.success(), "one fails");
-    let told: Value = serde_json::from_str(&asked.stdout).unwrap();
-    assert_eq!(
-        (&told[0]["works"], &told[0]["detail"]),
-        (&json!(true), &json!("answers (12 tokens in, 1 out)")),
-        "{told:#}"
-    );
-    assert_eq!(
-        (&told[1]["works"], &told[1]["class"]),
-        (&json!(false), &json!("rejected")),
-        "{told:#}"
-    );
-    assert!(!format!("{}{}", asked.stdout, asked.stderr).contains(CANARY));
-    let nobody = checked(&["--model", "mistral:large"], both.clone())
-        .await
-        .unwrap();
-    assert!(
-        !nobody.status.success()
-            && nobody.stdout.is_empty()
-            && nobody.stderr.contains(
-                "--model can't be \"mistral:large\": no provider \"mistral\" is configured here, only anthropic, openai; \
-                 name one of these, or give the settings file (--config) a table [models.mistral]"
-            ),
-        "{}",
-        nobody.stderr
-    );
-    let wrong = checked(&["--model", "gpt"], both).await.unwrap();
-    assert!(
-        !wrong.status.success() && wrong.stderr.contains("--model can't be \"gpt\""),
-        "{}",
-        wrong.stderr
-    );
 }

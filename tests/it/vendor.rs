@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use domain::model::{Kind, Patience, Provider};
 use serde_json::{Value, json};
-use tests::binary::{self, Stint};
-use tests::provider::{Piece, StubProvider, bytes, finishes, generated, http, stream};
+use tests::binary::Stint;
+use tests::provider::{Piece, StubProvider, bytes, finishes, http, stream};
 use tests::{Coworker, TestApp, both_dbs};
 
 use crate::look;
@@ -126,87 +126,4 @@ async fn a_server_in_azures_style_runs_a_coworker() {
     server.terminate();
     server.wait();
     assert!(!server.stderr().contains(CANARY));
-}
-
-/// Gemini is asked for its models, and for a word.
-#[tokio::test(flavor = "multi_thread")]
-async fn model_check_says_what_works_of_gemini() {
-    let list = json!({ "models": [{ "name": "models/gemini-2.5-pro" }, { "name": "models/gemini-3.5-flash" }] });
-    let list = http(
-        "200 OK",
-        &["content-type: application/json"],
-        &list.to_string(),
-    );
-    let word = generated(&[json!({
-        "candidates": [{ "content": { "parts": [{ "text": "Yes" }] }, "finishReason": "STOP" }],
-        "usageMetadata": { "promptTokenCount": 12, "candidatesTokenCount": 1 },
-    })]);
-    let told = json!({ "error": { "code": 400, "message": format!("API key not valid: {CANARY}."), "status": "INVALID_ARGUMENT" } });
-    let refuses = http(
-        "400 Bad Request",
-        &["content-type: application/json"],
-        &told.to_string(),
-    );
-    let stub = StubProvider::start(vec![list, word, refuses]).await;
-    let base = stub.url().replace("/v1", "");
-    let check = |args: &'static [&'static str]| {
-        let base = base.clone();
-        let env = move || {
-            binary::run_with(
-                &[&["model", "check"], args].concat(),
-                &[
-                    ("STINT_GEMINI_BASE_URL", &base),
-                    ("STINT_GEMINI_API_KEY", CANARY),
-                ],
-            )
-        };
-        tokio::task::spawn_blocking(env)
-    };
-    let listed = check(&[]).await.unwrap();
-    assert!(
-        listed.status.success(),
-        "{}{}",
-        listed.stdout,
-        listed.stderr
-    );
-    assert!(
-        listed
-            .stdout
-            .contains("lists 2 models: gemini-2.5-pro, gemini-3.5-flash"),
-        "{}",
-        listed.stdout
-    );
-    let asked = check(&["--model", "google:gemini-2.5-pro", "--format", "json"])
-        .await
-        .unwrap();
-    let said: Value = serde_json::from_str(&asked.stdout).unwrap();
-    assert_eq!(
-        (&said[0]["works"], &said[0]["detail"]),
-        (&json!(true), &json!("answers (12 tokens in, 1 out)")),
-        "{said:#}"
-    );
-    let refused = check(&["--model", "google:gemini-2.5-pro"]).await.unwrap();
-    assert!(
-        !refused.status.success()
-            && refused
-                .stdout
-                .contains("API key not valid: ‹secret:google›"),
-        "{}{}",
-        refused.stdout,
-        refused.stderr
-    );
-    assert!(!format!("{}{}", refused.stdout, refused.stderr).contains(CANARY));
-    let heads: Vec<String> = stub.asked().into_iter().map(|asked| asked.head).collect();
-    assert!(
-        heads[0].starts_with("GET /v1beta/models ")
-            && heads[1]
-                .starts_with("POST /v1beta/models/gemini-2.5-pro:streamGenerateContent?alt=sse "),
-        "{heads:?}"
-    );
-    assert!(
-        heads
-            .iter()
-            .all(|head| head.contains(&format!("x-goog-api-key: {CANARY}"))),
-        "{heads:?}"
-    );
 }

@@ -12,13 +12,15 @@ mod account;
 mod known;
 mod purse;
 mod query;
+mod rows;
 mod take;
 
 pub use account::{Hold, Spent};
 pub use known::limits;
 pub use purse::{Purse, Reserved};
 pub use query::{Standing, exhausted, standing};
-pub use take::{GiveBack, Refusal, TakeSlices, clear_marks, lock_marks};
+pub use rows::{GiveBack, clear_marks, lock_marks};
+pub use take::{Refusal, TakeSlices};
 
 use chrono::{DateTime, Datelike, Months, NaiveDate, NaiveTime};
 use entity::{BudgetPeriod, CoworkerId, Millis, WorkspaceId};

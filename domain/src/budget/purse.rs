@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::account::{Account, Hold, Taking};
 use super::known::{Known, Limited};
-use super::take::{Ask, GiveBack, OVERTAKEN, Refusal, TakeSlices, Taken};
+use super::rows::{GiveBack, OVERTAKEN};
+use super::take::{Ask, Refusal, TakeSlices, Taken};
 use super::{Key, Scope};
 use crate::error::{Error, Result};
 use crate::store::Store;

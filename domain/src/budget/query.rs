@@ -6,7 +6,7 @@ use entity::{BudgetPeriod, Millis, RollupCube, RollupGrain, WorkspaceId};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Value};
 use uuid::Uuid;
 
-use super::take::columns;
+use super::rows::columns;
 use super::{Key, Scope, resets, starts};
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};

@@ -7,6 +7,7 @@ pub mod anthropic;
 pub mod check;
 pub mod config;
 pub mod delta;
+mod error;
 #[cfg(test)]
 mod frame;
 pub mod gemini;
@@ -18,13 +19,14 @@ pub mod scripted;
 mod scrub;
 pub mod sse;
 pub mod tokens;
+mod usage;
 pub mod wire;
 
 pub use config::{Effort, ModelConfig, Parameters, Thousandths};
 pub use delta::Deltas;
+pub use error::{ModelError, ModelErrorClass};
 pub use provider::{Kind, KnownProviders, Models, OutputLimit, Patience, Provider};
-
-use std::time::Duration;
+pub use usage::Usage;
 
 use async_trait::async_trait;
 use entity::{
@@ -277,150 +279,6 @@ impl FinishReason {
             Self::ToolCalls => "tool_calls",
             Self::Length => "length",
             Self::Filtered => "filtered",
-        }
-    }
-}
-
-/// What one call used, in disjoint kinds: a token counts in exactly one of the first five.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Usage {
-    /// Input tokens neither read from nor written to a cache.
-    #[serde(default)]
-    pub input: i64,
-    /// Input tokens read from the cache.
-    #[serde(default)]
-    pub cache_read: i64,
-    /// Input tokens written to the short-lived cache.
-    #[serde(default)]
-    pub cache_write_short: i64,
-    /// Input tokens written to the long-lived cache.
-    #[serde(default)]
-    pub cache_write_long: i64,
-    /// Output tokens, reasoning included.
-    #[serde(default)]
-    pub output: i64,
-    /// How many of `output` were reasoning.
-    #[serde(default)]
-    pub reasoning: i64,
-}
-
-/// The most tokens of one kind that a call is taken to have used: far beyond what any model takes or gives.
-const MOST_TOKENS: i64 = 100_000_000;
-
-impl Usage {
-    /// These figures within what a call can use: a provider may make up any.
-    #[must_use]
-    pub fn bounded(self) -> Self {
-        let bounded = |tokens: i64| tokens.clamp(0, MOST_TOKENS);
-        Self {
-            input: bounded(self.input),
-            cache_read: bounded(self.cache_read),
-            cache_write_short: bounded(self.cache_write_short),
-            cache_write_long: bounded(self.cache_write_long),
-            output: bounded(self.output),
-            reasoning: bounded(self.reasoning),
-        }
-    }
-
-    /// All input tokens, cached ones included.
-    pub fn total_input(&self) -> i64 {
-        self.input + self.cache_read + self.cache_write_short + self.cache_write_long
-    }
-}
-
-/// Why a model did not answer.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{message}")]
-pub struct ModelError {
-    /// What kind of failure.
-    pub class: ModelErrorClass,
-    /// One sentence.
-    pub message: String,
-    /// How long the provider asks to wait.
-    pub retry_after: Option<Duration>,
-    /// What the failed call used, if the provider said so.
-    pub usage: Option<Usage>,
-    /// Whether the answer had begun: what was written of it is charged for, whatever the failure is.
-    pub begun: bool,
-}
-
-impl ModelError {
-    /// A failure of which no more is known.
-    pub fn new(class: ModelErrorClass, message: impl Into<String>) -> Self {
-        Self {
-            class,
-            message: message.into(),
-            retry_after: None,
-            usage: None,
-            begun: false,
-        }
-    }
-}
-
-/// The kinds of model failures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ModelErrorClass {
-    /// No connection, or it broke before the first byte.
-    Unreachable,
-    /// Too many requests.
-    RateLimited,
-    /// The provider is overloaded or failed.
-    Overloaded,
-    /// The answer broke off.
-    Truncated,
-    /// The answer can't be read.
-    Malformed,
-    /// No answer within the time that the run had for it.
-    TimedOut,
-    /// The provider refused the request as it is.
-    Rejected,
-    /// No such provider or model is configured.
-    NotConfigured,
-    /// The call was given up: the run was stopped or superseded, or its worker died.
-    Abandoned,
-}
-
-impl ModelErrorClass {
-    /// The word that logs and figures have for it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unreachable => "unreachable",
-            Self::RateLimited => "rate_limited",
-            Self::Overloaded => "overloaded",
-            Self::Truncated => "truncated",
-            Self::Malformed => "malformed",
-            Self::TimedOut => "timed_out",
-            Self::Rejected => "rejected",
-            Self::NotConfigured => "not_configured",
-            Self::Abandoned => "abandoned",
-        }
-    }
-
-    /// Whether the same call may succeed later.
-    pub const fn retryable(self) -> bool {
-        match self {
-            Self::Unreachable
-            | Self::RateLimited
-            | Self::Overloaded
-            | Self::Truncated
-            | Self::Malformed
-            | Self::Abandoned => true,
-            Self::TimedOut | Self::Rejected | Self::NotConfigured => false,
-        }
-    }
-
-    /// Whether the provider may have worked on the call, and so charge for it, although it reported no usage.
-    /// Where it answered with an error instead of the beginning of an answer, it does not.
-    pub const fn may_cost(self) -> bool {
-        match self {
-            Self::Unreachable
-            | Self::Truncated
-            | Self::Malformed
-            | Self::TimedOut
-            | Self::Abandoned => true,
-            Self::RateLimited | Self::Overloaded | Self::Rejected | Self::NotConfigured => false,
         }
     }
 }
