@@ -1,12 +1,17 @@
 //! What the tests of the providers' protocols share: tools and prompts to send, and streams that are cut everywhere.
 
-use serde_json::json;
+use std::sync::Arc;
 
-use super::http::{Assemble, Stream};
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::http::{Assemble, Http, Stream};
 use super::wire::Names;
 use super::{
-    Deltas, Message, ModelCall, ModelConfig, ModelError, ModelErrorClass, ModelReply, Parameters,
-    Part, PartKind, Prompt, ToolCall,
+    Deltas, Kind, Message, Model, ModelCall, ModelConfig, ModelError, ModelErrorClass, ModelReply,
+    Parameters, Part, PartKind, Prompt, Provider, ToolCall,
 };
 use crate::tool::{Effect, ToolSpec};
 
@@ -141,4 +146,125 @@ pub(super) fn sent(
         deltas: Deltas::nobody(),
     };
     body(&call, &Names::new(&tools))
+}
+
+/// Over a real server: the answer is the same in two pieces that are cut at any byte and byte for byte, and one that ends
+/// before the byte `whole_from` has broken off.
+pub(super) async fn over_tcp(
+    kind: Kind,
+    made: fn(Http, &Provider) -> Box<dyn Model>,
+    stream: &str,
+    whole_from: usize,
+    whole: &ModelReply,
+) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let mut provider = Provider::new(PROVIDER, kind);
+    provider.base_url = format!("http://{}", listener.local_addr().expect("an address"));
+    let bytes: Arc<[u8]> = stream.as_bytes().into();
+    let served = bytes.clone();
+    let server = tokio::spawn(async move {
+        while let Ok((socket, _)) = listener.accept().await {
+            // A caller that has heard enough goes away.
+            tokio::spawn(serve(socket, served.clone()));
+        }
+    });
+    let model = made(Http::new(&provider).expect("a client"), &provider);
+    let asked = async |name: String| {
+        let (tools, prompt) = (tools(), prompt(Vec::new()));
+        let config = ModelConfig::new(PROVIDER.into(), Some(name));
+        let call = ModelCall {
+            config: &config,
+            prompt: &prompt,
+            tools: &tools,
+            max_output_tokens: 1_000,
+            attempt: 1,
+            deltas: Deltas::nobody(),
+        };
+        let reply = model.complete(call).await;
+        reply.map(|reply| ModelReply {
+            first_token_ms: None,
+            ..reply
+        })
+    };
+    let ends = (0..=bytes.len()).map(|n| ("end", n));
+    let cuts = (0..=bytes.len()).map(|n| ("cut", n));
+    let all = stream::iter(ends.chain(cuts).chain([("bytes", 0)]));
+    let asked = all.map(|(how, n)| {
+        let asking = asked(format!("{how}-{n}"));
+        async move { (how, n, asking.await) }
+    });
+    let mut answers = asked.buffer_unordered(AT_ONCE);
+    let mut seen = 0;
+    while let Some((how, n, answer)) = answers.next().await {
+        seen += 1;
+        if how == "end" && n < whole_from {
+            let class = answer.expect_err("it broke off").class;
+            assert_eq!(class, ModelErrorClass::Truncated, "ended at {n}");
+        } else {
+            assert_eq!(answer.as_ref(), Ok(whole), "{how} {n}");
+        }
+    }
+    assert_eq!(seen, 2 * bytes.len() + 3);
+    server.abort();
+}
+
+/// Calls at once.
+const AT_ONCE: usize = 64;
+
+/// Answers one request after the other, as the model's name says: `cut-7` in two pieces, the first of 7 bytes; `bytes-0` byte
+/// for byte; `end-7` with 7 bytes, and then no more.
+async fn serve(mut socket: TcpStream, stream: Arc<[u8]>) -> std::io::Result<()> {
+    socket.set_nodelay(true)?;
+    while let Some(request) = request(&mut socket).await? {
+        let named = |how: &str| {
+            let (_, rest) = request.split_once(&format!("{how}-"))?;
+            let end = rest.find(|c: char| !c.is_ascii_digit());
+            rest[..end.unwrap_or(rest.len())].parse::<usize>().ok()
+        };
+        const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n";
+        if let Some(end) = named("end") {
+            let head = format!("{HEAD}connection: close\r\n\r\n");
+            socket.write_all(head.as_bytes()).await?;
+            socket.write_all(&stream[..end]).await?;
+            return socket.shutdown().await;
+        }
+        let (one, two) = stream.split_at(named("cut").unwrap_or(0));
+        let pieces: Vec<&[u8]> = match named("bytes") {
+            Some(_) => stream.chunks(1).collect(),
+            None => vec![one, two],
+        };
+        // Each a chunk of its own: whatever the network joins, the client gets them one after the other.
+        let mut answer = format!("{HEAD}transfer-encoding: chunked\r\n\r\n").into_bytes();
+        for piece in pieces.iter().filter(|piece| !piece.is_empty()) {
+            answer.extend(format!("{:x}\r\n", piece.len()).bytes());
+            answer.extend_from_slice(piece);
+            answer.extend(b"\r\n");
+        }
+        answer.extend(b"0\r\n\r\n");
+        socket.write_all(&answer).await?;
+    }
+    Ok(())
+}
+
+/// A whole request as text; none when the caller is gone.
+async fn request(socket: &mut TcpStream) -> std::io::Result<Option<String>> {
+    let (mut bytes, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        let text = String::from_utf8_lossy(&bytes);
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.lines().find_map(|line| {
+                let (name, value) = line.split_once(':')?;
+                let is_it = name.eq_ignore_ascii_case("content-length");
+                is_it.then(|| value.trim().parse::<usize>().ok())?
+            });
+            if body.len() >= length.unwrap_or(0) {
+                return Ok(Some(text.into_owned()));
+            }
+        }
+        let n = socket.read(&mut piece).await?;
+        if n == 0 {
+            return Ok(None);
+        }
+        bytes.extend_from_slice(&piece[..n]);
+    }
 }

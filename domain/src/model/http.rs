@@ -32,6 +32,8 @@ const SERVICE_TIER: usize = 64;
 const CALL_ID: usize = 8 * 1024;
 /// How long an answer that is whole may take to end its connection, so that the next call can use it.
 const FAREWELL: Duration = Duration::from_secs(1);
+/// How long more may come behind what makes an answer whole.
+const LAST: Duration = Duration::from_secs(5);
 
 /// The client of one provider; cheap to clone.
 #[derive(Clone, Debug)]
@@ -172,20 +174,21 @@ impl Http {
             return assemble.whole(&body);
         }
         if kind == "text/html" {
-            let message = format!(
-                "{} answered with a web page; is its address right?",
-                self.name
-            );
+            let name = &self.name;
+            let message = format!("{name} answered with a web page; is its address right?");
             return Err(ModelError::new(ModelErrorClass::Malformed, message));
         }
         let mut stream = Stream::new(&self.name, assemble);
-        while let Some(piece) = self.piece(&mut response, began, stream.size).await? {
+        loop {
+            let so_far = (stream.size, stream.is_whole());
+            let Some(piece) = self.piece(&mut response, began, so_far).await? else {
+                return stream.end();
+            };
             if stream.take(&piece)? {
                 tokio::spawn(timeout(FAREWELL, farewell(response)));
                 return Ok(());
             }
         }
-        stream.end()
     }
 
     /// Gets a small document.
@@ -226,16 +229,19 @@ impl Http {
         })
     }
 
-    /// The next piece of an answer of which `size` bytes came; none at its end.
+    /// The next piece of an answer of which `size` bytes came; none at its end. Nothing may be missing of it already: then
+    /// it has ended, too, when a server leaves the connection open.
     async fn piece(
         &self,
         response: &mut Response,
         began: Instant,
-        size: usize,
+        (size, whole): (usize, bool),
     ) -> std::result::Result<Option<impl std::ops::Deref<Target = [u8]> + use<>>, ModelError> {
         let first = size == 0;
         let time = if first {
             self.patience.first_byte.saturating_sub(began.elapsed())
+        } else if whole {
+            self.patience.idle.min(LAST)
         } else {
             self.patience.idle
         };
@@ -243,6 +249,7 @@ impl Http {
             Ok(Ok(piece)) => Ok(piece),
             Ok(Err(_)) => Err(broke_off(&self.name)),
             Err(_) if first => Err(self.slow()),
+            Err(_) if whole => Ok(None),
             Err(_) => {
                 let message = format!(
                     "{} stopped in the middle of its answer for {:?}",
@@ -260,7 +267,10 @@ impl Http {
         began: Instant,
     ) -> std::result::Result<String, ModelError> {
         let mut body = Vec::new();
-        while let Some(piece) = self.piece(&mut response, began, body.len()).await? {
+        while let Some(piece) = self
+            .piece(&mut response, began, (body.len(), false))
+            .await?
+        {
             body.extend_from_slice(&piece);
             if body.len() > most {
                 return Err(too_large(&self.name));

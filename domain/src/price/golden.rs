@@ -132,6 +132,68 @@ fn gemini_with_cached_tokens_and_reasoning_beside_the_answer() {
 }
 
 #[test]
+fn openai_with_cache_writes_where_they_have_a_price() {
+    // gpt-5.6-sol, USD per million: input 5, output 30, read 0.50, write 6.25; past 272,000 tokens 10, 45, 1, 12.50.
+    // 1,000 × 5,000 nano = 5,000,000
+    // 200 × 500          =   100,000
+    // 400 × 6,250        = 2,500,000
+    // 50 × 30,000        = 1,500,000
+    let at = "2026-11-01";
+    let sol = "openai:gpt-5.6-sol";
+    assert_eq!(
+        cost(sol, at, usage(1_000, 200, 400, 0, 50)),
+        Some(9_100_000)
+    );
+    // 270,000 + 2,000 + 1,000 tokens of prompt: what is written to the cache counts for the length.
+    // 270,000 × 10,000 = 2,700,000,000; 2,000 × 1,000 = 2,000,000; 1,000 × 12,500 = 12,500,000; 100 × 45,000 = 4,500,000
+    let long = usage(270_000, 2_000, 1_000, 0, 100);
+    assert_eq!(cost(sol, at, long), Some(2_719_000_000));
+    // gpt-6.1-terra has both writes, 1.25 and 2.50 beside 1 and 5: 100 × 1,000 + 100 × 1,250 + 100 × 2,500 + 10 × 5,000.
+    let both = usage(100, 0, 100, 100, 10);
+    assert_eq!(cost("openai:gpt-6.1-terra", at, both), Some(525_000));
+    // gpt-5.6-terra wrote for 3.125 until 2026-07-29; since then no price of a write is known: 1,000 × 3,125, then none.
+    let write = usage(0, 0, 1_000, 0, 0);
+    let terra = "openai:gpt-5.6-terra";
+    assert_eq!(cost(terra, "2026-07-29", write), Some(3_125_000));
+    assert_eq!(cost(terra, "2026-07-30", write), None);
+}
+
+#[test]
+fn xai_past_the_length_of_a_prompt() {
+    // grok-4.3: 1.25, 2.50, read 0.20; past 200,000 tokens 2.50, 5, 0.40.
+    // 100,000 × 1,250 + 50,000 × 200 + 1,000 × 2,500 = 125,000,000 + 10,000,000 + 2,500,000
+    let at = "2026-11-01";
+    let grok = "xai:grok-4.3";
+    let call = usage(100_000, 50_000, 0, 0, 1_000);
+    assert_eq!(cost(grok, at, call), Some(137_500_000));
+    // 200,001 tokens: 150,001 × 2,500 + 50,000 × 400 + 1,000 × 5,000 = 375,002,500 + 20,000,000 + 5,000,000
+    let long = usage(150_001, 50_000, 0, 0, 1_000);
+    assert_eq!(cost(grok, at, long), Some(400_002_500));
+}
+
+#[test]
+fn mistral_has_no_price_for_cached_tokens() {
+    // mistral-large-2512: 0.50, 1.50: 10,000 × 500 + 500 × 1,500 = 5,000,000 + 750,000
+    let (at, large) = ("2026-11-01", "mistral:mistral-large-2512");
+    assert_eq!(
+        cost(large, at, usage(10_000, 0, 0, 0, 500)),
+        Some(5_750_000)
+    );
+    assert_eq!(cost(large, at, usage(10_000, 1, 0, 0, 500)), None);
+}
+
+#[test]
+fn moonshot_and_zai_with_cached_tokens() {
+    // kimi-k2.6: 0.95, 4.00, read 0.16: 1,003 × 950 + 7 × 160 + 11 × 4,000 = 952,850 + 1,120 + 44,000
+    let at = "2026-11-01";
+    let kimi = usage(1_003, 7, 0, 0, 11);
+    assert_eq!(cost("moonshot:kimi-k2.6", at, kimi), Some(997_970));
+    // glm-5.1: 1.40, 4.40, read 0.26: 999 × 1,400 + 1,001 × 260 + 33 × 4,400 = 1,398,600 + 260,260 + 145,200
+    let glm = usage(999, 1_001, 0, 0, 33);
+    assert_eq!(cost("zai:glm-5.1", at, glm), Some(1_804_060));
+}
+
+#[test]
 fn fractions_of_a_nano_dollar_are_rounded_line_by_line() {
     // deepseek-v4-flash: input 0.14, output 0.28, read 0.0028.
     // 3 × 140 = 420; 7 × 2.8 = 19.6 → 20; 1 × 280 = 280

@@ -5,8 +5,8 @@ use super::stream::Answer;
 use super::*;
 use crate::model::frame::{self, PROVIDER, call};
 use crate::model::{
-    Deltas, Effort, FinishReason, Kind, Message, ModelErrorClass, ModelReply, Parameters, ToolCall,
-    Usage, Verbatim,
+    Deltas, Effort, FinishReason, Kind, Message, ModelErrorClass, ModelReply, Parameters, Provider,
+    ToolCall, Usage, Verbatim,
 };
 
 fn read(pieces: &[&[u8]]) -> Result<ModelReply, ModelError> {
@@ -119,6 +119,15 @@ fn whole() -> ModelReply {
 #[test]
 fn an_answer_is_the_same_wherever_its_bytes_are_cut() {
     frame::same_wherever_it_is_cut(&stream(), read, &whole());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_cuts_its_answer_anywhere_is_understood_or_found_out() {
+    let stream = stream();
+    let marker = r#"{"type":"message_stop"}"#;
+    let whole_from = stream.find(marker).expect("the marker") + marker.len();
+    let made = |http, _: &Provider| Box::new(Anthropic::new(http)) as Box<dyn Model>;
+    frame::over_tcp(Kind::Anthropic, made, &stream, whole_from, &whole()).await;
 }
 
 #[test]

@@ -299,14 +299,13 @@ impl<'a> Answer<'a> {
 }
 
 impl Assemble for Answer<'_> {
-    /// There is no end marker: the last chunk is the one that says why the answer ends, or one behind it with the
-    /// figures that it does not have.
+    /// There is no end marker: the answer is whole when the stream ends after a chunk that says why. Behind that one there
+    /// may be others, with figures or with more.
     fn event(&mut self, event: &Event) -> Result<bool, ModelError> {
-        if event.data.trim().is_empty() {
-            return Ok(false);
+        if !event.data.trim().is_empty() {
+            self.chunk(&event.data)?;
         }
-        self.chunk(&event.data)?;
-        Ok(self.counted)
+        Ok(false)
     }
 
     fn is_whole(&self) -> bool {

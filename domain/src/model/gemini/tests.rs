@@ -6,7 +6,7 @@ use super::*;
 use crate::model::frame::{self, PROVIDER, call};
 use crate::model::http::Assemble;
 use crate::model::{
-    Deltas, Effort, FinishReason, Kind, Message, ModelErrorClass, ModelReply, Parameters,
+    Deltas, Effort, FinishReason, Kind, Message, ModelErrorClass, ModelReply, Parameters, Provider,
     Thousandths, ToolCall, Usage, Verbatim,
 };
 
@@ -82,6 +82,14 @@ fn a_stream_that_ends_before_its_last_chunk_is_never_an_answer() {
     assert_eq!(nothing.class, ModelErrorClass::Truncated);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_cuts_its_answer_anywhere_is_understood_or_found_out() {
+    let stream = stream();
+    let whole_from = stream.find(END).expect("the last chunk") + END.len();
+    let made = |http, _: &Provider| Box::new(Gemini::new(http)) as Box<dyn Model>;
+    frame::over_tcp(Kind::Gemini, made, &stream, whole_from, &whole()).await;
+}
+
 #[test]
 fn an_error_in_the_middle_is_an_error_of_its_class() {
     use ModelErrorClass::{Malformed, Overloaded, RateLimited, Rejected};
@@ -140,6 +148,18 @@ fn the_last_chunk_says_why_the_answer_ends_and_figures_may_come_behind_it() {
     assert_eq!(reply.usage.map(|usage| usage.output), Some(2));
     let reply = read(&[chunks(&begun).as_bytes()]).expect("an answer");
     assert_eq!((reply.text.as_str(), reply.usage), ("YYes.", None));
+    // More may come behind the chunk that says why it ends, figures or none: all of it is read, the last figures count.
+    let first = json!({ "candidates": [{ "content": { "parts": [{ "text": "Yes." }] }, "finishReason": "STOP" }], "usageMetadata": { "promptTokenCount": 5, "candidatesTokenCount": 1 } });
+    let text = chunks(&[
+        first,
+        parts(json!([{ "text": " And no." }])),
+        figures.clone(),
+    ]);
+    let reply = read(&[text.as_bytes()]).expect("an answer");
+    assert_eq!(
+        (reply.text.as_str(), reply.usage.map(|usage| usage.output)),
+        ("Yes. And no.", Some(2))
+    );
     // Without figures what it used is unknown, not nothing.
     let bare = read(&[chunks(&[ended("STOP")]).as_bytes()]).expect("an answer");
     assert_eq!((bare.text.as_str(), bare.usage), ("Yes.", None));

@@ -14,8 +14,8 @@ pub(in crate::model) trait Assemble {
     /// What the provider says went wrong, or that the event can't be read.
     fn event(&mut self, event: &Event) -> Result<bool, ModelError>;
 
-    /// Whether the answer is whole though no end marker has come: in protocols that have none, it is once a chunk said
-    /// why it ends.
+    /// Whether the answer is whole if the stream ends here though no end marker has come: in protocols that have none, it
+    /// is once a chunk said why it ends.
     fn is_whole(&self) -> bool {
         false
     }
@@ -62,6 +62,11 @@ impl<'a, A: Assemble> Stream<'a, A> {
             }
         }
         Ok(false)
+    }
+
+    /// Whether the answer is whole if nothing more comes.
+    pub(super) fn is_whole(&self) -> bool {
+        self.assemble.is_whole()
     }
 
     /// The stream has ended before the answer was whole, unless only the last line's end is missing.

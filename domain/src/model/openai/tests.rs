@@ -5,8 +5,8 @@ use super::stream::Answer;
 use super::*;
 use crate::model::frame::{self, PROVIDER, call};
 use crate::model::{
-    Deltas, Effort, FinishReason, Message, ModelErrorClass, ModelReply, Parameters, Thousandths,
-    Usage,
+    Deltas, Effort, FinishReason, Kind, Message, ModelErrorClass, ModelReply, Parameters,
+    Thousandths, Usage,
 };
 
 fn read(pieces: &[&[u8]]) -> Result<ModelReply, ModelError> {
@@ -57,6 +57,14 @@ fn whole() -> ModelReply {
 #[test]
 fn an_answer_is_the_same_wherever_its_bytes_are_cut() {
     frame::same_wherever_it_is_cut(STREAM, read, &whole());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_cuts_its_answer_anywhere_is_understood_or_found_out() {
+    let marker = "[DONE]";
+    let whole_from = STREAM.find(marker).expect("the marker") + marker.len();
+    let made = |http, provider: &Provider| Box::new(OpenAi::new(http, provider)) as Box<dyn Model>;
+    frame::over_tcp(Kind::OpenAi, made, STREAM, whole_from, &whole()).await;
 }
 
 #[test]
