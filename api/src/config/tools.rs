@@ -5,7 +5,8 @@
 //! [mcp.files]
 //! command = ["npx", "-y", "@modelcontextprotocol/server-filesystem", "/srv/files"]
 //! env = ["LANG"]                 # variables of this process that it gets besides PATH and HOME
-//! env_set = ["LOG_LEVEL=warn"]   # variables that it gets with these values
+//! env_set = ["API_TOKEN=…"]      # variables that it gets with these values
+//! env_plain = ["STAGE=staging"]  # the same as both, for values that are no secrets
 //! ```
 
 use std::collections::BTreeMap;

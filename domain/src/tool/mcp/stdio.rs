@@ -22,8 +22,10 @@ use crate::secret::{Secret, Veil};
 
 /// The variables that every program gets, where this process has them.
 const ALWAYS: [&str; 2] = ["PATH", "HOME"];
-/// What makes a variable's value one that nobody shall read.
+/// What a variable is called whose value nobody shall read, whatever it looks like.
 const SECRET_WORDS: [&str; 5] = ["TOKEN", "SECRET", "PASSWORD", "KEY", "CREDENTIAL"];
+/// The fewest bytes of a secret: what is shorter would be found everywhere.
+const SHORTEST: usize = 8;
 /// The most bytes of what it last wrote to its standard error.
 const TAIL: usize = 2_000;
 /// What a program ended with is shown if it is shorter than this, though it may be the beginning of a secret.
@@ -44,31 +46,49 @@ pub struct Program {
     /// the keys of settings have none.
     #[serde(default)]
     pub env_set: Vec<String>,
+    /// The same as both, for values that are no secrets: `NAME` or `NAME=value`.
+    #[serde(default)]
+    pub env_plain: Vec<String>,
 }
 
 impl Program {
     fn environment(&self) -> BTreeMap<String, String> {
-        let passed = ALWAYS
-            .into_iter()
-            .chain(self.env.iter().map(String::as_str))
-            .filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
-        let set = self.env_set.iter().filter_map(|set| set.split_once('='));
-        passed
-            .chain(set.map(|(name, value)| (name.to_owned(), value.to_owned())))
-            .collect()
+        let own = ALWAYS.into_iter().filter_map(variable);
+        let plain = self.env_plain.iter().filter_map(|text| variable(text));
+        own.chain(plain).chain(self.given()).collect()
     }
 
-    /// What of its environment nobody shall read, by the variables' names.
+    /// What the operator gives it and does not call plain.
+    fn given(&self) -> BTreeMap<String, String> {
+        let all = self.env.iter().chain(&self.env_set);
+        all.filter_map(|text| variable(text)).collect()
+    }
+
+    /// What of its environment nobody shall read, by the variables' names: all that the operator gives it, unless it is
+    /// too short, or can be told to be none.
     pub(in crate::tool) fn secrets(&self) -> Vec<(String, Secret)> {
-        let secret = |name: &str| {
-            let name = name.to_uppercase();
-            SECRET_WORDS.iter().any(|word| name.contains(word))
-        };
-        let all = self.environment().into_iter();
-        all.filter(|(name, value)| secret(name) && value.len() >= 8)
+        let given = self.given().into_iter();
+        given
+            .filter(|(name, value)| value.len() >= SHORTEST && may_be_secret(name, value))
             .map(|(name, value)| (name, Secret::new(value)))
             .collect()
     }
+}
+
+/// A variable with its value: `NAME=value`, or that of this process that is called so.
+fn variable(text: &str) -> Option<(String, String)> {
+    match text.split_once('=') {
+        Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+        None => Some((text.to_owned(), std::env::var(text).ok()?)),
+    }
+}
+
+/// Whether a value may be one that nobody shall read: numbers and files that are there are none, if their name does not
+/// say so.
+fn may_be_secret(name: &str, value: &str) -> bool {
+    let name = name.to_uppercase();
+    let called = SECRET_WORDS.iter().any(|word| name.contains(word));
+    called || !(value.parse::<f64>().is_ok() || Path::new(value).exists())
 }
 
 /// A program that was started.
@@ -266,6 +286,36 @@ fn begun_character(bytes: &[u8]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn secrets(program: &Program) -> Vec<String> {
+        let names = program.secrets().into_iter().map(|(name, _)| name);
+        names.collect()
+    }
+
+    #[test]
+    fn what_an_operator_gives_a_program_is_secret_unless_it_can_be_told_to_be_none() {
+        let text = |all: &[&str]| all.iter().map(|one| (*one).to_owned()).collect::<Vec<_>>();
+        let program = Program {
+            command: text(&["x"]),
+            env_set: text(&[
+                "DSN=postgres://me:pw@desk/db",
+                "WORD=hunter2-hunter2",
+                "GITHUB_TOKEN=1234567890",
+                "SHORT_KEY=1234567",
+                "LEVEL=warn",
+                "PORT=0000008080",
+                "FOLDER=/proc/self",
+                "GONE=/nowhere/at/all",
+            ]),
+            env: text(&["STINT_IS_NOT_SET"]),
+            env_plain: text(&["STAGE=production", "STINT_IS_NOT_SET_EITHER"]),
+        };
+        assert_eq!(secrets(&program), ["DSN", "GITHUB_TOKEN", "GONE", "WORD"]);
+        let environment = program.environment();
+        assert_eq!(environment["STAGE"], "production");
+        assert!(environment.contains_key("PATH"));
+        assert!(!environment.keys().any(|name| name.starts_with("STINT_")));
+    }
 
     #[test]
     fn what_a_program_says_is_logged_by_lines_and_without_its_secrets() {
