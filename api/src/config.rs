@@ -28,6 +28,7 @@ pub use models::ModelFlags;
 #[serde(deny_unknown_fields)]
 struct File {
     database_url: Option<String>,
+    redis_url: Option<String>,
     log: Option<String>,
     log_format: Option<LogFormat>,
     listen: Option<String>,
@@ -66,6 +67,8 @@ pub struct Common {
 pub struct Settings {
     /// The database.
     pub database_url: String,
+    /// The Redis server over which nodes tell each other what is new.
+    pub redis_url: Option<String>,
     /// The address to listen on.
     pub listen: String,
     /// What the process does.
@@ -98,6 +101,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             database_url: "sqlite://stint.db".to_owned(),
+            redis_url: None,
             listen: "127.0.0.1:8080".to_owned(),
             role: Role::All,
             ui_url: None,
@@ -169,6 +173,7 @@ pub fn server(common: &CommonFlags, flags: &ServerFlags) -> anyhow::Result<(Comm
         .filter(|_| flags.secret_key.is_none());
     let settings = Settings {
         database_url: common.database_url.clone(),
+        redis_url: flags.redis_url.clone().or(file.redis_url),
         listen: flags.listen.clone().or(file.listen).unwrap_or(usual.listen),
         role: flags.role.or(file.role).unwrap_or_default(),
         ui_url: flags.ui_url.clone().or(file.ui_url),

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use axum::serve::ListenerExt as _;
+use domain::bus::Bus;
 use domain::executor::Executor;
 use domain::key::{Holder, KeyText};
 use domain::store::{OpenOptions, Store};
@@ -75,9 +76,17 @@ impl App {
         let listener = listen(&settings.listen).await?;
         let address = listener.local_addr()?;
         let (works, serves) = (settings.role.works(), settings.role.serves());
+        let bus = match &settings.redis_url {
+            // Its value stays out of what is said: it may hold a password.
+            Some(url) => Bus::redis(url).context(
+                "--redis-url (STINT_REDIS_URL, or redis_url in the settings file) can't be used",
+            )?,
+            None => Bus::local(),
+        };
         let options = OpenOptions {
             own: works,
             clock: settings.clock.clone(),
+            bus: bus.clone(),
             ..OpenOptions::default()
         };
         let store = Store::open(&settings.database_url, options).await?;
@@ -103,6 +112,8 @@ impl App {
             CancellationToken::new(),
             TaskTracker::new(),
         );
+        let until = closing.clone();
+        tasks.spawn(async move { bus.keep_connected(until).await });
         // The safety net below the bus: watchers learn of what nobody rang for.
         let (looking, until) = (store.clone(), closing.clone());
         tasks.spawn(domain::run::tail::keep_looking(looking, until));

@@ -173,6 +173,27 @@ impl TestApp {
         }
     }
 
+    /// The same with some settings changed from now on, until it is restarted again.
+    pub async fn restart_with(&self, change: impl FnOnce(&mut Settings)) {
+        self.stop().await;
+        let mut settings = self.inner.settings.clone();
+        change(&mut settings);
+        let app = App::start(settings).await.expect("Stint starts again");
+        *self.inner.app.lock().await = Some(app);
+    }
+
+    /// Another node on the same database, with some settings changed, and a client of it. Stop it before this one.
+    pub async fn another(&self, change: impl FnOnce(&mut Settings)) -> (App, Client) {
+        let mut settings = Settings {
+            listen: "127.0.0.1:0".to_owned(),
+            ..self.inner.settings.clone()
+        };
+        change(&mut settings);
+        let app = App::start(settings).await.expect("another node starts");
+        let client = Client::new(app.address(), self.key());
+        (app, client)
+    }
+
     /// Stops it cleanly, as SIGTERM does.
     pub async fn stop(&self) {
         let app = self.inner.app.lock().await.take();

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
+
+use crate::client::PATIENCE;
 
 /// The longest time between two pieces of [`Piece::Until`].
 const BEAT: Duration = Duration::from_millis(20);
@@ -55,6 +57,8 @@ struct Shared {
     /// The answers that are left; the last one stays.
     replies: Mutex<Vec<Reply>>,
     asked: Mutex<Vec<Asked>>,
+    /// How many requests have come.
+    come: watch::Sender<usize>,
 }
 
 impl StubProvider {
@@ -66,6 +70,7 @@ impl StubProvider {
         let shared = Arc::new(Shared {
             replies: Mutex::new(replies),
             asked: Mutex::default(),
+            come: watch::Sender::new(0),
         });
         let answering = Arc::clone(&shared);
         tokio::spawn(async move {
@@ -87,6 +92,16 @@ impl StubProvider {
     pub fn asked(&self) -> Vec<Asked> {
         lock(&self.shared.asked).clone()
     }
+
+    /// Waits until it was asked so many times in all. Fails the test when it is not.
+    pub async fn until(&self, times: usize) {
+        let mut come = self.shared.come.subscribe();
+        let enough = come.wait_for(|come| *come >= times);
+        let waited = tokio::time::timeout(PATIENCE, enough).await;
+        waited
+            .unwrap_or_else(|_| panic!("it was asked {} of {times} times", self.asked().len()))
+            .expect("it lives");
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -98,6 +113,7 @@ async fn serve(mut socket: TcpStream, shared: &Shared) -> std::io::Result<()> {
     let reply = {
         let mut replies = lock(&shared.replies);
         lock(&shared.asked).push(asked);
+        shared.come.send_modify(|come| *come += 1);
         if replies.len() > 1 {
             replies.pop()
         } else {

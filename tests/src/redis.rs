@@ -5,7 +5,7 @@
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -92,8 +92,60 @@ impl Redis {
         command(self.port, words, Duration::from_secs(5))
     }
 
+    /// Hears all that is published from now on, on channels whose name fits the pattern.
+    ///
+    /// # Errors
+    /// If the server does not answer.
+    pub fn overhear(&self, pattern: &str) -> io::Result<Overheard> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port))?;
+        stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+        let subscribe = format!(
+            "*2\r\n$10\r\nPSUBSCRIBE\r\n${}\r\n{pattern}\r\n",
+            pattern.len()
+        );
+        stream.write_all(subscribe.as_bytes())?;
+        let mut confirmed = vec![
+            0;
+            format!(
+                "*3\r\n$10\r\npsubscribe\r\n${}\r\n{pattern}\r\n:1\r\n",
+                pattern.len()
+            )
+            .len()
+        ];
+        stream.read_exact(&mut confirmed)?;
+        stream.set_read_timeout(None)?;
+        let heard = Overheard::default();
+        let all = heard.0.clone();
+        // It ends with the server.
+        std::thread::spawn(move || {
+            let mut piece = [0; 64 * 1024];
+            while let Ok(n @ 1..) = stream.read(&mut piece) {
+                let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+                all.extend_from_slice(&piece[..n]);
+            }
+        });
+        Ok(heard)
+    }
+
     fn child(&self) -> MutexGuard<'_, Option<Child>> {
         self.child.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What was published on a server.
+#[derive(Clone, Default)]
+pub struct Overheard(Arc<Mutex<Vec<u8>>>);
+
+impl Overheard {
+    /// All that was heard so far, as it came.
+    pub fn text(&self) -> String {
+        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&all).into_owned()
+    }
+
+    /// How many messages that is.
+    pub fn messages(&self) -> usize {
+        self.text().matches("pmessage\r\n").count()
     }
 }
 

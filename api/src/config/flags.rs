@@ -83,6 +83,16 @@ pub struct ServerFlags {
     /// Where to listen; port 0 takes a free one [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDR:PORT", env = "STINT_LISTEN")]
     pub listen: Option<String>,
+    /// A Redis server (redis://host:6379, or rediss:// with TLS) over which the nodes on one database tell each other what
+    /// is new, so that they need not look; it holds nothing. Installations that share one take a database of it each:
+    /// redis://host:6379/1 [default: none]
+    #[arg(
+        long,
+        value_name = "URL",
+        env = "STINT_REDIS_URL",
+        hide_env_values = true
+    )]
+    pub redis_url: Option<String>,
     /// What this process does [default: all]
     #[arg(long, env = "STINT_ROLE")]
     pub role: Option<Role>,

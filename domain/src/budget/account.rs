@@ -194,12 +194,13 @@ pub(super) struct Taking<'a> {
 
 impl Taking<'_> {
     /// The slices were taken: what the call needs is pending, the rest is free. Gives until when that may be written
-    /// down. A slice is used for half of its time, and written down within the next quarter; the last one is for a
-    /// transaction that takes long to be committed.
+    /// down. A slice is used for half of its time, and written down within the next eighth. The rest, 22 s at the least,
+    /// is for the commit: what may pass between the look at the clock and the commit is less by a good deal
+    /// ([`Append::not_after`](crate::store::Append::not_after)), so that it is committed while the slice still counts.
     pub(super) fn finish(mut self, granted: &Granted, taken_at: Instant) -> Millis {
         let ms = |time: Duration| i64::try_from(time.as_millis()).unwrap_or(i64::MAX);
         let half = self.purse.lease / 2;
-        let not_after = granted.at.plus(ms(half + half / 2));
+        let not_after = granted.at.plus(ms(half + half / 4));
         let mut accounts = self.purse.accounts.lock();
         for (ask, grant) in std::mem::take(&mut self.asks).iter().zip(&granted.grants) {
             if let Some(account) = accounts.get_mut(&ask.key) {

@@ -9,6 +9,7 @@ use entity::{RequestId, RunId, request_event};
 use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, broadcast, watch};
+use uuid::Uuid;
 
 use super::Signal;
 use super::delta;
@@ -33,6 +34,8 @@ pub struct Local {
     /// A run was rung that nobody executes here: it may be free.
     unheld: AtomicBool,
     deltas: Arc<delta::Channels>,
+    /// Signals may have been missed.
+    missed: Notify,
 }
 
 impl Default for Local {
@@ -48,11 +51,20 @@ impl Default for Local {
             interrupts: Mutex::default(),
             unheld: AtomicBool::new(false),
             deltas: Arc::default(),
+            missed: Notify::new(),
         }
     }
 }
 
 impl Local {
+    /// An end of a bus that has other ends.
+    pub(super) fn with(deltas: delta::Channels) -> Self {
+        Self {
+            deltas: Arc::new(deltas),
+            ..Self::default()
+        }
+    }
+
     /// Rung when there may be work.
     pub fn work(&self) -> watch::Receiver<u64> {
         self.work.subscribe()
@@ -103,6 +115,26 @@ impl Local {
         self.requests.0.lock().keys().copied().collect()
     }
 
+    /// Waits until signals of other processes may have been missed: whoever looks from time to time looks now.
+    pub async fn missed(&self) {
+        self.missed.notified().await;
+    }
+
+    /// What other processes signalled may not have come here: all that waits looks.
+    pub(super) fn miss(&self) {
+        self.missed.notify_one();
+        let nobody = entity::WorkspaceId(Uuid::nil());
+        for signal in [
+            Signal::Work,
+            Signal::Prices(nobody),
+            Signal::Tools(nobody),
+            Signal::Alerts,
+        ] {
+            self.deliver(signal);
+        }
+        self.unheld.store(true, Ordering::Relaxed);
+    }
+
     /// Registers the task that executes a run; it is notified when it shall look at the log.
     pub fn executing(&self, run: RunId) -> Arc<Notify> {
         self.interrupts.lock().entry(run).or_default().clone()
@@ -120,7 +152,7 @@ impl Local {
     }
 
     /// Hands committed events to the run's watchers, if it has any.
-    pub fn publish(&self, run: RunId, items: &[Arc<Logged>]) {
+    pub(super) fn publish(&self, run: RunId, items: &[Arc<Logged>]) {
         if items.is_empty() {
             return;
         }
@@ -130,7 +162,7 @@ impl Local {
     }
 
     /// Hands committed entries of timelines to those who watch them.
-    pub fn publish_entries(&self, entries: Vec<request_event::Model>) {
+    pub(super) fn publish_entries(&self, entries: Vec<request_event::Model>) {
         for entry in entries {
             self.requests.publish(entry.request_id, [Arc::new(entry)]);
         }

@@ -8,9 +8,11 @@ mod compact;
 mod context;
 mod driver;
 pub mod end;
+mod gauge;
 mod intake;
 mod limits;
 mod money;
+mod pause;
 mod prompt;
 pub mod ranked;
 mod renewal;
@@ -113,6 +115,7 @@ struct Shared {
     prices: Prices,
     purse: Arc<Purse>,
     prefixes: prompt::Prefixes,
+    gauges: gauge::Gauges,
     outside: Arc<Outside>,
     room: Arc<Semaphore>,
     /// Held while runs come in, from the write to [`Shared::held`]: what is owned and not held then was lost on
@@ -191,6 +194,7 @@ impl Executor {
             prices: Prices::default(),
             purse: Arc::new(Purse::new(worker, options.lease)),
             prefixes: prompt::Prefixes::default(),
+            gauges: gauge::Gauges::default(),
             outside,
             arrivals: tokio::sync::Mutex::default(),
             unsure: AtomicBool::new(false),

@@ -59,7 +59,11 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    fn new(config: &Config, tools: &[ToolSpec], skills: &[(usize, skill_version::Model)]) -> Self {
+    pub(super) fn new(
+        config: &Config,
+        tools: &[ToolSpec],
+        skills: &[(usize, skill_version::Model)],
+    ) -> Self {
         let names = skills.iter().map(|(_, skill)| skill.name.clone()).collect();
         let skills = skills.iter().map(|(_, skill)| {
             let text = format!("# Skill: {}\n{}\n", skill.name, skill.body.trim_end());

@@ -8,11 +8,13 @@ use tracing::Instrument as _;
 use super::context::Context;
 use super::driver::{Driver, Held};
 use super::money::{Afford, Means};
+use super::pause::pause;
 use super::ranked::routes;
+use super::weigh::Weight;
 use super::{elapsed, limits, prompt};
 use crate::budget::Hold;
 use crate::error::{Error, Result};
-use crate::model::tokens::Components;
+use crate::model::tokens::is_tokenized;
 use crate::model::{
     Deltas, Model as _, ModelCall, ModelError, ModelErrorClass, ModelReply, Prompt, Usage,
 };
@@ -48,15 +50,22 @@ impl Driver {
         if attempt == 1 {
             prompt.messages.extend(self.state().closing());
         }
-        let estimate = match &self.prefix {
+        let read = self.state().read;
+        let weight = match &self.prefix {
             Some(prefix) => {
                 let (config, scales) = (&self.config, &mut self.scales);
-                scales.weigh(config, &tools, prefix, &prompt).await?
+                let weighing = scales.weigh(config, &tools, prefix, &prompt, read.as_ref());
+                weighing.await?
             }
-            None => Components::default(),
+            None => Weight::default(),
         };
         // Before the turn begins: one that can't be paid for is none.
-        let means = match self.afford(estimate.total(), max_output, closing).await? {
+        let measured = self
+            .shared
+            .gauges
+            .measure(&self.log.run().model, weight.weighed);
+        let estimate = measured.max(weight.known);
+        let means = match self.afford(estimate, max_output, closing).await? {
             Afford::Yes(means) => means,
             Afford::No(limit) if !closing => {
                 self.fact(limit)?;
@@ -81,7 +90,7 @@ impl Driver {
         let requested = ModelRequested {
             model: self.log.run().model.clone(),
             attempt,
-            estimate,
+            estimate: weight.components,
             prompt: self.part_refs(),
             tools: tools.iter().map(|tool| tool.name.clone()).collect(),
             max_output_tokens,
@@ -177,6 +186,13 @@ impl Driver {
                 },
                 i + 1
             );
+        }
+        if let (Some(Open::Model(asked)), Some(usage)) = (&self.state().open, &usage)
+            && is_tokenized(&self.config.model.provider)
+        {
+            let (model, weighed) = (&self.log.run().model, asked.estimate.total());
+            let gauges = &self.shared.gauges;
+            gauges.note(model, weighed, usage.total_input());
         }
         let now = self.now();
         let tier = price::service_tier(service_tier.as_deref());
@@ -355,38 +371,7 @@ impl Driver {
     }
 }
 
-/// How long to wait before a retry: twice as long after each failure, as long as the provider asked at least, and up to
-/// as much again by chance. Runs that failed together shall not come back together.
-fn pause(failures: i32, asked: Duration, chance: u8) -> Duration {
-    let own = Duration::from_millis(100 << failures.clamp(0, 6));
-    asked.max(own) + own * u32::from(chance) / 256
-}
-
 /// A failure that Stint itself found.
 pub(super) fn failure(class: ModelErrorClass, message: &str) -> ModelError {
     ModelError::new(class, message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_retry_waits_longer_each_time_and_never_as_long_as_the_others() {
-        let ms = Duration::from_millis;
-        for (failures, own) in [(1, 200), (2, 400), (3, 800), (6, 6_400), (1_000, 6_400)] {
-            let pauses: Vec<Duration> = (0..=u8::MAX)
-                .map(|chance| pause(failures, Duration::ZERO, chance))
-                .collect();
-            assert!(pauses.windows(2).all(|two| two[0] < two[1]), "{failures}");
-            assert!(
-                pauses
-                    .iter()
-                    .all(|pause| (ms(own)..ms(2 * own)).contains(pause))
-            );
-        }
-        // Never before the provider asked it to.
-        assert_eq!(pause(1, ms(700), 0), ms(700));
-        assert!((ms(700)..ms(900)).contains(&pause(1, ms(700), 255)));
-    }
 }

@@ -112,6 +112,7 @@ impl<'a> Deltas<'a> {
             kind,
             call,
             text: Arc::from(text),
+            gap: false,
         };
         channels.send(run, delta);
     }

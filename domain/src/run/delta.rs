@@ -6,10 +6,11 @@ use std::time::Duration;
 use entity::{RunId, run};
 use sea_orm::{ColumnTrait, QueryFilter};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::tail::{self, Tail};
 use crate::access::Actor;
+use crate::bus::Bus;
 use crate::bus::delta::{Delta, Watch};
 use crate::error::{Error, Result};
 use crate::store::Store;
@@ -18,6 +19,9 @@ use crate::store::Store;
 const PACE: Duration = Duration::from_millis(50);
 /// The most bytes that wait for a slow watcher.
 const WAITING: usize = 64 * 1024;
+
+/// How long the last pieces may take to come from another process, where its log may be seen to have ended before.
+const LATE: Duration = Duration::from_millis(250);
 
 /// Some of what a model wrote.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +45,10 @@ pub struct DeltaTail {
     missed: bool,
     /// When the next item may be given.
     next_at: Instant,
-    ended: bool,
+    /// How long pieces may come after the run's end.
+    late: Duration,
+    /// The run has ended: until when pieces are waited for.
+    until: Option<Instant>,
 }
 
 /// Follows what the model of a run writes from now on.
@@ -63,7 +70,11 @@ pub async fn deltas(store: &Store, actor: &Actor, run: RunId) -> Result<DeltaTai
         bytes: 0,
         missed: false,
         next_at: Instant::now(),
-        ended: false,
+        late: match store.bus() {
+            Bus::Local(_) => Duration::ZERO,
+            Bus::Redis(_) => LATE,
+        },
+        until: None,
     })
 }
 
@@ -74,9 +85,17 @@ impl DeltaTail {
     /// As [`Tail::next`].
     pub async fn next(&mut self) -> Result<Option<Written>> {
         loop {
-            if self.ended {
+            if let Some(until) = self.until {
                 self.rest();
-                return Ok(self.waiting.pop_front());
+                if let Some(written) = self.given() {
+                    return Ok(Some(written));
+                }
+                match timeout_at(until, self.watch.heard.recv()).await {
+                    Ok(Ok(delta)) => self.take(delta),
+                    Ok(Err(RecvError::Lagged(_))) => self.missed = true,
+                    Ok(Err(RecvError::Closed)) | Err(_) => return Ok(None),
+                }
+                continue;
             }
             let due = !self.waiting.is_empty();
             tokio::select! {
@@ -87,13 +106,20 @@ impl DeltaTail {
                 },
                 () = sleep_until(self.next_at), if due => {
                     self.next_at = Instant::now() + PACE;
-                    let written = self.waiting.pop_front();
-                    self.bytes -= written.as_ref().map_or(0, |written| written.text.len());
-                    return Ok(written);
+                    return Ok(self.given());
                 }
-                event = self.log.next() => self.ended = event?.is_none(),
+                event = self.log.next() => if event?.is_none() {
+                    self.until = Some(Instant::now() + self.late);
+                },
             }
         }
+    }
+
+    /// Takes out the first item that waits.
+    fn given(&mut self) -> Option<Written> {
+        let written = self.waiting.pop_front()?;
+        self.bytes -= written.text.len();
+        Some(written)
     }
 
     /// What was written before the run ended, and not heard yet.
@@ -114,6 +140,7 @@ impl DeltaTail {
             return;
         }
         self.bytes += delta.text.len();
+        self.missed |= delta.gap;
         let same = |known: &&mut Written| {
             let known = &known.delta;
             (known.turn, known.attempt, known.kind, &known.call)

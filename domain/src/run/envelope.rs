@@ -176,6 +176,7 @@ mod tests {
         EventId(uuid::uuid!("ba81da0b-c015-48f5-8590-785f2b70555d"))
     }
 
+    /// R50–R53.
     #[test]
     fn the_envelope_has_the_form_of_the_guide() {
         let at = Millis(1_779_247_855_078);

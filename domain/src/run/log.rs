@@ -328,7 +328,7 @@ impl Log {
 
     /// Hands what [`Log::flush_in`] wrote to the run's watchers, once it is committed.
     pub fn publish(store: &Store, run: RunId, staged: &[Arc<Logged>]) {
-        store.bus().here().publish(run, staged);
+        store.bus().publish(run, staged);
     }
 }
 

@@ -6,6 +6,7 @@
 mod asked;
 mod ending;
 mod next;
+mod reading;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub use self::asked::{Asked, Verdict};
 use self::ending::last_turn;
 pub use self::ending::{limit_ending, what};
 pub use self::next::{Ending, Next};
+pub use self::reading::Reading;
 use super::event::{
     Event, LimitReached, ModelFailed, ModelRequested, PartRef, RunStarted, StopRequested,
     ToolRequested, Totals,
@@ -38,6 +40,8 @@ pub struct State {
     pub attempt: i32,
     /// The conversation so far.
     pub messages: Vec<Message>,
+    /// What the provider counted of the newest prompt that it reported figures of.
+    pub read: Option<Reading>,
     /// The parts of the newest prompt.
     pub parts: Vec<PartRef>,
     /// Calls that the model asked for and that were not begun.
@@ -152,7 +156,7 @@ impl State {
                 }
             }
             Event::ModelCompleted(e) => {
-                self.open = None;
+                let open = self.open.take();
                 self.model_failed = None;
                 self.messages.push(Message::Assistant {
                     text: e.text.clone(),
@@ -160,6 +164,9 @@ impl State {
                     calls: e.calls.clone(),
                     verbatim: e.verbatim.clone(),
                 });
+                if let (Some(Open::Model(asked)), Some(usage)) = (&open, &e.usage) {
+                    self.read = Some(Reading::new(&self.messages, &asked.estimate, usage));
+                }
                 self.pending.extend(e.calls.iter().cloned());
                 self.charge(e.usage.as_ref(), e.cost_nano);
                 self.totals.estimated_nano += e.reservation.unwrap_or(0);

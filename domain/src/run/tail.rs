@@ -266,15 +266,18 @@ fn bad_cursor(has: &str, after: i64) -> Error {
     )
 }
 
-/// Looks once a second for all that is watched here, whether or not the bus rang: one query for the
+/// Looks once a second for all that is watched here, whether or not the bus rang, and at once when it may have missed
+/// something: one query for the
 /// runs, one for the requests, and where other processes write too, one for the boards.
 pub async fn keep_looking(store: Store, stop: CancellationToken) {
     let mut boards = Boards::default();
-    while stop
-        .run_until_cancelled(tokio::time::sleep(LOOK))
-        .await
-        .is_some()
-    {
+    let due = async || {
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = store.bus().here().missed() => {}
+        }
+    };
+    while stop.run_until_cancelled(due()).await.is_some() {
         let looked = async {
             look(&store).await?;
             boards.look(&store).await

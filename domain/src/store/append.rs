@@ -7,6 +7,7 @@ use entity::{
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ConnectionTrait, DbBackend, Value};
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
 use super::projection::Projection;
 use super::rows::{Column, chunks, insert_all, values_cte};
@@ -28,6 +29,12 @@ pub struct Append {
     /// The log's last sequence as the writer knows it.
     pub after_seq: i64,
     /// Until when it may be written, by the database's clock: it holds what others may have afterwards.
+    ///
+    /// The clock is looked at where the fence is, and it is committed later: at the most [`WRITING`], for a transaction
+    /// that takes longer is given up before it is committed, and the time for which PostgreSQL leaves a transaction alone
+    /// in which nothing happens (`idle_in_transaction_session_timeout`, 10 s), for a process that stands still just then.
+    /// What is held must outlive that. Nobody else writes to an embedded database meanwhile, so that there the moment of
+    /// the look is that of the commit.
     pub not_after: Option<Millis>,
     /// Whether the events prove that the worker got something done.
     pub progress: bool,
@@ -44,6 +51,9 @@ pub struct Append {
     /// Prompt parts that may not be stored yet.
     pub parts: Vec<prompt_part::Model>,
 }
+
+/// How long a transaction may go on after it has looked at the time until which something of it may be written.
+pub(super) const WRITING: Duration = Duration::from_secs(3);
 
 /// What the fence answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,19 +1,18 @@
 //! A batch: jobs that share a transaction, and what happens when one of them, or the commit, fails.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use entity::{FailureCode, Outcome};
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbBackend, SqliteTransactionMode, TransactionOptions,
     TransactionTrait,
 };
-use tokio::sync::Semaphore;
 
-use super::append::{Append, Applied, stands};
+use super::append::{Append, Applied, WRITING, stands};
 use super::draft::Draft;
 use super::fetch::{Counter, Fetched};
 use super::job::{Job, Verdict};
+use super::side::Side;
 use super::tx::{After, Tx};
 use crate::alert::Listening;
 use crate::bus::Bus;
@@ -36,23 +35,6 @@ pub(super) struct Bench {
     /// Where the jobs of a failed batch are run, each in a task of its own, instead of here one by one: a row
     /// that somebody holds then keeps only those waiting who want it.
     pub(super) side: Option<Side>,
-}
-
-/// Connections for jobs that are run apart from their lane.
-#[derive(Clone)]
-pub(super) struct Side {
-    conn: DatabaseConnection,
-    /// As many at once as there are connections.
-    room: Arc<Semaphore>,
-}
-
-impl Side {
-    pub(super) fn new(conn: DatabaseConnection, connections: usize) -> Self {
-        Self {
-            conn,
-            room: Arc::new(Semaphore::new(connections)),
-        }
-    }
 }
 
 /// How one attempt at a transaction ended, if it did not commit.
@@ -288,10 +270,23 @@ impl Bench {
             .collect();
         let appends: Vec<&Append> = hot.iter().map(|(_, append)| *append).collect();
         let ended = ended(batch.appends.iter());
+        let expires = |append: &Append| append.not_after.is_some();
+        let expiring = self.conn.get_database_backend() == DbBackend::Postgres
+            && (batch.appends.iter().any(expires) || appends.iter().any(|one| expires(one)));
+        let looked = Instant::now();
         let (applied, lost) = batch
             .write(&conn, &self.clock, &appends)
             .await
             .map_err(before)?;
+        if expiring && looked.elapsed() > WRITING {
+            // It waited for rows that others hold, and what it says may be theirs by now: it looks again.
+            conn.rollback()
+                .await
+                .map_err(|err| before(Error::from_db(&err)))?;
+            return Err(before(Error::Unavailable {
+                message: "what may be written for a time only took too long to be written".into(),
+            }));
+        }
         if lost {
             // The command that was fenced off must not stand: alone it is refused, in a batch each is
             // run alone.
@@ -322,7 +317,7 @@ impl Bench {
         for result in ended.into_iter().chain(self::ended(stand.into_iter())) {
             figure::run_ended(result);
         }
-        self.bus.here().publish_entries(entries);
+        self.bus.publish_entries(entries);
         signals.into_iter().for_each(|signal| self.bus.send(signal));
         Ok(verdicts
             .into_iter()

@@ -22,6 +22,7 @@ mod partition;
 mod projection;
 mod rows;
 mod schema;
+mod side;
 mod snapshot;
 mod statistics;
 mod tx;

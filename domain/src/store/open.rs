@@ -10,9 +10,10 @@ use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use tokio_util::sync::CancellationToken;
 
-use super::batch::{Bench, Side};
+use super::batch::Bench;
 use super::lane::Lanes;
 use super::schema::prepare;
+use super::side::Side;
 use super::{Inner, Store};
 use crate::alert::Listening;
 use crate::bus::Bus;
@@ -39,6 +40,8 @@ pub struct OpenOptions {
     pub own: bool,
     /// Where time comes from.
     pub clock: Clock,
+    /// How changes are announced.
+    pub bus: Bus,
 }
 
 impl Default for OpenOptions {
@@ -47,12 +50,13 @@ impl Default for OpenOptions {
             migrate: true,
             own: true,
             clock: Clock::system(),
+            bus: Bus::local(),
         }
     }
 }
 
 pub(super) async fn open(url: &str, options: OpenOptions) -> Result<Store> {
-    let bus = Bus::local();
+    let bus = options.bus.clone();
     let listening = Listening::default();
     let bench = |conn| Bench {
         conn,

@@ -21,7 +21,7 @@ pub struct RunDelta {
     pub tool: Option<String>,
     /// What was written since the last item of the same turn, attempt, kind and call.
     pub text: String,
-    /// Whether something before it was missed, because the caller reads too slowly.
+    /// Whether something before it was missed: the caller reads too slowly, or it was lost between nodes.
     pub gap: bool,
 }
 

@@ -64,7 +64,7 @@ impl RunSubscription {
         Ok(follow(tail).map(|item| item.map(RunEvent::Shared)))
     }
 
-    /// What the run's model writes, while it writes it: thinking, text and the arguments of tool calls, from now on, at most some twenty items a second. Best effort: an item may be missed (`gap` says so), nothing is repeated, a failed try begins anew under the next `attempt`, and only the node that executes the run has it: where several serve the API, the others give nothing. What counts is the event `model.completed`, which has it whole. Completes after the run's end.
+    /// What the run's model writes, while it writes it: thinking, text and the arguments of tool calls, from now on, at most some twenty items a second. Best effort: an item may be missed (`gap` says so), nothing is repeated, and a failed try begins anew under the next `attempt`. Where several nodes serve the API, they tell each other over Redis; without it only the node that executes the run has it, and the others give nothing. What counts is the event `model.completed`, which has it whole. Completes after the run's end.
     async fn run_deltas(
         &self,
         ctx: &Context<'_>,
