@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use domain::access::Actor;
 use domain::error::Error;
 use domain::key::{CreateKey, EnsureWorkspace, Holder, KeyText};
-use domain::store::{Command, Store, Tx};
+use domain::store::{Command, Needs, Store, Tx};
 use entity::{Role, workspace};
 use futures_util::future::BoxFuture;
 use parking_lot::Mutex;
@@ -201,6 +201,10 @@ impl Command for MakeKey {
         };
         let (_, text) = create.run(tx).await?;
         Ok(text)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 

@@ -20,7 +20,7 @@ use crate::clock::{fresh_id, random_id};
 use crate::error::{Error, Result};
 use crate::idempotency::once;
 use crate::secret::is_same;
-use crate::store::{Command, Store, Tx, insert_all};
+use crate::store::{Command, Needs, Store, Tx, insert_all};
 use crate::text::check_text;
 
 /// Runs on one request that may follow each other without a person.
@@ -224,6 +224,10 @@ impl Command for CreateKey {
         );
         Ok((row, Some(KeyText(text))))
     }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
+    }
 }
 
 async fn add_person(tx: &Tx, workspace_id: WorkspaceId, name: &str) -> Result<PersonId> {
@@ -264,6 +268,10 @@ impl Command for RevokeKey {
 
     fn repeatable(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 
@@ -315,6 +323,10 @@ impl Command for EnsureWorkspace {
         };
         insert_all(tx.writing().await?, vec![row.clone()], None).await?;
         Ok((row, true))
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 

@@ -88,9 +88,6 @@ impl Command for UpdateWorkspace {
 
     fn needs(&self) -> Needs {
         // The row of the settings is the counters' row, which is locked last.
-        Needs {
-            alone: true,
-            ..Needs::default()
-        }
+        Needs::ALONE
     }
 }

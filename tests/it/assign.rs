@@ -1,20 +1,21 @@
 //! Assignment: what starts a run, what ends one early, and what never becomes one.
 
-use std::time::Duration;
-
+use api::config::Settings;
+use domain::tool::Exception;
 use serde_json::{Value, json};
 use tests::{Client, Coworker, Subscription, TestApp, both_dbs};
 
+use crate::counter::{ALL, Counter};
 use crate::look;
+use crate::tools::{enabled, server};
 
 /// Finishes at once.
-const DECLINES: &str = "
+pub const DECLINES: &str = "
 turns: [{ calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: Nothing to do., summary: I had nothing to do. } }] }]
 ";
 
-/// Looks at the desk for a while, then finishes.
+/// Looks at the desk until that answers, then finishes.
 const LOOKS: &str = "
-tools: [{ name: desk.look, description: Looks., effect: READ, answers: [{ delay: 1500ms, response: { empty: true } }] }]
 turns:
   - calls: [{ tool: desk.look }]
   - calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: Nothing to do., summary: I had nothing to do. } }]
@@ -23,7 +24,18 @@ turns:
 /// Thinks for so long that only an interruption can end it in time.
 const PONDERS: &str = "turns: [{ text: Never said., delay: 10m }]";
 
-async fn requested(app: &Client, title: &str, assignee: &str) -> Value {
+/// An application with a desk that answers no call until the test lets it.
+async fn with_desk(app: &TestApp, effect: &str) -> (TestApp, Counter) {
+    let desk = Counter::open().await;
+    let exception = Exception::parse(&desk.host()).expect("an exception");
+    let change = |settings: &mut Settings| settings.tools.exceptions.push(exception);
+    let app = look::with_settings(app, change).await;
+    server(&app, desk.server("desk", &[("look", effect)])).await;
+    desk.answer(0);
+    (app, desk)
+}
+
+pub async fn requested(app: &Client, title: &str, assignee: &str) -> Value {
     let made = app
         .mutate(
             "requestCreate",
@@ -35,18 +47,18 @@ async fn requested(app: &Client, title: &str, assignee: &str) -> Value {
 }
 
 /// Follows the first run of a request from its first event; waits until there is one.
-async fn first_run(app: &TestApp, request: &Value) -> (Value, Subscription) {
+pub async fn first_run(app: &TestApp, request: &Value) -> (Value, Subscription) {
     let run = look::first_run(app, request).await;
     let query = "subscription ($id: ID!) { runEvents(runId: $id) { type payload } }";
     let events = app.subscribe(query, json!({ "id": run })).await;
     (run, events)
 }
 
-async fn until(events: &mut Subscription, kind: &str) {
+pub async fn until(events: &mut Subscription, kind: &str) {
     events.until(|item| item["runEvents"]["type"] == kind).await;
 }
 
-fn outcomes(runs: &[Value]) -> Vec<(&str, &str, &str)> {
+pub fn outcomes(runs: &[Value]) -> Vec<(&str, &str, &str)> {
     runs.iter()
         .map(|run| {
             let outcome = run["outcome"]
@@ -108,13 +120,16 @@ both_dbs! {
     }
 
     async fn reassigning_during_a_tool_call_lets_the_effect_finish_and_nothing_else(app: TestApp) {
-        let playbook = LOOKS.replace("READ", "EFFECT").replace("- calls: [{ tool: desk.look }]", "- calls: [{ tool: desk.look }, { tool: post_note, arguments: { visibility: PUBLIC, body: Too late. } }]");
-        let first = Coworker::new("first").playbook(&playbook).publish(&app).await;
+        let (app, desk) = with_desk(&app, "EFFECT").await;
+        let playbook = LOOKS.replace("- calls: [{ tool: desk.look }]", "- calls: [{ tool: desk.look }, { tool: post_note, arguments: { visibility: PUBLIC, body: Too late. } }]");
+        let first = Coworker::new("first").playbook(&playbook).with("tools", enabled("desk", &["look"])).publish(&app).await;
         let second = Coworker::new("second").playbook(DECLINES).publish(&app).await;
         let request = requested(&app, "Where is it?", &first.id).await;
         let (run, mut events) = first_run(&app, &request).await;
         until(&mut events, "tool.requested").await;
         app.mutate("requestAssign", json!({ "id": request, "assigneeId": second.id }), "").await;
+        desk.until(1).await;
+        desk.answer(ALL);
         app.drain().await;
         look::sound(&app).await;
         let log = look::events(&app, &json!({ "id": run })).await;
@@ -137,11 +152,13 @@ both_dbs! {
     }
 
     async fn assigning_to_the_current_assignee_interrupts_nobody(app: TestApp) {
-        let worker = Coworker::new("worker").playbook(LOOKS).publish(&app).await;
+        let (app, desk) = with_desk(&app, "READ").await;
+        let worker = Coworker::new("worker").playbook(LOOKS).with("tools", enabled("desk", &["look"])).publish(&app).await;
         let request = requested(&app, "Where is it?", &worker.id).await;
         let (_, mut events) = first_run(&app, &request).await;
         until(&mut events, "tool.requested").await;
         app.mutate("requestAssign", json!({ "id": request, "assigneeId": worker.id }), "").await;
+        desk.answer(ALL);
         app.drain().await;
         assert_eq!(outcomes(&look::runs(&app).await), [("worker", "ASSIGNED", "DECLINED")]);
         app.mutate("requestAssign", json!({ "id": request, "assigneeId": worker.id }), "").await;
@@ -151,108 +168,17 @@ both_dbs! {
         assert_eq!(seen["assignments"]["nodes"].as_array().map(Vec::len), Some(1), "and keeps the epoch");
     }
 
-    async fn a_hand_off_starts_only_after_the_run_that_handed_over_has_ended(app: TestApp) {
-        let first = Coworker::new("first").playbook("
-turns:
-  - calls: [{ tool: reassign, arguments: { to: second, reason: It is theirs. } }, { tool: post_note, arguments: { visibility: PUBLIC, body: Too late. } }]
-  - calls: [{ tool: finish, arguments: { outcome: HANDED_OFF, reason: It is theirs., summary: I handed it on. } }]
-    delay: 1500ms
-").publish(&app).await;
-        Coworker::new("second").playbook(DECLINES).publish(&app).await;
-        let request = requested(&app, "Where is it?", &first.id).await;
-        let (run, mut events) = first_run(&app, &request).await;
-        until(&mut events, "request.reassigned").await;
-        let seen = look::request(&app, &request).await;
-        assert_eq!(seen["assignee"]["displayName"], "second");
-        assert_eq!(seen["waiting"], json!([{ "trigger": "HANDOFF", "coworker": { "handle": "second" }, "waitsFor": { "number": 1 } }]));
-        app.drain().await;
-        look::sound(&app).await;
-        assert_eq!(outcomes(&look::runs(&app).await), [("first", "ASSIGNED", "HANDED_OFF"), ("second", "HANDOFF", "DECLINED")]);
-        let timeline = look::timeline(&app, &request).await;
-        let at = |what: &str| timeline.iter().position(|line| line == what).unwrap_or_else(|| panic!("{what}: {timeline:?}"));
-        assert!(at("RunEnded Run-1") < at("RunStarted Run-2"), "{timeline:?}");
-        // After the hand-off only the end may follow.
-        let log = look::events(&app, &json!({ "id": run })).await;
-        assert_eq!(look::data(&log, "tool.refused")[0]["reason"], "only_finish");
-        assert_eq!(look::notes(&look::request(&app, &request).await, "PUBLIC").len(), 0);
-    }
-
-    async fn a_coworker_that_hands_over_and_never_finishes_is_ended_as_handed_off(app: TestApp) {
-        let first = Coworker::new("first").playbook("
-turns:
-  - calls: [{ tool: reassign, arguments: { to: second, reason: It is theirs. } }]
-  - repeat: true
-    text: And another thing.
-").publish(&app).await;
-        Coworker::new("second").playbook(DECLINES).publish(&app).await;
-        requested(&app, "Where is it?", &first.id).await;
-        app.drain().await;
-        look::sound(&app).await;
-        let runs = look::runs(&app).await;
-        assert_eq!(outcomes(&runs), [("first", "ASSIGNED", "HANDED_OFF"), ("second", "HANDOFF", "DECLINED")]);
-        assert_eq!(runs[0]["summaryAuthor"], "SYSTEM");
-    }
-
-    async fn a_hand_off_to_nobody_or_to_itself_is_what_it_says(app: TestApp) {
-        let first = Coworker::new("first").playbook("
-turns:
-  - calls:
-      - { tool: reassign, arguments: { to: first, reason: Mine. } }
-      - { tool: reassign, arguments: { to: nobody-knows, reason: Theirs. } }
-      - { tool: reassign, arguments: { to: null, reason: People should look. } }
-      - { tool: finish, arguments: { outcome: HANDED_OFF, reason: People should look., summary: I left it to people. } }
-").publish(&app).await;
-        let request = requested(&app, "Where is it?", &first.id).await;
-        app.drain().await;
-        look::sound(&app).await;
-        let run = look::only_run(&app).await;
-        assert_eq!(run["outcome"], "HANDED_OFF");
-        let log = look::events(&app, &run).await;
-        let refused: Vec<_> = look::data(&log, "tool.refused").iter().map(|refused| refused["reason"].clone()).collect();
-        assert_eq!(refused, ["bad_arguments", "bad_arguments"]);
-        assert_eq!(look::request(&app, &request).await["assignee"], Value::Null);
-    }
-
-    /// Decision 4: a run that handed its request on is not called away from its ending, however often its lease is renewed
-    /// meanwhile, and whoever assigns the request anew.
-    async fn a_hand_off_leaves_the_time_to_end(app: TestApp) {
-        let app = look::with_settings(&app, |settings| settings.worker.renew = Duration::from_millis(20)).await;
-        Coworker::new("other").publish(&app).await;
-        let hands = "turns:
-  - calls: [{ tool: reassign, arguments: { to: other, reason: It is theirs. } }]
-  - delay: 400ms
-    calls: [{ tool: finish, arguments: { outcome: HANDED_OFF, reason: It is theirs., summary: I handed it on. } }]
-";
-        let worker = Coworker::new("worker").playbook(hands).publish(&app).await;
-        let third = Coworker::new("third").publish(&app).await;
-        for to in ["other", "third"] {
-            let request = requested(&app, "Where is it?", &worker.id).await;
-            let (run, mut events) = first_run(&app, &request).await;
-            until(&mut events, "request.reassigned").await;
-            if to == "third" {
-                app.mutate("requestAssign", json!({ "id": request, "assigneeId": third.id }), "").await;
-            }
-            app.drain().await;
-            assert_eq!(look::request(&app, &request).await["assignee"]["displayName"], to);
-            let runs = look::runs(&app).await;
-            let run = runs.iter().find(|one| one["id"] == run).expect("the run");
-            assert_eq!(run["outcome"], "HANDED_OFF", "{run:#}");
-            let log = look::events(&app, run).await;
-            assert_eq!(look::data(&log, "model.failed"), Vec::<&Value>::new());
-            assert_eq!(look::data(&log, "model.requested").len(), 2);
-        }
-        app.stop().await;
-    }
-
     /// R70, R71.
     async fn an_unpublished_coworker_finishes_its_run_and_takes_no_other(app: TestApp) {
-        let worker = Coworker::new("worker").playbook(LOOKS).publish(&app).await;
+        let (app, desk) = with_desk(&app, "READ").await;
+        let worker = Coworker::new("worker").playbook(LOOKS).with("tools", enabled("desk", &["look"])).publish(&app).await;
         let request = requested(&app, "Where is it?", &worker.id).await;
         let (_, mut events) = first_run(&app, &request).await;
         until(&mut events, "tool.requested").await;
         // One that waits for the run to end is dropped with the coworker.
         app.mutate("noteCreate", json!({ "requestId": request, "body": "@worker, hurry." }), "").await;
         app.mutate("coworkerUnpublish", json!({ "id": worker.id }), "").await;
+        desk.answer(ALL);
         app.drain().await;
         // R70: what runs goes on to its end.
         assert_eq!(outcomes(&look::runs(&app).await), [("worker", "ASSIGNED", "DECLINED")]);
@@ -273,13 +199,15 @@ turns:
     }
 
     async fn a_run_keeps_the_version_that_it_began_with(app: TestApp) {
-        let worker = Coworker::new("worker").playbook(LOOKS).publish(&app).await;
+        let (app, desk) = with_desk(&app, "READ").await;
+        let worker = Coworker::new("worker").playbook(LOOKS).with("tools", enabled("desk", &["look"])).publish(&app).await;
         let request = requested(&app, "Where is it?", &worker.id).await;
         let (_, mut events) = first_run(&app, &request).await;
         until(&mut events, "tool.requested").await;
         let changed = LOOKS.replace("I had nothing to do.", "The second version.");
         app.mutate("coworkerUpdate", json!({ "id": worker.id, "model": { "provider": "scripted", "playbook": changed } }), "").await;
         app.mutate("coworkerPublish", json!({ "id": worker.id }), "").await;
+        desk.answer(ALL);
         app.drain().await;
         app.mutate("requestAssign", json!({ "id": request, "assigneeId": worker.id }), "").await;
         app.drain().await;

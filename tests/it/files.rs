@@ -30,7 +30,8 @@ goal:
 skills: [greeting]
 model:
   provider: scripted
-  playbook: |
+  playbook:
+    # One answer for all.
     turns:
       - thinking: |
           A question: \"why?\" — answered at once.
@@ -202,6 +203,10 @@ on_both! {
         let text = std::fs::read_to_string(out.path().join("here/coworkers/printers.yaml")).unwrap();
         assert!(text.starts_with("# yaml-language-server: $schema=../stint.schema.json\nkind: coworker\n"), "{text}");
         assert!(text.contains("\npublished: false\n"), "{text}");
+        // A playbook is a mapping there, with its comments, so that editors complete it; one in a single line is a text as it was.
+        assert!(text.contains("\n  playbook: \"turns: [{ text: Done. }]\"\n") || text.contains("\n  playbook: 'turns: [{ text: Done. }]'\n"), "{text}");
+        let text = std::fs::read_to_string(out.path().join("here/coworkers/helpdesk.yaml")).unwrap();
+        assert!(text.contains("\n  playbook:\n    # One answer for all.\n    turns:\n"), "{text}");
 
         let back = apply(&db, Path::new(&path), &[]);
         assert_eq!(back.stdout, "Nothing to change: 5 objects as the files say.\n", "{}", back.stderr);
@@ -290,6 +295,34 @@ on_both! {
         let found = client.gql("query ($id: ID!) { node(id: $id) { ... on System { displayName } } }", json!({ "id": by["id"].take() })).await;
         assert_eq!(found["node"]["displayName"], "stint apply");
         assert_eq!(by, json!({ "id": null, "kind": "SYSTEM", "displayName": "stint apply" }));
+    }
+
+    /// A playbook as a text, and the same lines as a mapping.
+    async fn a_playbook_may_be_a_text_or_a_mapping(backend: Backend) {
+        let (db, _server, client) = start(backend).await;
+        let dir = office();
+        applied(&db, dir.path());
+        let before = everything(&client).await;
+        put(dir.path(), "helpdesk.yaml", &HELPDESK.replace("playbook:\n", "playbook: |\n"));
+        assert_eq!(applied(&db, dir.path()), "Nothing to change: 5 objects as the files say.\n");
+        assert_eq!(everything(&client).await, before);
+        // The difference is that of the lines, not of how they are held.
+        put(dir.path(), "helpdesk.yaml", &HELPDESK.replace("I answered.", "I did."));
+        let shown = applied(&db, dir.path());
+        let lines = shown.lines().filter(|line| line.starts_with("- ") || line.starts_with("+ ")).count();
+        assert_eq!(lines, 2, "{shown}");
+        let found = client.gql("{ coworker(handle: \"helpdesk\") { version { config { model { playbook } } } } }", json!({})).await;
+        let playbook = found["coworker"]["version"]["config"]["model"]["playbook"].as_str().unwrap();
+        assert!(playbook.starts_with("# One answer for all.\nturns:\n") && playbook.contains("summary: I did."), "{playbook}");
+        // What is wrong with it is told at its place in the file, and nothing is done.
+        let line = |text: &str, what: &str| text.lines().position(|line| line.contains(what)).unwrap() + 1;
+        for form in ["playbook:\n", "playbook: |\n"] {
+            let wrong = HELPDESK.replace("playbook:\n", form).replace("        calls:", "        cals:");
+            put(dir.path(), "helpdesk.yaml", &wrong);
+            let told = apply(&db, dir.path(), &["--yes"]);
+            let place = format!("helpdesk.yaml:{}:9: unknown key `cals`", line(&wrong, "cals:"));
+            assert!(refused(&told).contains(&place), "{place}: {}", told.stderr);
+        }
     }
 
     async fn only_what_differs_is_changed(backend: Backend) {

@@ -4,6 +4,7 @@ use entity::Role;
 use serde_json::{Value, json};
 use tests::{Coworker, TestApp, both_dbs};
 
+use crate::approval::ask;
 use crate::look;
 
 const WORKS: &str = "
@@ -83,7 +84,8 @@ both_dbs! {
     /// R28–R30: the timeline's entry of a run leads to the coworker, the number, the steps taken so far, the status and the
     /// summary, live.
     async fn a_runs_entry_says_how_far_it_is(app: TestApp) {
-        let worker = Coworker::new("worker").playbook(WORKS).publish(&app).await;
+        // It goes no further than to its first call until a person says so.
+        let worker = Coworker::new("worker").playbook(WORKS).with("tools", ask("desk", "look")).publish(&app).await;
         let made = app.mutate("requestCreate", json!({ "title": "Where is it?", "assigneeId": worker.id }), "request { id }").await;
         let query = "subscription ($id: ID!) { requestTimeline(requestId: $id) { __typename ... on TimelineEntry {
             actor { displayName } run { number status stepCount summary coworker { handle } } } } }";
@@ -92,8 +94,13 @@ both_dbs! {
         let started = live.until(of("RunStarted")).await.pop().expect("the entry");
         let (entry, run) = (&started["requestTimeline"], &started["requestTimeline"]["run"]);
         assert_eq!((&entry["actor"]["displayName"], &run["number"], &run["coworker"]["handle"]), (&json!("worker"), &json!(1), &json!("worker")));
-        assert_eq!((&run["status"], &run["summary"]), (&json!("RUNNING"), &Value::Null));
+        assert!(run["status"] == "RUNNING" || run["status"] == "PAUSED_FOR_APPROVAL", "{run}");
+        assert_eq!(run["summary"], Value::Null);
         let early = run["stepCount"].as_i64().expect("a count");
+        app.drain().await;
+        let mut asked = app.gql("{ approvals(state: PENDING) { nodes { id } } }", json!({})).await;
+        let input = json!({ "approvalId": asked["approvals"]["nodes"][0]["id"].take(), "decision": "APPROVE" });
+        app.mutate("approvalDecide", input, "").await;
         let ended = live.until(of("RunEnded")).await.pop().expect("the entry");
         let run = &ended["requestTimeline"]["run"];
         assert_eq!((&run["number"], &run["status"], &run["summary"]), (&json!(1), &json!("COMPLETED"), &json!("I found it.")));

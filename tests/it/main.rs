@@ -21,6 +21,7 @@ mod circle;
 mod clients;
 mod collide;
 
+mod apart;
 mod append;
 mod approval;
 mod ask;
@@ -44,6 +45,7 @@ mod export;
 mod files;
 mod flood;
 mod gemini;
+mod hand;
 mod heir;
 mod held;
 mod hook;

@@ -20,6 +20,36 @@ fn printed() -> Validator {
     jsonschema::validator_for(&schema).unwrap()
 }
 
+/// The file whose playbook says all that one can say.
+const FULL: &str = "full.yaml";
+
+/// A playbook with every key.
+fn playbook() -> Value {
+    let everything = json!({
+        "trigger": "MENTION", "status": ["OPEN", "PENDING"], "priority": "HIGH", "source": "SYSTEM", "title_contains": "Slow",
+        "description_contains": "net", "first_run": true, "earlier_outcome": { "coworker": "aws", "outcome": ["HANDED_OFF", "BLOCKED"] },
+        "note_by": "aws", "note_contains": "gateway", "result_of": "crm.look", "result_contains": "ok", "result_failed": false, "closing": false,
+        "any": [{ "trigger": "REPLY" }], "not": { "source": "EMPLOYEE" },
+    });
+    json!({
+        "tools": [{
+            "name": "crm.look", "description": "Looks.", "effect": "IDEMPOTENT", "destructive": false, "parameters": { "type": "object" },
+            "answers": [
+                { "when": { "call": 1, "arguments_contain": "x" }, "delay": "1m", "response": [1, 2.5, true, null], "fault": { "class": "hang", "times": 2, "message": "Patience" } },
+                { "fault": "offline" },
+            ],
+        }],
+        "turns": [
+            {
+                "when": everything, "thinking": "a", "text": "b", "calls": [{ "tool": "crm.look", "arguments": { "z": 1 } }, { "tool": "t" }],
+                "usage": { "input": 1, "cache_read": 2, "cache_write_short": 3, "cache_write_long": 4, "output": 5, "reasoning": 5 },
+                "finish_reason": "length", "delay": "300ms", "fault": { "class": "rate_limited", "times": 1, "message": "m", "retry_after": "2s" }, "repeat": true,
+            },
+            { "fault": "abort" },
+        ],
+    })
+}
+
 /// The demo's coworkers, and a file of each other kind with all that it can say.
 fn right() -> Vec<(String, Value)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../api/src/demo/coworkers");
@@ -38,7 +68,10 @@ fn right() -> Vec<(String, Value)> {
     full["published"] = json!(false);
     full["tools"] = json!([{ "server": "device", "actions": [{ "name": "reset", "enabled": true, "approval": "NEVER" }] }]);
     full["goal"]["outOfScope"] = json!([{ "when": "A door", "routeTo": "facilities" }]);
-    files.push(("full.yaml".into(), full));
+    full["model"]["playbook"] = playbook();
+    files.push((FULL.into(), full.clone()));
+    full["model"]["playbook"] = json!("turns: [{ text: Done. }]");
+    files.push(("text.yaml".into(), full));
     let skill =
         json!({ "kind": "skill", "name": "VPN", "handle": "vpn", "text": "Look at the tunnel." });
     files.push(("skill.yaml".into(), skill));
@@ -83,6 +116,17 @@ struct Wrong {
 /// Where the tool of the sample says what its arguments are.
 const PARAMETERS: &str = "/reach/tools/0/parameters";
 
+/// Whether anything may stand here: a tool's parameters are a schema themselves, and what it is sent and answers is its own.
+fn is_free(place: &str) -> bool {
+    let playbook = place.strip_prefix("/model/playbook/");
+    place == PARAMETERS
+        || playbook.is_some_and(|place| {
+            ["/parameters", "/arguments", "/response"]
+                .iter()
+                .any(|end| place.ends_with(end))
+        })
+}
+
 /// The pointers of all objects in a value, and of all other values that are no list.
 fn places(value: &Value, at: &str, objects: &mut Vec<String>, plain: &mut Vec<String>) {
     match value {
@@ -90,8 +134,7 @@ fn places(value: &Value, at: &str, objects: &mut Vec<String>, plain: &mut Vec<St
             objects.push(at.to_owned());
             for (name, value) in fields {
                 let place = format!("{at}/{name}");
-                // A tool's parameters are a schema themselves: what may stand in it is not what this one says.
-                if place != PARAMETERS {
+                if !is_free(&place) {
                     places(value, &place, objects, plain);
                 }
             }
@@ -111,7 +154,13 @@ fn places(value: &Value, at: &str, objects: &mut Vec<String>, plain: &mut Vec<St
 /// of each plain value, each object gone, and each key that must be there.
 fn wrong() -> Vec<Wrong> {
     let mut all = Vec::new();
-    for (file, right) in right() {
+    for (file, mut right) in right() {
+        // The demo's playbooks say nothing that the full one does not.
+        if file != FULL
+            && let Some(playbook) = right.pointer_mut("/model/playbook")
+        {
+            *playbook = json!("turns: [{ text: Done. }]");
+        }
         let (mut objects, mut plain) = (Vec::new(), Vec::new());
         places(&right, "", &mut objects, &mut plain);
         let mut add = |fault: String, change: &dyn Fn(&mut Value)| {
@@ -157,6 +206,12 @@ fn wrong() -> Vec<Wrong> {
             "/reach/tools/0/url",
             "/reach/headers/0/name",
             "/reach/headers/0/value",
+            "/model/playbook/turns",
+            "/model/playbook/tools/0/name",
+            "/model/playbook/tools/0/description",
+            "/model/playbook/tools/0/answers",
+            "/model/playbook/turns/0/calls/0/tool",
+            "/model/playbook/turns/0/fault/class",
         ] {
             if right.pointer(at).is_some() {
                 let (object, key) = at.rsplit_once('/').unwrap();
@@ -174,6 +229,15 @@ fn wrong() -> Vec<Wrong> {
             ("/reach/tools/0/method", "FETCH"),
             ("/reach/tools/0/effect", "MAYBE"),
             (PARAMETERS, "text"),
+            ("/model/playbook/tools/0/effect", "MAYBE"),
+            ("/model/playbook/tools/0/parameters", "text"),
+            ("/model/playbook/tools/0/answers/1/fault", "unreachable"),
+            ("/model/playbook/turns/0/when/trigger", "HANDOF"),
+            ("/model/playbook/turns/0/when/status/1", "DONE"),
+            ("/model/playbook/turns/0/fault/class", "offline"),
+            ("/model/playbook/turns/0/finish_reason", "bored"),
+            ("/model/playbook/turns/0/delay", "3 sec"),
+            ("/model/playbook/turns/0/when/note_by", ""),
         ] {
             if right.pointer(at).is_some() {
                 add(format!("{word} for {at:?}"), &|value| {
@@ -204,7 +268,7 @@ fn the_schema_accepts_what_apply_reads_and_refuses_what_it_refuses() {
         }
     }
     let wrong = wrong();
-    assert!(wrong.len() > 200, "{}", wrong.len());
+    assert!(wrong.len() > 300, "{}", wrong.len());
     for Wrong { file, fault, value } in wrong {
         assert!(
             !schema.is_valid(&value),

@@ -48,6 +48,15 @@ impl PagerDuty {
         }
     }
 
+    /// The same subscription, which delivers to another node.
+    pub fn through(&self, door: &Client) -> Self {
+        Self {
+            admin: door.clone(),
+            id: self.id.clone(),
+            path: self.path.clone(),
+        }
+    }
+
     /// Delivers a payload as PagerDuty does.
     pub async fn send(&self, payload: &Value) -> Answer {
         self.send_signed(payload, &[SECRET]).await

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use domain::bus::Signal;
 use domain::error::{Error, Result};
 use domain::store::{Command, Store, Tx};
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::BoxFuture;
 use tests::store::{abandon, command, execute, ids, insert, inserting, open, scratch};
 use tests::{Backend, on_both};
 use tokio::sync::{Barrier, Semaphore};
+
+use crate::apart::Gate;
 
 /// Something that fails, by the id of the row that it would write.
 type Failing = Box<dyn Fn(i64) -> BoxFuture<'static, Result<()>>>;
@@ -290,33 +292,6 @@ async fn of_two_commands_that_lock_each_other_out_both_are_done() {
     );
 }
 
-/// A row that another node holds keeps only those waiting who want it.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_row_that_somebody_holds_keeps_only_those_waiting_who_want_it() {
-    let (db, store) = scratch(Backend::Postgres).await;
-    store.write(inserting(1)).await.unwrap();
-    let holder = tests::db::connect(db.url()).await.unwrap();
-    let held = sea_orm::TransactionTrait::begin(&holder).await.unwrap();
-    let lock = "SELECT id FROM scratch WHERE id = 1 FOR UPDATE";
-    let lock = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, lock);
-    sea_orm::ConnectionTrait::query_one_raw(&held, lock)
-        .await
-        .unwrap();
-    let gate = Gate::close(&store).await;
-    let wants = |id| write(&store, command(move |tx| Box::pin(append_to(tx, id))));
-    let mut blocked = Box::pin(gate.open(vec![wants(1), write(&store, inserting(2))]));
-    // The lane is free again while the one still waits.
-    while ids(&db).await != [1, 2] {
-        assert!(futures_util::poll!(&mut blocked).is_pending());
-        tokio::task::yield_now().await;
-    }
-    store.write(inserting(3)).await.unwrap();
-    assert!(futures_util::poll!(&mut blocked).is_pending());
-    held.rollback().await.unwrap();
-    assert!(blocked.await.iter().all(Result::is_ok));
-    assert_eq!(ids(&db).await, [1, 2, 3]);
-}
-
 /// A bound LIMIT, or a value that a partial index could need, must not prepare a statement anew at each use.
 #[tokio::test]
 async fn the_embedded_sqlite_is_built_as_its_configuration_says() {
@@ -332,7 +307,7 @@ async fn the_embedded_sqlite_is_built_as_its_configuration_says() {
     );
 }
 
-async fn append_to(tx: &Tx, id: i64) -> Result<()> {
+pub async fn append_to(tx: &Tx, id: i64) -> Result<()> {
     execute(
         tx,
         "UPDATE scratch SET body = body || 'y' WHERE id = ?",
@@ -343,7 +318,7 @@ async fn append_to(tx: &Tx, id: i64) -> Result<()> {
 }
 
 /// A write that runs by itself once it was polled.
-fn write<C: Command>(store: &Store, command: C) -> BoxFuture<'static, Result<C::Output>> {
+pub fn write<C: Command>(store: &Store, command: C) -> BoxFuture<'static, Result<C::Output>> {
     let store = store.clone();
     Box::pin(async move { store.write(command).await })
 }
@@ -452,41 +427,4 @@ async fn settled(store: &Store) {
     // The lane takes one after the other.
     let nothing = command(|_| Box::pin(async { Ok(()) }));
     store.write(nothing).await.unwrap();
-}
-
-/// Holds the lane of the commands, so that what comes meanwhile makes one batch.
-struct Gate {
-    go: Arc<Semaphore>,
-    held: tokio::task::JoinHandle<Result<()>>,
-}
-
-impl Gate {
-    async fn close(store: &Store) -> Self {
-        let (reached, go) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
-        let (reach, wait) = (reached.clone(), go.clone());
-        let holding = write(
-            store,
-            command(move |_| {
-                let (reach, wait) = (reach.clone(), wait.clone());
-                Box::pin(async move {
-                    reach.add_permits(1);
-                    wait.acquire().await.unwrap().forget();
-                    Ok(())
-                })
-            }),
-        );
-        let held = tokio::spawn(holding);
-        reached.acquire().await.unwrap().forget();
-        Self { go, held }
-    }
-
-    /// Queues the batch, in its order, and lets it run.
-    async fn open(self, mut batch: Vec<BoxFuture<'static, Result<()>>>) -> Vec<Result<()>> {
-        for waiting in &mut batch {
-            assert!(futures_util::poll!(waiting).is_pending());
-        }
-        self.go.add_permits(1);
-        self.held.await.unwrap().unwrap();
-        join_all(batch).await
-    }
 }

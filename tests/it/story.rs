@@ -1,10 +1,18 @@
 //! The slow-network story (R17–R23): four runs of three coworkers on one request, with the demo's own coworkers.
 
+use domain::model::ModelConfig;
 use entity::Role;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tests::{Client, TestApp, both_dbs};
 
 use crate::look;
+
+/// The model of a coworker's file.
+#[derive(Deserialize)]
+struct Modelled {
+    model: ModelConfig,
+}
 
 /// The demo's coworkers, without the delays that make the demo readable.
 pub async fn install(app: &Client) {
@@ -17,6 +25,9 @@ pub async fn install(app: &Client) {
         include_str!("../../api/src/demo/coworkers/access-manager.yaml"),
     ] {
         let mut input: Value = serde_saphyr::from_str(&hurried(text)).expect("YAML");
+        // A file holds its playbook as a mapping, the mutation takes a text.
+        let read: Modelled = serde_saphyr::from_str(&hurried(text)).expect("YAML");
+        input["model"]["playbook"] = json!(read.model.playbook);
         // Which kind of file it is, the mutation knows.
         let _ = input.as_object_mut().expect("a mapping").remove("kind");
         let limits = &mut input["limits"];

@@ -73,7 +73,7 @@ pub async fn work(app: &TestApp, coworker: Coworker) -> (Value, Vec<Value>) {
     (run, events)
 }
 
-fn enabled(server: &str, actions: &[&str]) -> Value {
+pub fn enabled(server: &str, actions: &[&str]) -> Value {
     let actions: Vec<Value> = actions.iter().map(|name| json!({ "name": name })).collect();
     json!([{ "server": server, "actions": actions }])
 }

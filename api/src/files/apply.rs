@@ -171,10 +171,7 @@ impl Command for Apply {
 
     fn needs(&self) -> Needs {
         // As each of the publications in it.
-        Needs {
-            alone: true,
-            ..Needs::default()
-        }
+        Needs::ALONE
     }
 }
 

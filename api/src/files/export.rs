@@ -6,7 +6,9 @@ use anyhow::{Context as _, bail};
 use serde::Serialize;
 
 use super::SCHEMA;
-use super::form::{Coworker, Prices, PricesKind, Server, ServerKind, Skill, SkillKind};
+use super::form::{Coworker, Server, ServerKind, Skill, SkillKind};
+use super::playbook;
+use super::price::{Prices, PricesKind};
 use super::state::State;
 
 /// The schema's name in the folder.
@@ -30,7 +32,7 @@ pub fn files(state: &State) -> domain::Result<Vec<(PathBuf, String)>> {
         );
         files.push((
             format!("coworkers/{handle}.yaml").into(),
-            text("../", &coworker)?,
+            headed("../", &playbook::print(&coworker)?),
         ));
     }
     for (handle, kept) in &state.skills {
@@ -65,10 +67,11 @@ pub fn files(state: &State) -> domain::Result<Vec<(PathBuf, String)>> {
 
 /// A file's text; its first line tells editors where the schema is.
 fn text(up: &str, object: &impl Serialize) -> domain::Result<String> {
-    let yaml = domain::yaml::print(object)?;
-    Ok(format!(
-        "# yaml-language-server: $schema={up}{SCHEMA_FILE}\n{yaml}"
-    ))
+    Ok(headed(up, &domain::yaml::print(object)?))
+}
+
+fn headed(up: &str, yaml: &str) -> String {
+    format!("# yaml-language-server: $schema={up}{SCHEMA_FILE}\n{yaml}")
 }
 
 /// The handles of coworkers whose draft is not what is in force: files hold only one of the two.

@@ -1,8 +1,8 @@
 //! Coworkers as files: coworkers, skills, tool servers and prices as YAML, one object a file.
 //!
-//! - [`form`] is the format; [`form::schema`] is its JSON Schema, published as `stint.schema.json`.
+//! - [`form`], [`price`] and [`value`] are the format; [`form::schema`] is its JSON Schema, published as `stint.schema.json`.
 //! - [`read`] reads a folder and says what is wrong with file, line and column; [`place`] finds the place of
-//!   what the product itself refuses, and [`reach`] reads a tool server so that its faults keep theirs.
+//!   what the product itself refuses, and [`reach`] and [`playbook`] read tool servers and playbooks so that their faults keep theirs.
 //! - [`state`] is what the database holds, [`plan`] what is to be done about it (pure), [`print`] shows it.
 //! - [`apply`] does it, in one transaction; [`export`] writes the files of what is there.
 //!
@@ -13,11 +13,13 @@ pub mod export;
 pub mod form;
 pub mod place;
 pub mod plan;
-mod price;
+pub mod playbook;
+pub mod price;
 pub mod print;
 mod reach;
 pub mod read;
 pub mod state;
+pub mod value;
 
 /// The published JSON Schema of the files; a test holds it to the code.
 pub const SCHEMA: &str = include_str!("stint.schema.json");

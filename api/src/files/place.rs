@@ -15,11 +15,17 @@ enum Node {
 /// The line and column, from 1, of what stands at `path`, or of the closest thing around it that the file
 /// has: what is left out has no place of its own.
 pub fn find(text: &str, path: &str) -> (u64, u64) {
-    let Ok(root) =
-        serde_saphyr::from_str_with_options::<Spanned<Node>>(text, super::read::options())
-    else {
-        return (1, 1);
-    };
+    walk(text, path).map_or((1, 1), |(at, _)| at)
+}
+
+/// Whether what stands at `path`, or closest around it, is a mapping.
+pub fn is_mapping(text: &str, path: &str) -> bool {
+    walk(text, path).is_some_and(|(_, is_mapping)| is_mapping)
+}
+
+fn walk(text: &str, path: &str) -> Option<((u64, u64), bool)> {
+    let root =
+        serde_saphyr::from_str_with_options::<Spanned<Node>>(text, super::read::options()).ok()?;
     let mut at = (1, 1);
     let mut node = &root.value;
     for segment in segments(path) {
@@ -43,7 +49,7 @@ pub fn find(text: &str, path: &str) -> (u64, u64) {
         at = (place.line(), place.column());
         node = next;
     }
-    at
+    Some((at, matches!(node, Node::Map(_))))
 }
 
 enum Segment<'a> {

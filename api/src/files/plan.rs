@@ -3,7 +3,8 @@
 use domain::coworker::Config;
 use entity::{CoworkerId, SkillId, ToolServerId};
 
-use super::form::{Coworker, Object, Price, Server, Skill};
+use super::form::{Coworker, Object, Server, Skill};
+use super::price::Price;
 use super::read::{Problem, Problems, Source};
 use super::state::{self, State};
 

@@ -1,10 +1,95 @@
-//! Prices between files and rows.
+//! Prices: their part of the format, and how they become rows and come from them.
 
 use domain::price::{NewPrice, Rates, Tier, aliases};
 use entity::model_price;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
-use super::form::{Dollars, Moment, Price, PriceTier};
 use super::state::PriceKey;
+use super::value::{Dollars, Moment};
+
+/// Prices of models.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Prices {
+    /// What the file holds.
+    pub kind: PricesKind,
+    /// The prices. One that was set stays as it is: a new price is a new entry with its own moment.
+    pub prices: Vec<Price>,
+}
+
+/// What a model costs from a moment on, in USD per million tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Price {
+    /// The model, as runs and metrics name it: provider:name, or scripted.
+    pub model: String,
+    /// Other names under which the same model is served, up to 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// The provider's service tier; standard if it is not given.
+    #[serde(default = "standard", skip_serializing_if = "is_standard")]
+    pub service_tier: String,
+    /// From when on it holds: 2026-01-01T00:00:00Z.
+    pub effective_from: Moment,
+    /// Uncached input tokens.
+    pub input: Dollars,
+    /// Input tokens read from the cache; calls that use them are unpriced if it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<Dollars>,
+    /// Input tokens written to the short-lived cache; calls that use them are unpriced if it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_short: Option<Dollars>,
+    /// Input tokens written to the long-lived cache; calls that use them are unpriced if it is not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_long: Option<Dollars>,
+    /// Output tokens, reasoning included.
+    pub output: Dollars,
+    /// Rates for the whole of calls with long prompts, by growing length, up to 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tiers: Vec<PriceTier>,
+    /// Where the figures come from, up to 200 characters.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+}
+
+/// What calls with long prompts cost, in USD per million tokens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PriceTier {
+    /// For prompts of more tokens than this, cached ones included.
+    pub prompt_over: i64,
+    /// Uncached input tokens.
+    pub input: Dollars,
+    /// Input tokens read from the cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_read: Option<Dollars>,
+    /// Input tokens written to the short-lived cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_short: Option<Dollars>,
+    /// Input tokens written to the long-lived cache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cache_write_long: Option<Dollars>,
+    /// Output tokens, reasoning included.
+    pub output: Dollars,
+}
+
+fn standard() -> String {
+    domain::price::STANDARD.to_owned()
+}
+
+fn is_standard(service_tier: &str) -> bool {
+    service_tier == domain::price::STANDARD
+}
+
+/// The kind of a file of prices.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub enum PricesKind {
+    /// Prices of models.
+    Prices,
+}
 
 impl From<Price> for NewPrice {
     fn from(price: Price) -> Self {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, TextDiff};
 
-use super::form::{Prices, PricesKind};
 use super::plan::{CoworkerStep, Plan, Then, Write};
+use super::playbook;
+use super::price::{Prices, PricesKind};
 use super::read::Source;
 
 const STRONG: Style = Style::new().bold();
@@ -73,7 +74,7 @@ pub fn changes(plan: &Plan, sources: &[Source]) -> domain::Result<String> {
         let before = step
             .before
             .as_ref()
-            .map(|(_, coworker)| domain::yaml::print(coworker));
+            .map(|(_, coworker)| playbook::print(coworker));
         text += &head(
             "coworker",
             &step.coworker.handle,
@@ -82,7 +83,7 @@ pub fn changes(plan: &Plan, sources: &[Source]) -> domain::Result<String> {
         );
         text += &diff(
             &before.transpose()?.unwrap_or_default(),
-            &domain::yaml::print(&step.coworker)?,
+            &playbook::print(&step.coworker)?,
         );
     }
     Ok(text)

@@ -75,10 +75,11 @@ fn of<R: DeserializeOwned>(
 
 /// The path in the file of a field that is refused.
 pub(super) fn path(reach: &Declaration, field: &str) -> String {
-    match (field.strip_prefix("tools."), reach.refused_tool()) {
-        (Some(rest), Some(tool)) => format!("reach.tools[{tool}].{rest}"),
-        (Some(_) | None, _) => format!("reach.{field}"),
-    }
+    let whole = |place: &String| {
+        place.replace(|c: char| c == '[' || c == ']' || c.is_ascii_digit(), "") == field
+    };
+    let path = reach.refused_at().filter(whole);
+    format!("reach.{}", path.as_deref().unwrap_or(field))
 }
 
 /// Reads what stands beside the type, straight from the text.

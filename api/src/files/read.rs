@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_saphyr::Spanned;
 
-use super::form::{Coworker, KINDS, Object, Prices, Skill};
-use super::{place, reach};
+use super::form::{Coworker, KINDS, Object, Skill};
+use super::price::Prices;
+use super::{place, playbook, reach};
 
 /// The most files of a folder.
 pub const MOST_FILES: usize = 2_000;
@@ -249,7 +250,11 @@ fn one(name: &str, bytes: Vec<u8>) -> Result<Source, Problem> {
             return Err(problem(at.line(), at.column(), message));
         }
     };
-    let object = object.map_err(wrong)?;
+    let mut object = object.map_err(wrong)?;
+    if let Object::Coworker(coworker) = &mut object {
+        playbook::settle(&text, coworker)
+            .map_err(|fault| problem(fault.line, fault.column, fault.message))?;
+    }
     let source = Source {
         name: name.to_owned(),
         text,

@@ -13,7 +13,8 @@ use entity::{
 };
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::form::{Moment, Price, PriceTier};
+use super::price::{Price, PriceTier};
+use super::value::Moment;
 
 /// The most coworkers, and the most skills, that are looked at.
 const MOST: u64 = 1_000;

@@ -14,7 +14,7 @@ use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once;
-use crate::store::{Command, Tx, insert_all};
+use crate::store::{Command, Needs, Tx, insert_all};
 
 /// The most endpoints of a workspace.
 const ENDPOINTS: u64 = 50;
@@ -101,6 +101,10 @@ impl Command for CreateAlertEndpoint {
     fn repeatable(&self) -> bool {
         self.idempotency_key.is_some()
     }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
+    }
 }
 
 async fn add(
@@ -169,6 +173,10 @@ impl Command for UpdateAlertEndpoint {
     fn repeatable(&self) -> bool {
         true
     }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
+    }
 }
 
 /// Gives an endpoint its next secret; those before it go on signing for a while.
@@ -230,6 +238,10 @@ impl Command for RotateAlertSecret {
 
     fn repeatable(&self) -> bool {
         self.idempotency_key.is_some()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 

@@ -8,7 +8,7 @@ use crate::access::{Action, Actor};
 use crate::bus::Signal;
 use crate::error::{Error, Result};
 use crate::idempotency::once;
-use crate::store::{Command, Tx};
+use crate::store::{Command, Needs, Tx};
 
 /// Sends a delivery again, under the same id and with the same body; its schedule begins anew.
 #[derive(Clone, Debug)]
@@ -77,5 +77,9 @@ impl Command for ReplayDelivery {
 
     fn repeatable(&self) -> bool {
         self.idempotency_key.is_some()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }

@@ -7,7 +7,7 @@ use entity::{
     alert_endpoint,
 };
 use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveValue, ConnectionTrait, EntityTrait, QuerySelect};
+use sea_orm::{ActiveValue, ConnectionTrait, EntityTrait};
 
 use super::post::Answer;
 use crate::error::Result;
@@ -54,10 +54,8 @@ impl Command for Settle {
             answer,
             pause,
         } = self;
-        let found = alert_delivery::Entity::find_by_id(delivery.id)
-            .lock(LockType::NoKeyUpdate)
-            .one(tx.conn())
-            .await?;
+        let found = alert_delivery::Entity::find_by_id(delivery.id);
+        let found = tx.lock_one(found, LockType::NoKeyUpdate).await?;
         let held = |row: &alert_delivery::Model| {
             row.claims == delivery.claims && row.state == AlertState::Waiting
         };
@@ -107,8 +105,14 @@ impl Command for Settle {
 impl Settle {
     /// Whether it is well, fails, or is gone.
     async fn endpoint(&self, tx: &Tx, id: AlertEndpointId, now: Millis) -> Result<()> {
+        // Others settle what was sent to the same endpoint, in whatever order.
+        let row = alert_endpoint::Entity::find_by_id(id);
+        let row = tx.lock_one(row, LockType::NoKeyUpdate).await?;
         let conn = tx.writing().await?;
         if self.answer.is_taken() {
+            if row.is_none_or(|row| row.failing_since.is_none()) {
+                return Ok(());
+            }
             let sql = "UPDATE alert_endpoint SET failing_since = NULL WHERE id = ? AND failing_since IS NOT NULL";
             conn.execute_raw(tx.sql(sql, [id.into()])).await?;
             return Ok(());

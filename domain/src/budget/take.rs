@@ -171,10 +171,7 @@ impl Command for TakeSlices {
 
     fn needs(&self) -> Needs {
         // The budgets' rows are locked after those that other commands of a batch would lock.
-        Needs {
-            alone: true,
-            ..Needs::default()
-        }
+        Needs::ALONE
     }
 }
 

@@ -194,10 +194,7 @@ impl Command for RollbackCoworker {
 
 /// It locks the workspace's row after its coworker's: see [`Next::publish`].
 fn one_at_a_time() -> Needs {
-    Needs {
-        alone: true,
-        ..Needs::default()
-    }
+    Needs::ALONE
 }
 
 /// What shall be in force.

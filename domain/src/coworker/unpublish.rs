@@ -96,10 +96,7 @@ impl Command for UnpublishCoworker {
 
     fn needs(&self) -> Needs {
         // It locks a coworker for a change, and commands of its batch hold requests already.
-        Needs {
-            alone: true,
-            ..Needs::default()
-        }
+        Needs::ALONE
     }
 }
 
@@ -206,9 +203,6 @@ impl Command for DropWaiting {
 
     fn needs(&self) -> Needs {
         // What it locks are others' requests, many of them.
-        Needs {
-            alone: true,
-            ..Needs::default()
-        }
+        Needs::ALONE
     }
 }

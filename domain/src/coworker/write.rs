@@ -9,7 +9,7 @@ use super::config::Config;
 use crate::access::{Action, Actor};
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
-use crate::idempotency::once_at_a_time;
+use crate::idempotency::once;
 use crate::store::{Command, Needs, Tx, insert_all};
 use crate::text::check_text;
 
@@ -47,7 +47,7 @@ impl Command for CreateCoworker {
         check_text("name", name, 100)?;
         config.check()?;
         let draft = config.to_row()?;
-        let once = once_at_a_time(
+        let once = once(
             tx,
             actor,
             "coworkerCreate",
@@ -94,6 +94,10 @@ impl Command for CreateCoworker {
 
     fn repeatable(&self) -> bool {
         self.idempotency_key.is_some()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 
@@ -188,10 +192,7 @@ impl Command for UpdateCoworker {
 
     fn needs(&self) -> Needs {
         // It locks a coworker for a change, and commands of its batch share others already.
-        Needs {
-            alone: true,
-            ..Needs::default()
-        }
+        Needs::ALONE
     }
 }
 

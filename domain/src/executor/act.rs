@@ -167,7 +167,7 @@ impl Act {
         let named = coworker::Entity::find()
             .filter(coworker::Column::WorkspaceId.eq(self.actor.workspace))
             .filter(coworker::Column::Handle.eq(&handle));
-        match tx.locking(named, LockType::Share).one(tx.conn()).await? {
+        match tx.lock_one(named, LockType::Share).await? {
             Some(own) if own.id == self.log.run().coworker_id => Err(Error::invalid(
                 "to",
                 "INVALID",

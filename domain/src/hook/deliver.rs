@@ -83,10 +83,7 @@ impl Command for Deliver {
 
     fn needs(&self) -> Needs {
         // The event's key, then its subject, then what requestCreate locks.
-        Needs {
-            alone: true,
-            ..Needs::default()
-        }
+        Needs::ALONE
     }
 }
 

@@ -12,7 +12,7 @@ use crate::access::{Action, Actor};
 use crate::clock::{fresh_id, random_id};
 use crate::error::{Error, Result};
 use crate::idempotency::once;
-use crate::store::{Command, Tx, insert_all};
+use crate::store::{Command, Needs, Tx, insert_all};
 use crate::text::check_text;
 
 /// What an address begins with.
@@ -117,6 +117,10 @@ impl Command for CreateEndpoint {
     fn repeatable(&self) -> bool {
         self.idempotency_key.is_some()
     }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
+    }
 }
 
 fn check_mapping(kind: WebhookKind, mapping: Option<&Mapping>) -> Result<()> {
@@ -191,6 +195,10 @@ impl Command for UpdateEndpoint {
     fn repeatable(&self) -> bool {
         true
     }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
+    }
 }
 
 /// Gives an endpoint its next secret; those before it stay in force for a while.
@@ -262,6 +270,10 @@ impl Command for RotateSecret {
 
     fn repeatable(&self) -> bool {
         self.idempotency_key.is_some()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 

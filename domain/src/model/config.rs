@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use super::playbook::Playbook;
+use super::playbook::{Playbook, Written};
 use super::scripted;
 use crate::error::{Error, Result};
 
@@ -290,8 +290,8 @@ struct Long {
     /// How it shall write. What is left out is as the provider has it.
     #[serde(default)]
     parameters: Parameters,
-    /// The scripted model's playbook, YAML; only for `scripted`.
-    playbook: Option<String>,
+    /// What the scripted model says: a mapping, or a text that holds one; only for `scripted`.
+    playbook: Option<Written>,
 }
 
 impl JsonSchema for ModelConfig {
@@ -332,7 +332,7 @@ impl<'de> Deserialize<'de> for ModelConfig {
                 } = Long::deserialize(de::value::MapAccessDeserializer::new(map))?;
                 Ok(ModelConfig {
                     parameters,
-                    playbook,
+                    playbook: playbook.map(|Written(text)| text),
                     ..ModelConfig::new(provider, model)
                 })
             }

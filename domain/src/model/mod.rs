@@ -32,6 +32,7 @@ use async_trait::async_trait;
 use entity::{
     ActorKind, Millis, NoteVisibility, Outcome, Priority, RequestSource, RequestStatus, Trigger,
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::tool::ToolSpec;
@@ -258,7 +259,7 @@ pub struct ModelReply {
 }
 
 /// Why a model stopped writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// It was done.

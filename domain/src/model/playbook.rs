@@ -1,4 +1,5 @@
-//! The playbook: what the scripted model says, written in YAML.
+//! The playbook: what the scripted model says, written in YAML. A coworker keeps it as a text; a file may also hold it as
+//! a mapping ([`Written`]).
 //!
 //! ```yaml
 //! tools:                                # scripted tools that this coworker has
@@ -55,21 +56,25 @@
 //! `abort`; as a mapping it has `class`, `times`, `message` and, for a model, `retry_after`. `{request.number}` and
 //! `{request.title}` are filled into texts, arguments and responses.
 
+mod check;
 mod condition;
 mod fault;
 mod form;
+mod schema;
 #[cfg(test)]
 mod tests;
 mod text;
 mod value;
+mod written;
 
 use std::fmt;
 use std::sync::Arc;
 
 pub(super) use self::condition::{Condition, Moment};
 pub(super) use self::fault::FaultKind;
-use self::form::Form;
+pub use self::form::Form;
 pub(super) use self::form::{ScriptedTool, Turn};
+pub use self::written::Written;
 use crate::tool::ToolSpec;
 use crate::yaml;
 
@@ -135,16 +140,7 @@ impl Playbook {
                 column: None,
             });
         }
-        // Anchors may be used, but not to blow up a small text: every bound here is far above a real playbook.
-        let options = serde_saphyr::options! {
-            with_snippet: false,
-            strict_booleans: true,
-            leading_zero_numbers_as_strings: true,
-            underscored_numbers_as_strings: true,
-            budget: serde_saphyr::budget! { max_nodes: 50_000, max_events: 100_000, max_aliases: 16, max_anchors: 16 },
-            alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
-        };
-        let form: Form = serde_saphyr::from_str_with_options(text, options)
+        let form: Form = serde_saphyr::from_str_with_options(text, options())
             .map_err(|error| PlaybookError::from_yaml(&error))?;
         form.check()
     }
@@ -152,6 +148,19 @@ impl Playbook {
     /// The tools that the playbook brings, in its order.
     pub fn tools(&self) -> impl Iterator<Item = &ToolSpec> {
         self.tools.iter().map(|tool| &tool.spec)
+    }
+}
+
+/// How playbooks are read: anchors may be used, but not to blow up a small text: every bound here is far above a real
+/// playbook.
+fn options() -> serde_saphyr::Options {
+    serde_saphyr::options! {
+        with_snippet: false,
+        strict_booleans: true,
+        leading_zero_numbers_as_strings: true,
+        underscored_numbers_as_strings: true,
+        budget: serde_saphyr::budget! { max_nodes: 50_000, max_events: 100_000, max_aliases: 16, max_anchors: 16 },
+        alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 10_000 },
     }
 }
 

@@ -1,9 +1,10 @@
 //! What a call of a model used.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What one call used, in disjoint kinds: a token counts in exactly one of the first five.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Usage {
     /// Input tokens neither read from nor written to a cache.

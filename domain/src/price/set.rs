@@ -9,8 +9,8 @@ use crate::access::{Action, Actor};
 use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
-use crate::idempotency::once_at_a_time;
-use crate::store::{Command, Tx, insert_all};
+use crate::idempotency::once;
+use crate::store::{Command, Needs, Tx, insert_all};
 use crate::text::check_text;
 
 /// The most tiers by prompt length, and the most other names, of one price.
@@ -148,7 +148,7 @@ impl Command for SetPrice {
         actor.authorize(Action::PriceWrite)?;
         price.check()?;
         let key = idempotency_key.as_deref();
-        let once = once_at_a_time(tx, actor, "modelPriceSet", key, price).await?;
+        let once = once(tx, actor, "modelPriceSet", key, price).await?;
         if let Some(made) = once.made() {
             return made_before(tx, actor, ModelPriceId(made)).await;
         }
@@ -167,6 +167,10 @@ impl Command for SetPrice {
         once.remember(tx, base.id.0).await?;
         tx.signal(Signal::Prices(actor.workspace));
         Ok(rows)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 
@@ -222,5 +226,9 @@ impl Command for ImportPrices {
         insert_all(tx.writing().await?, rows, None).await?;
         tx.signal(Signal::Prices(actor.workspace));
         Ok(())
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }

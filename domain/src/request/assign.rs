@@ -62,7 +62,7 @@ impl AssigneeId {
                     None => {
                         let own = coworker::Entity::find_by_id(id)
                             .filter(coworker::Column::WorkspaceId.eq(actor.workspace));
-                        tx.locking(own, LockType::Share).one(tx.conn()).await?
+                        tx.lock_one(own, LockType::Share).await?
                     }
                 };
                 found

@@ -84,7 +84,7 @@ impl CreateRequest {
                     .filter(coworker::Column::WorkspaceId.eq(self.actor.workspace))
                     .filter(coworker::Column::IsTriage.eq(true))
                     .filter(coworker::Column::State.eq(CoworkerState::Published));
-                let found = tx.locking(triage, LockType::Share).one(tx.conn()).await?;
+                let found = tx.lock_one(triage, LockType::Share).await?;
                 Ok(found.map(Assignee::Coworker))
             }
         }

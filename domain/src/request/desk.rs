@@ -43,9 +43,7 @@ impl Desk {
             None => {
                 let seen = super::query::visible(actor).filter(request::Column::Id.eq(id));
                 // Only the lock that a change of the row itself needs: others may still refer to it.
-                tx.locking(seen, LockType::NoKeyUpdate)
-                    .one(tx.conn())
-                    .await?
+                tx.lock_one(seen, LockType::NoKeyUpdate).await?
             }
         };
         Ok(Self::of(found.ok_or(Error::NotFound { what: "Request" })?))

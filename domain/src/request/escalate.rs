@@ -10,7 +10,10 @@ use entity::{
     RequestId, RequestStatus, RunId, Trigger, assignment, coworker, dispatch, person, request,
     request_event, run, workspace,
 };
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, EntityTrait, ExprTrait as _, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+};
 
 use super::assign::{Assignee, assign};
 use super::desk::Desk;
@@ -59,21 +62,29 @@ pub(super) async fn escalated(tx: &Tx, desk: &Desk) -> Result<bool> {
 /// # Errors
 /// What the database said.
 async fn escalated_of(tx: &Tx, requests: &[&request::Model]) -> Result<HashSet<RequestId>> {
-    let ids = requests.iter().map(|request| request.id);
-    let entries = request_event::Entity::find()
-        .filter(request_event::Column::RequestId.is_in(ids))
+    let ids = || requests.iter().map(|request| request.id);
+    // The newest of each request is what counts, however often it was escalated.
+    let newest = request_event::Entity::find()
+        .select_only()
+        .column(request_event::Column::RequestId)
+        .column_as(request_event::Column::Seq.max(), "seq")
+        .filter(request_event::Column::RequestId.is_in(ids()))
         .filter(request_event::Column::Kind.eq(RequestEventKind::Escalated))
-        .order_by_asc(request_event::Column::Seq)
+        .group_by(request_event::Column::RequestId);
+    let place = Expr::tuple([
+        Expr::col(request_event::Column::RequestId).into(),
+        Expr::col(request_event::Column::Seq).into(),
+    ]);
+    let entries = request_event::Entity::find()
+        .filter(place.in_subquery(newest.into_query()))
         .all(tx.conn())
         .await?;
-    // The newest of each request is what counts.
-    let mut newest = HashMap::new();
+    let mut made: Vec<AssignmentId> = Vec::with_capacity(entries.len());
     for entry in entries {
         if let TimelineData::Escalated { assignment, .. } = TimelineData::from_row(&entry.data)? {
-            newest.insert(entry.request_id, assignment);
+            made.extend(assignment);
         }
     }
-    let made: Vec<AssignmentId> = newest.into_values().flatten().collect();
     if made.is_empty() {
         return Ok(HashSet::new());
     }
@@ -159,7 +170,7 @@ async fn chain(tx: &Tx, desk: &Desk) -> Result<Vec<RunId>> {
         .column(run::Column::Id)
         .filter(run::Column::RequestId.eq(desk.request.id))
         .order_by_desc(run::Column::Number)
-        .limit(hops.min(CHAIN))
+        .limit(Ord::min(hops, CHAIN))
         .into_tuple()
         .all(tx.conn())
         .await?;

@@ -150,7 +150,7 @@ async fn coworkers(
         .filter(coworker::Column::WorkspaceId.eq(actor.workspace))
         .filter(either)
         .order_by_asc(coworker::Column::Id);
-    let found = tx.locking(select, LockType::Share).all(tx.conn()).await?;
+    let found = tx.lock_all(select, LockType::Share).await?;
     let waits = found.iter().find(|row| Some(row.id) == waiting).cloned();
     let mentioned: Vec<_> = found
         .into_iter()

@@ -110,6 +110,10 @@ impl Command for Claim {
                     version,
                 });
         }
+        // The counters behind everything else, in one order; the first of them decides for all.
+        if let Some(first) = starting.keys().next() {
+            tx.counting(*first).await?;
+        }
         let mut claimed = Vec::new();
         for (workspace, runs) in starting {
             let anew = anew
@@ -203,6 +207,7 @@ impl Claim {
             return Ok(Vec::new());
         }
         let now = tx.now().await?;
+        tx.counting(id).await?;
         let n = i64::try_from(ready.len()).unwrap_or(i64::MAX);
         // The counter's row is locked last and until the commit: numbers have no gaps, and they follow
         // the order of `started_at`.

@@ -48,8 +48,7 @@ impl Command for StopRun {
         let mut desk = Desk::lock(tx, &stint, row.request_id).await?;
         let seen = super::query::visible(actor).filter(run::Column::Id.eq(*run));
         let row = tx
-            .locking(seen, LockType::NoKeyUpdate)
-            .one(tx.conn())
+            .lock_one(seen, LockType::NoKeyUpdate)
             .await?
             .ok_or(Error::NotFound { what: "Run" })?;
         if !row.status.is_active() {

@@ -11,7 +11,7 @@ use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::request::query::nothing;
-use crate::store::{Command, Tx, insert_all};
+use crate::store::{Command, Needs, Tx, insert_all};
 use crate::tool::server::Declaration;
 
 /// The most secrets of a workspace.
@@ -146,6 +146,10 @@ impl Command for SetSecret {
     fn repeatable(&self) -> bool {
         true
     }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
+    }
 }
 
 /// Deletes a secret that no server of tools refers to.
@@ -195,6 +199,10 @@ impl Command for DeleteSecret {
             .await?;
         tx.signal(Signal::Tools(actor.workspace));
         Ok(row)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 

@@ -8,8 +8,8 @@ use crate::access::{Action, Actor};
 use crate::clock::fresh_id;
 use crate::coworker::check_handle;
 use crate::error::{Error, Result};
-use crate::idempotency::{once, once_at_a_time};
-use crate::store::{Command, Tx, insert_all};
+use crate::idempotency::once;
+use crate::store::{Command, Needs, Tx, insert_all};
 use crate::text::{bounded, check_text, required};
 
 /// The longest text of a skill, bytes.
@@ -45,7 +45,7 @@ impl Command for CreateSkill {
         check_handle(handle)?;
         check_text("name", name, 100)?;
         check_body(text)?;
-        let once = once_at_a_time(
+        let once = once(
             tx,
             actor,
             "skillCreate",
@@ -84,6 +84,10 @@ impl Command for CreateSkill {
 
     fn repeatable(&self) -> bool {
         self.idempotency_key.is_some()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 
@@ -156,6 +160,10 @@ impl Command for UpdateSkill {
 
     fn repeatable(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 

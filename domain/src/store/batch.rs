@@ -1,6 +1,8 @@
 //! A batch: jobs that share a transaction, and what happens when one of them, or the commit, fails.
 
-use std::time::{Duration, Instant};
+mod failed;
+
+use std::time::Instant;
 
 use entity::{FailureCode, Outcome};
 use sea_orm::{
@@ -8,6 +10,7 @@ use sea_orm::{
     TransactionTrait,
 };
 
+use self::failed::{Failed, before, commit_failed, pause};
 use super::append::{Append, Applied, WRITING, stands};
 use super::draft::Draft;
 use super::fetch::{Counter, Fetched};
@@ -37,38 +40,29 @@ pub(super) struct Bench {
     pub(super) side: Option<Side>,
 }
 
-/// How one attempt at a transaction ended, if it did not commit.
-enum Failed {
-    /// Before COMMIT: nothing of it stands.
-    Before(Error, Fault),
-    /// In COMMIT: it may stand.
-    InCommit(Error),
-}
-
 impl Bench {
     /// Runs the jobs in one transaction, answers each and performs the after-commit actions.
-    /// Any failure but a job's own refusal rolls everything back, and each job is run alone.
+    /// Any failure but a job's own refusal rolls everything back, and each job is run alone; a command that could not have
+    /// what somebody else holds is run alone, and the others stand.
     pub(super) async fn run(&self, mut jobs: Vec<Job>) {
         figure::batch(jobs.len());
         match self.attempt(&mut jobs).await {
-            Ok(verdicts) => jobs
-                .into_iter()
-                .zip(verdicts)
-                .for_each(|(job, verdict)| job.answer(Ok(verdict))),
+            Ok(verdicts) => {
+                for (job, verdict) in jobs.into_iter().zip(verdicts) {
+                    match verdict {
+                        Verdict::Missed => self.apart(job, false).await,
+                        Verdict::Applied(_) | Verdict::Done | Verdict::Refused(_) => {
+                            job.answer(Ok(verdict));
+                        }
+                    }
+                }
+            }
             Err(failed) if jobs.len() > 1 => {
                 let (Failed::Before(err, _) | Failed::InCommit(err)) = &failed;
                 tracing::warn!(jobs = jobs.len(), %err, "a batch failed; its jobs are run one by one");
                 let unknown = matches!(failed, Failed::InCommit(_));
                 for job in jobs {
-                    match &self.side {
-                        Some(side) => {
-                            self.aside(
-                                side,
-                                move |bench| async move { bench.alone(job, unknown).await },
-                            )
-                        }
-                        None => self.alone(job, unknown).await,
-                    }
+                    self.apart(job, unknown).await;
                 }
             }
             Err(failed) => {
@@ -83,6 +77,19 @@ impl Bench {
                     None => self.again(job, failed).await,
                 }
             }
+        }
+    }
+
+    /// Runs a job of a batch by itself, where nobody else of the batch waits for it if there is such a place.
+    async fn apart(&self, job: Job, unknown: bool) {
+        match &self.side {
+            Some(side) => {
+                self.aside(
+                    side,
+                    move |bench| async move { bench.alone(job, unknown).await },
+                );
+            }
+            None => self.alone(job, unknown).await,
         }
     }
 
@@ -240,14 +247,23 @@ impl Bench {
             );
             match command.run(&tx).await {
                 Ok(()) => after = tx.keep().await.map_err(before)?,
-                Err(err) => match tx.take_back().await.map_err(before)? {
-                    Some(kept) if err.is_refusal() => {
-                        after = kept;
-                        *verdict = Some(Verdict::Refused(err));
+                Err(err) => {
+                    let missed = tx.has_missed();
+                    match tx.take_back().await.map_err(before)? {
+                        Some(kept) if missed => {
+                            after = kept;
+                            *verdict = Some(Verdict::Missed);
+                        }
+                        Some(kept) if err.is_refusal() => {
+                            after = kept;
+                            *verdict = Some(Verdict::Refused(err));
+                        }
+                        None if err.is_refusal() && alone => {
+                            return Ok(vec![Verdict::Refused(err)]);
+                        }
+                        Some(_) | None => return Err(before(err)),
                     }
-                    None if err.is_refusal() && alone => return Ok(vec![Verdict::Refused(err)]),
-                    Some(_) | None => return Err(before(err)),
-                },
+                }
             }
             after.fetched.has_run(needs);
             signals.append(&mut after.signals);
@@ -334,48 +350,11 @@ fn ended<'a>(appends: impl Iterator<Item = &'a Append>) -> Vec<&'static str> {
         .collect()
 }
 
-fn before(err: Error) -> Failed {
-    let fault = fault_of(&err);
-    Failed::Before(err, fault)
-}
-
 enum Resolved {
     Stands(Applied),
     Repeat,
     Unknown,
     AskAgain,
-}
-
-/// SQLite's commit is a call, not a message: if it fails, nothing was committed. A connection that
-/// breaks while PostgreSQL commits leaves the outcome open.
-fn commit_failed(backend: DbBackend, err: &sea_orm::DbErr) -> Failed {
-    let fault = Fault::of(err);
-    match (backend, fault) {
-        (DbBackend::Sqlite, _) | (_, Fault::Retry | Fault::Constraint) => {
-            Failed::Before(Error::from_db(err), fault)
-        }
-        (_, Fault::Lost | Fault::Other) => Failed::InCommit(Error::from_db(err)),
-    }
-}
-
-fn pause(attempt: u32) -> Duration {
-    let jitter = u64::from(crate::clock::random_id().as_bytes()[0]);
-    Duration::from_millis((5 << attempt.min(6)) + jitter % (5 * u64::from(attempt)))
-}
-
-fn fault_of(err: &Error) -> Fault {
-    match err {
-        Error::Unavailable { .. } => Fault::Retry,
-        Error::Conflict {
-            code: "CONFLICT", ..
-        } => Fault::Constraint,
-        Error::Invalid { .. }
-        | Error::NotFound { .. }
-        | Error::Forbidden { .. }
-        | Error::Conflict { .. }
-        | Error::CommitUnknown
-        | Error::Internal { .. } => Fault::Other,
-    }
 }
 
 async fn begin(conn: &DatabaseConnection) -> Result<DatabaseTransaction, sea_orm::DbErr> {

@@ -1,10 +1,11 @@
 //! What the commands of a batch will lock and take, got for all of them in one statement each.
 //!
 //! This is also what keeps the order of locks: coworkers, requests, and counters last. What a command finds only while it
-//! runs (whom a note mentions, which run is stopped) it locks by itself, without waiting ([`Tx::locking`]); what a claim
-//! can't have at once it leaves for the next one.
+//! runs (whom a note mentions, which run is stopped) it locks by itself, without waiting ([`Tx::lock_one`]): a command that
+//! can't have it at once is run again alone. What a claim can't have at once it leaves for the next one. What is done seldom
+//! and locks rows of its own (an administrator's changes) is alone from the beginning.
 //!
-//! [`Tx::locking`]: super::Tx::locking
+//! [`Tx::lock_one`]: super::Tx::lock_one
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -25,8 +26,18 @@ pub struct Needs {
     pub request: Option<RequestId>,
     /// A counter that it takes numbers from: such commands run after the others of their batch.
     pub counter: Option<Counter>,
-    /// Whether it needs a transaction of its own: it locks what others do not know of, and a counter after that.
+    /// Whether it needs a transaction of its own: it locks what others do not know of, and waits for it.
     pub alone: bool,
+}
+
+impl Needs {
+    /// A transaction of its own.
+    pub const ALONE: Self = Self {
+        coworker: None,
+        request: None,
+        counter: None,
+        alone: true,
+    };
 }
 
 /// A workspace's counter.
@@ -44,6 +55,8 @@ pub(super) struct Fetched {
     coworkers: HashMap<CoworkerId, coworker::Model>,
     requests: HashMap<RequestId, request::Model>,
     numbers: Counted,
+    /// The last workspace, by its id, of which a counter is taken: it is locked until the commit.
+    counted: Option<WorkspaceId>,
 }
 
 /// How the counters stand.
@@ -132,6 +145,15 @@ impl Fetched {
     /// What a command took from the counters was rolled back with it.
     pub(super) fn take_back(&mut self, before: Counted) {
         self.numbers = before;
+    }
+
+    /// Whether a counter of this workspace may be waited for now; if so, it counts as taken.
+    pub(super) fn counts(&mut self, workspace: WorkspaceId) -> bool {
+        let in_order = self.counted.is_none_or(|last| last <= workspace);
+        if in_order {
+            self.counted = Some(workspace);
+        }
+        in_order
     }
 
     /// A command of the batch has run, whether or not it took its number.

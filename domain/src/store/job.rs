@@ -91,6 +91,8 @@ pub(super) enum Verdict {
     Applied(Applied),
     Done,
     Refused(Error),
+    /// It is not done yet: it must be run alone.
+    Missed,
 }
 
 impl Job {
@@ -109,12 +111,15 @@ impl Job {
                 let answer = match verdict {
                     Ok(Verdict::Applied(applied)) => Ok(applied),
                     Ok(Verdict::Refused(err)) | Err(err) => Err(err),
-                    Ok(Verdict::Done) => Err(Error::internal("an append ended as a command")),
+                    Ok(Verdict::Done | Verdict::Missed) => {
+                        Err(Error::internal("an append ended as a command"))
+                    }
                 };
                 reply.send(answer).ok();
             }
             (Self::Command(job), verdict) => job.reply(match verdict {
                 Ok(Verdict::Refused(err)) | Err(err) => Some(err),
+                Ok(Verdict::Missed) => Some(Error::internal("a command was not run")),
                 Ok(Verdict::Applied(_) | Verdict::Done) => None,
             }),
         }

@@ -1,5 +1,7 @@
 //! A transaction, and what runs in one.
 
+mod lock;
+
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -7,10 +9,7 @@ use entity::{
     AlertKind, CoworkerId, Millis, RequestId, WorkspaceId, coworker, request, request_event,
 };
 use parking_lot::Mutex;
-use sea_orm::sea_query::{LockBehavior, LockType};
-use sea_orm::{
-    ConnectionTrait, DatabaseTransaction, DbBackend, QuerySelect, Statement, TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, Statement, TransactionTrait};
 use tokio::sync::OnceCell;
 
 use super::draft::Draft;
@@ -60,6 +59,8 @@ pub struct Tx {
     alone: bool,
     /// Wrote without a savepoint: if it fails all the same, the batch fails with it.
     unguarded: AtomicBool,
+    /// Could not have what somebody else holds.
+    missed: AtomicBool,
     /// What the commands before this one have left to write.
     batch: tokio::sync::Mutex<Draft>,
     own: Mutex<Draft>,
@@ -96,6 +97,7 @@ impl Tx {
             savepoint: OnceCell::new(),
             alone,
             unguarded: AtomicBool::new(false),
+            missed: AtomicBool::new(false),
             batch: tokio::sync::Mutex::new(batch),
             own: Mutex::default(),
             counted: fetched.counted(),
@@ -183,7 +185,7 @@ impl Tx {
     /// Before a request is locked: writes what the commands before this one have left of it.
     ///
     /// # Errors
-    /// What the database said; [`Error::Unavailable`] if the batch must be taken apart.
+    /// What the database said; [`Error::Unavailable`] if the batch must be taken apart, or this command taken out of it.
     pub(crate) async fn settle(&self, requests: impl IntoIterator<Item = RequestId>) -> Result<()> {
         if self.alone {
             return Ok(());
@@ -212,7 +214,7 @@ impl Tx {
             message: "two commands of a batch do not go together".into(),
         };
         if self.savepoint.get().is_some() {
-            return Err(apart());
+            return Err(self.missed());
         }
         // What is wrong with the rows of others is not this command's fault.
         let written = std::mem::take(&mut *batch)
@@ -221,17 +223,6 @@ impl Tx {
         match written.map_err(|_| apart())? {
             (_, true) => Err(apart()),
             (_, false) => Ok(()),
-        }
-    }
-
-    /// Locks what was not fetched for the batch. Its commands hold locks of which this one knows nothing, so they wait for no
-    /// others: two batches would wait for each other. What somebody else holds takes the batch apart; alone a command waits,
-    /// and keeps the order of locks by itself.
-    pub(crate) fn locking<S: QuerySelect>(&self, rows: S, lock: LockType) -> S {
-        if self.alone {
-            rows.lock(lock)
-        } else {
-            rows.lock_with_behavior(lock, LockBehavior::Nowait)
         }
     }
 
@@ -250,6 +241,7 @@ impl Tx {
     /// # Errors
     /// What the database said.
     pub(crate) async fn take_number(&self, workspace: WorkspaceId) -> Result<i64> {
+        self.counting(workspace).await?;
         let mut fetched = self.fetched.lock().await;
         fetched.number(self.writing_last(), workspace).await
     }

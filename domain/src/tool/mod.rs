@@ -21,6 +21,7 @@ pub use mcp::{KEEP, Program, keep};
 pub use outside::{Outside, Settings};
 
 use async_trait::async_trait;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Brief;
@@ -130,7 +131,7 @@ impl ToolError {
 }
 
 /// The kinds of tool failures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolErrorClass {
     /// Could not be reached, or broke off.

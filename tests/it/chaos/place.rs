@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, select_all};
 use serde_json::{Value, json};
 use tests::{Client, Coworker, TestApp};
 
@@ -18,8 +18,6 @@ use crate::sender::{PagerDuty, incident, note};
 
 /// How long everything may take to end.
 const END: Duration = Duration::from_secs(60);
-/// How often it is looked for what asks a person at the end.
-const LOOK: Duration = Duration::from_millis(250);
 
 /// A workspace in which a plan is carried out.
 pub struct Place {
@@ -105,8 +103,10 @@ impl Place {
             }
             Act::Rivals { request, to } => {
                 let request = self.request(*request);
-                let both = to.map(|to| {
-                    let input = json!({ "id": request, "assigneeId": self.coworkers[to] });
+                // Each at a node of its own, where there are several.
+                let both = to.iter().enumerate().map(|(rival, to)| {
+                    let input = json!({ "id": request, "assigneeId": self.coworkers[*to] });
+                    let door = (door + rival) % self.doors.len();
                     self.attempt(door, "requestAssign", input, "")
                 });
                 join_all(both).await;
@@ -131,7 +131,11 @@ impl Place {
                 event,
                 twice,
             } => {
-                let copies = (0..=usize::from(*twice)).map(|_| self.deliver(*incident, *event));
+                // The copies meet at different nodes.
+                let copies = (0..=usize::from(*twice)).map(|copy| {
+                    let door = (door + copy) % self.doors.len();
+                    self.deliver(door, *incident, *event)
+                });
                 join_all(copies).await;
                 return;
             }
@@ -216,16 +220,22 @@ impl Place {
     async fn decide_all(&self, app: &TestApp) {
         let mut approve = false;
         let mut answered = HashSet::new();
+        let mut calls = Vec::new();
+        for door in &self.doors {
+            let query = "subscription { approvalRequested { id } }";
+            calls.push(door.subscribe(query, json!({})).await);
+        }
         loop {
             let asked = self.asked(0).await;
             for approval in &asked {
                 approve = !approve;
                 self.decide(0, approval, approve).await;
             }
+            // What asks meanwhile may keep others waiting, at whichever node.
+            let asks = calls.iter_mut().map(|calls| Box::pin(calls.next()));
             tokio::select! {
                 () = app.drain() => if self.asked(0).await.is_empty() && !self.answer(&mut answered).await { return },
-                // What asks meanwhile may keep others waiting.
-                () = tokio::time::sleep(LOOK) => {}
+                _ = select_all(asks) => {}
             }
         }
     }
@@ -263,7 +273,7 @@ impl Place {
     }
 
     /// An event of one of two incidents, in any order, and again.
-    async fn deliver(&self, n: usize, event: usize) {
+    async fn deliver(&self, door: usize, n: usize, event: usize) {
         let (id, about) = (format!("{n}-{}", 10 + event), format!("P{n}"));
         let payload = match event {
             0 => incident(&id, "incident.triggered", &about, "triggered"),
@@ -272,7 +282,8 @@ impl Place {
             3 => incident(&id, "incident.resolved", &about, "resolved"),
             _ => incident(&id, "incident.reopened", &about, "triggered"),
         };
-        let answer = self.pagerduty.send(&payload).await;
+        let pagerduty = self.pagerduty.through(&self.doors[door]);
+        let answer = pagerduty.send(&payload).await;
         assert!(
             matches!(answer.status, 200 | 503),
             "{}: {}",

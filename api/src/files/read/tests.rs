@@ -59,7 +59,7 @@ fn what_is_wrong_is_told_with_its_place() {
         ),
         (
             format!("{SOUND}  playbook: |\n    turns: [{{ txt: Hi }}]\n"),
-            "a.yaml:10:3: playbook line 1, column",
+            "a.yaml:11:15: unknown key `txt`",
         ),
         (format!("{SOUND}---\n{SOUND}"), "it holds several documents"),
         ("kind: [".to_owned(), "a.yaml:"),
@@ -146,7 +146,12 @@ fn what_is_wrong_with_a_tool_server_is_told_where_it_stands() {
         (
             "X-Team",
             "Host",
-            "a.yaml:4:3: the header Host is set by Stint itself",
+            "a.yaml:5:9: the header Host is set by Stint itself",
+        ),
+        (
+            "get, description: Gets.,",
+            "get, description: Gets., headers: [{ name: A, value: b }, { name: Host, value: x }],",
+            "a.yaml:10:75: the header Host",
         ),
         (
             "Looks.",

@@ -77,10 +77,7 @@ impl Command for BuildDay {
     }
 
     fn needs(&self) -> Needs {
-        Needs {
-            alone: true,
-            ..Needs::default()
-        }
+        Needs::ALONE
     }
 }
 

@@ -112,10 +112,7 @@ impl Command for Fold {
     }
 
     fn needs(&self) -> Needs {
-        Needs {
-            alone: true,
-            ..Needs::default()
-        }
+        Needs::ALONE
     }
 }
 

@@ -91,9 +91,6 @@ impl Command for MergeHours {
     }
 
     fn needs(&self) -> Needs {
-        Needs {
-            alone: true,
-            ..Needs::default()
-        }
+        Needs::ALONE
     }
 }

@@ -46,9 +46,6 @@ impl Command for Forget {
     }
 
     fn needs(&self) -> Needs {
-        Needs {
-            alone: true,
-            ..Needs::default()
-        }
+        Needs::ALONE
     }
 }

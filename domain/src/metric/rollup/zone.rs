@@ -95,9 +95,6 @@ impl Command for SweepDays {
     }
 
     fn needs(&self) -> Needs {
-        Needs {
-            alone: true,
-            ..Needs::default()
-        }
+        Needs::ALONE
     }
 }

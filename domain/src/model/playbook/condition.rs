@@ -1,21 +1,29 @@
 //! When a turn is played, or an answer given.
 
 use entity::{Outcome, Priority, RequestSource, RequestStatus, Trigger};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::value::{AnyOf, Needle};
 use crate::model::{Brief, Message, NoteBrief};
 
-/// All keys are optional; all that are given must hold.
-#[derive(Clone, Debug, Default, Deserialize)]
+/// All keys are optional; all that are given must hold. Texts are looked for without regard to case.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "PlaybookCondition")]
 pub struct Condition {
     // About the request, as the run found it.
+    /// What triggered the run.
     trigger: AnyOf<Trigger>,
+    /// The request's status.
     status: AnyOf<RequestStatus>,
+    /// The request's priority.
     priority: AnyOf<Priority>,
+    /// Where the request came from.
     source: AnyOf<RequestSource>,
+    /// What stands in the request's title.
     title_contains: Option<Needle>,
+    /// What stands in the request's text.
     description_contains: Option<Needle>,
     /// Whether this coworker has no earlier run on the request.
     first_run: Option<bool>,
@@ -23,18 +31,25 @@ pub struct Condition {
     earlier_outcome: Option<EarlierOutcome>,
 
     // About one and the same note, those that arrived during the run included.
+    /// What stands in the name of a note's author.
     note_by: Option<Needle>,
+    /// What stands in the same note.
     note_contains: Option<Needle>,
 
     // About one and the same result among those since the model's last turn.
+    /// The tool of a result since the last turn; only in turns.
     result_of: Option<String>,
+    /// What stands in the same result; only in turns.
     result_contains: Option<Needle>,
+    /// Whether the same call failed; only in turns.
     result_failed: Option<bool>,
     /// Whether the run is near a limit and this is its last turn; stands only at the top of `when`.
     closing: Option<bool>,
 
     // About one call of a scripted tool; only in `answers`.
+    /// From 1: the how many-th call of this tool in the run; only in answers.
     call: Option<usize>,
+    /// What stands in the call's arguments; only in answers.
     arguments_contain: Option<Needle>,
 
     /// At least one of these holds.
@@ -43,11 +58,13 @@ pub struct Condition {
     not: Option<Box<Condition>>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(inline)]
 struct EarlierOutcome {
     /// The coworker's handle.
     coworker: Option<String>,
+    /// How the run ended.
     outcome: AnyOf<Outcome>,
 }
 

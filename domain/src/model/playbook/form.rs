@@ -1,46 +1,59 @@
-//! The playbook as it is written, and what serde can't check.
+//! The playbook as it is written.
 
-use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_saphyr::{Location, Spanned};
+use serde_saphyr::Spanned;
 
-use super::condition::{Condition, Moment, Place};
+use super::condition::{Condition, Moment};
 use super::fault::Fault;
+use super::schema;
 use super::text::{Payload, Speech};
 use super::value::Delay;
-use super::{
-    MAX_ANSWERS, MAX_CALLS, MAX_EXPANDED, MAX_TOKENS, MAX_TOOLS, MAX_TURNS, Playbook, PlaybookError,
-};
 use crate::model::{FinishReason, ModelErrorClass, Usage};
-use crate::tool::schema::check_schema;
-use crate::tool::{BUILT_IN, Effect, ToolErrorClass, ToolSpec};
+use crate::tool::{Effect, ToolErrorClass, ToolSpec};
 
-/// One answer of the model.
-#[derive(Debug, Deserialize)]
+/// One answer of the model: played once in a run, when its condition holds and no turn before it fits.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "PlaybookTurn")]
 pub struct Turn {
-    when: Option<Spanned<Condition>>,
+    /// When it is played; without a condition, as soon as it is its turn.
+    #[schemars(with = "Option<Condition>")]
+    pub(super) when: Option<Spanned<Condition>>,
+    /// What the model thinks, as the run's steps show it.
     #[serde(default)]
     pub thinking: Speech,
+    /// What it says.
     #[serde(default)]
     pub text: Speech,
+    /// The tools that it calls, up to 20.
     #[serde(default)]
+    #[schemars(length(max = 20))]
     pub calls: Vec<Call>,
-    usage: Option<Spanned<Usage>>,
+    /// The tokens that it claims; estimated if it is not given.
+    #[schemars(with = "Option<Usage>")]
+    pub(super) usage: Option<Spanned<Usage>>,
+    /// Why it stops writing; known from the rest if it is not given.
     pub finish_reason: Option<FinishReason>,
-    delay: Option<Delay>,
+    /// How long it takes.
+    pub(super) delay: Option<Delay>,
+    /// A failure on purpose.
     pub fault: Option<Fault<ModelErrorClass>>,
+    /// Whether it may be played again and again: a model that never stops.
     #[serde(default)]
     pub repeat: bool,
 }
 
 /// A call that a turn asks for; the tool need not exist.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "PlaybookCall")]
 pub struct Call {
+    /// Its name: a built-in tool such as post_note or finish, or server.action.
     pub tool: String,
+    /// What is sent: a value becomes JSON, a text is sent as it is; an empty object if it is not given.
     #[serde(default = "Payload::empty")]
     pub arguments: Payload,
 }
@@ -49,16 +62,22 @@ pub struct Call {
 #[derive(Debug)]
 pub struct ScriptedTool {
     pub spec: ToolSpec,
-    answers: Vec<Answer>,
+    pub(super) answers: Vec<Answer>,
 }
 
-/// One answer of a tool.
-#[derive(Debug, Deserialize)]
+/// One answer of a tool: given when its condition holds and no answer before it fits.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "PlaybookAnswer")]
 pub struct Answer {
-    when: Option<Spanned<Condition>>,
-    delay: Option<Delay>,
+    /// When it is given; always without a condition.
+    #[schemars(with = "Option<Condition>")]
+    pub(super) when: Option<Spanned<Condition>>,
+    /// How long it takes.
+    pub(super) delay: Option<Delay>,
+    /// What is answered: a value becomes JSON, a text stays as it is.
     pub response: Option<Payload>,
+    /// A failure on purpose.
     pub fault: Option<Fault<ToolErrorClass>>,
 }
 
@@ -74,10 +93,17 @@ impl Turn {
     pub fn delay(&self) -> Option<Duration> {
         self.delay.map(|delay| delay.0)
     }
+
+    /// The bytes of its texts.
+    pub(super) fn len(&self) -> usize {
+        let calls = self.calls.iter().map(|call| call.arguments.len());
+        self.thinking.len() + self.text.len() + calls.sum::<usize>()
+    }
 }
 
 impl ScriptedTool {
-    fn len(&self) -> usize {
+    /// The bytes of its responses.
+    pub(super) fn len(&self) -> usize {
         let responses = self
             .answers
             .iter()
@@ -102,290 +128,40 @@ impl Answer {
     }
 }
 
-/// The playbook as it is written.
-#[derive(Deserialize)]
+/// What the scripted model says, and the tools that it brings.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Playbook")]
 pub struct Form {
+    /// Scripted tools, besides the built-in ones; up to 50.
     #[serde(default)]
-    tools: Vec<Spanned<ToolForm>>,
-    turns: Spanned<Vec<Spanned<Turn>>>,
+    #[schemars(with = "Vec<ToolForm>", length(max = 50))]
+    pub(super) tools: Vec<Spanned<ToolForm>>,
+    /// The answers of the model, 1 to 200: the first that fits and was not yet played in the run is played.
+    #[schemars(with = "Vec<Turn>", length(min = 1, max = 200))]
+    pub(super) turns: Spanned<Vec<Spanned<Turn>>>,
 }
 
-#[derive(Deserialize)]
+/// A tool that answers from the playbook.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct ToolForm {
-    name: Spanned<String>,
-    description: String,
-    effect: Option<Effect>,
+#[schemars(rename = "PlaybookTool")]
+pub(super) struct ToolForm {
+    /// Its name: server.action in lower case.
+    #[schemars(with = "String")]
+    pub(super) name: Spanned<String>,
+    /// What models are told that it does.
+    pub(super) description: String,
+    /// What happens when a call is repeated; EFFECT if it is not given.
+    #[schemars(schema_with = "schema::effect")]
+    pub(super) effect: Option<Effect>,
+    /// Whether a call may destroy something.
     #[serde(default)]
-    destructive: bool,
-    parameters: Option<Spanned<serde_json::Value>>,
-    answers: Spanned<Vec<Spanned<Answer>>>,
-}
-
-impl Form {
-    /// Checks everything, in the order of the text.
-    pub fn check(self) -> Result<Playbook, PlaybookError> {
-        let Self { tools, turns } = self;
-        if turns.value.is_empty() {
-            return Err(at(
-                turns.referenced,
-                "there is no turn; add one, such as `- text: Hello`",
-            ));
-        }
-        if turns.value.len() > MAX_TURNS {
-            return Err(at(
-                turns.value[MAX_TURNS].referenced,
-                format!(
-                    "this is turn {}, and at most {MAX_TURNS} are allowed; `repeat: true` plays one again",
-                    MAX_TURNS + 1
-                ),
-            ));
-        }
-        if tools.len() > MAX_TOOLS {
-            return Err(at(
-                tools[MAX_TOOLS].referenced,
-                format!(
-                    "this is tool {}, and at most {MAX_TOOLS} are allowed",
-                    MAX_TOOLS + 1
-                ),
-            ));
-        }
-        let mut checked: Vec<Arc<ScriptedTool>> = Vec::with_capacity(tools.len());
-        for tool in tools {
-            let name = tool.value.name.clone();
-            if checked.iter().any(|other| other.spec.name == name.value) {
-                return Err(at(
-                    name.referenced,
-                    format!(
-                        "a second tool has the name {:?}; give it another",
-                        name.value
-                    ),
-                ));
-            }
-            checked.push(Arc::new(tool.value.check()?));
-        }
-        for turn in &turns.value {
-            turn.value.check(turn.referenced)?;
-        }
-        // Anchors within anchors make much of little text; what is kept in memory is bounded too.
-        let bytes = turns
-            .value
-            .iter()
-            .map(|turn| turn.value.len())
-            .sum::<usize>()
-            + checked.iter().map(|tool| tool.len()).sum::<usize>();
-        if bytes > MAX_EXPANDED {
-            return Err(at(
-                turns.referenced,
-                format!(
-                    "its anchors expand it to {bytes} bytes, and at most {MAX_EXPANDED} are allowed; write out less"
-                ),
-            ));
-        }
-        Ok(Playbook {
-            tools: checked,
-            turns: turns.value.into_iter().map(|turn| turn.value).collect(),
-        })
-    }
-}
-
-impl ToolForm {
-    fn check(self) -> Result<ScriptedTool, PlaybookError> {
-        let Self {
-            name,
-            description,
-            effect,
-            destructive,
-            parameters,
-            answers,
-        } = self;
-        let part = |part: &str| {
-            !part.is_empty()
-                && part
-                    .bytes()
-                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
-        };
-        // The dot keeps it apart from the built-in tools, which have none.
-        if name.value.len() > 64
-            || !name
-                .value
-                .split_once('.')
-                .is_some_and(|(server, action)| part(server) && part(action))
-        {
-            return Err(at(
-                name.referenced,
-                format!(
-                    "{:?} is no name for a tool; write server.action in lower case, such as device.telemetry",
-                    name.value
-                ),
-            ));
-        }
-        if name
-            .value
-            .split_once('.')
-            .is_some_and(|(server, _)| server == BUILT_IN)
-        {
-            return Err(at(
-                name.referenced,
-                "the server stint is that of the built-in tools; give this tool another one",
-            ));
-        }
-        let parameters = match parameters {
-            None => serde_json::json!({ "type": "object" }),
-            Some(spanned) if spanned.value.is_object() => {
-                check_schema(&spanned.value).map_err(|why| {
-                    at(
-                        spanned.referenced,
-                        format!("`parameters` is no JSON Schema of an object: {why}"),
-                    )
-                })?;
-                spanned.value
-            }
-            Some(other) => {
-                return Err(at(
-                    other.referenced,
-                    "`parameters` is a JSON Schema; write a mapping such as { type: object }",
-                ));
-            }
-        };
-        if answers.value.is_empty() || answers.value.len() > MAX_ANSWERS {
-            return Err(at(
-                answers.referenced,
-                format!(
-                    "a tool has 1 to {MAX_ANSWERS} answers; add one, such as `- response: {{ ok: true }}`"
-                ),
-            ));
-        }
-        for answer in &answers.value {
-            answer.value.check(answer.referenced)?;
-        }
-        Ok(ScriptedTool {
-            spec: ToolSpec {
-                name: name.value,
-                description,
-                parameters,
-                effect: effect.unwrap_or(Effect::Effect),
-                destructive,
-            },
-            answers: answers
-                .value
-                .into_iter()
-                .map(|answer| answer.value)
-                .collect(),
-        })
-    }
-}
-
-impl Turn {
-    fn len(&self) -> usize {
-        let calls = self.calls.iter().map(|call| call.arguments.len());
-        self.thinking.len() + self.text.len() + calls.sum::<usize>()
-    }
-
-    fn check(&self, location: Location) -> Result<(), PlaybookError> {
-        if let Some(when) = &self.when {
-            when.value
-                .check(Place::Turn)
-                .map_err(|message| at(when.referenced, message))?;
-        }
-        if self.text.is_empty()
-            && self.thinking.is_empty()
-            && self.calls.is_empty()
-            && self.fault.is_none()
-        {
-            return Err(at(
-                location,
-                "this turn does nothing; give it `text`, `thinking`, `calls` or a `fault`",
-            ));
-        }
-        if self.calls.len() > MAX_CALLS {
-            return Err(at(
-                location,
-                format!(
-                    "this turn has {} calls, and at most {MAX_CALLS} are allowed; split it",
-                    self.calls.len()
-                ),
-            ));
-        }
-        let Some(usage) = &self.usage else {
-            return Ok(());
-        };
-        let Usage {
-            input,
-            cache_read,
-            cache_write_short,
-            cache_write_long,
-            output,
-            reasoning,
-        } = usage.value;
-        if [
-            input,
-            cache_read,
-            cache_write_short,
-            cache_write_long,
-            output,
-            reasoning,
-        ]
-        .iter()
-        .any(|tokens| !(0..=MAX_TOKENS).contains(tokens))
-        {
-            return Err(at(
-                usage.referenced,
-                format!("tokens are counted from 0 to {MAX_TOKENS}"),
-            ));
-        }
-        if reasoning > output {
-            return Err(at(
-                usage.referenced,
-                format!(
-                    "`reasoning` ({reasoning}) is a part of `output` ({output}) and can't be more"
-                ),
-            ));
-        }
-        Ok(())
-    }
-}
-
-impl Answer {
-    fn check(&self, location: Location) -> Result<(), PlaybookError> {
-        if let Some(when) = &self.when {
-            when.value
-                .check(Place::Answer)
-                .map_err(|message| at(when.referenced, message))?;
-        }
-        match (&self.response, &self.fault) {
-            (None, None) => Err(at(
-                location,
-                "this answer says nothing; give it a `response` or a `fault`",
-            )),
-            (
-                _,
-                Some(Fault {
-                    retry_after: Some(_),
-                    ..
-                }),
-            ) => Err(at(
-                location,
-                "`retry_after` is only for a fault of the model; remove it",
-            )),
-            (None, Some(Fault { times: Some(_), .. })) => Err(at(
-                location,
-                "a fault with `times` needs a `response` for the calls after it",
-            )),
-            (Some(_), Some(Fault { times: None, .. })) => Err(at(
-                location,
-                "this fault happens on every call, so the `response` is never given; add `times` to the fault, or remove one of the two",
-            )),
-            (Some(_), None) | (None, Some(_)) | (Some(_), Some(_)) => Ok(()),
-        }
-    }
-}
-
-fn at(location: Location, message: impl Into<String>) -> PlaybookError {
-    PlaybookError {
-        message: message.into(),
-        line: Some(location.line()),
-        column: Some(location.column()),
-    }
+    pub(super) destructive: bool,
+    /// JSON Schema of the arguments, an object; any object if it is not given.
+    #[schemars(with = "Option<serde_json::Map<String, serde_json::Value>>")]
+    pub(super) parameters: Option<Spanned<serde_json::Value>>,
+    /// What it answers, 1 to 50: the first whose condition holds.
+    #[schemars(with = "Vec<Answer>", length(min = 1, max = 50))]
+    pub(super) answers: Spanned<Vec<Spanned<Answer>>>,
 }

@@ -16,6 +16,12 @@ struct Coworker {
     config: ModelConfig,
 }
 
+/// Of the same file what reads a playbook.
+#[derive(serde::Deserialize)]
+struct Modelled {
+    model: ModelConfig,
+}
+
 fn coworkers() -> BTreeMap<String, Coworker> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../api/src/demo/coworkers");
     let mut all = BTreeMap::new();
@@ -24,12 +30,10 @@ fn coworkers() -> BTreeMap<String, Coworker> {
         let text = std::fs::read_to_string(&path).expect("a text");
         let file: Value =
             serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-        let playbook = file["model"]["playbook"].as_str().expect("a playbook");
+        let Modelled { model: config } =
+            serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+        let playbook = config.playbook.as_deref().expect("a playbook");
         Playbook::parse(playbook).unwrap_or_else(|error| panic!("{path:?}: {error}"));
-        let config = ModelConfig {
-            playbook: Some(playbook.to_owned()),
-            ..ModelConfig::new(PROVIDER.into(), None)
-        };
         let handle = file["handle"].as_str().expect("a handle").to_owned();
         assert_eq!(
             path.file_stem().and_then(|stem| stem.to_str()),

@@ -172,10 +172,7 @@ pub(super) async fn lock(tx: &Tx, row: &approval::Model) -> Result<(Desk, Log)> 
     let stint = Actor::stint(row.workspace_id);
     let desk = Desk::lock(tx, &stint, row.request_id).await?;
     let run = run::Entity::find_by_id(row.run_id);
-    let run = tx
-        .locking(run, LockType::NoKeyUpdate)
-        .one(tx.conn())
-        .await?;
+    let run = tx.lock_one(run, LockType::NoKeyUpdate).await?;
     let run = run.ok_or_else(|| Error::internal("the run of an approval is gone"))?;
     let log = Log::read(tx.conn(), run, None).await?;
     Ok((desk, log))

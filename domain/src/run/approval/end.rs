@@ -56,8 +56,7 @@ pub(crate) async fn end_paused_on(
         .filter(is_paused())
         .filter(which)
         .order_by_asc(run::Column::Id);
-    let paused = tx.locking(paused, LockType::NoKeyUpdate);
-    for run in paused.all(tx.conn()).await? {
+    for run in tx.lock_all(paused, LockType::NoKeyUpdate).await? {
         let log = Log::read(tx.conn(), run, None).await?;
         end_paused(tx, desk, log, ending).await?;
     }

@@ -10,7 +10,7 @@ use crate::access::{Action, Actor};
 use crate::bus::Signal;
 use crate::error::{Error, Result};
 use crate::run::envelope::{hex, unhex};
-use crate::store::{Command, Tx};
+use crate::store::{Command, Needs, Tx};
 use crate::tool::Effect;
 
 /// Accepts the definition that a server has changed, or that an action is gone.
@@ -79,6 +79,10 @@ impl Command for AcceptAction {
     fn repeatable(&self) -> bool {
         true
     }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
+    }
 }
 
 /// Changes what an administrator says of an action; what is `None` stays.
@@ -108,6 +112,10 @@ impl Command for UpdateAction {
 
     fn repeatable(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 

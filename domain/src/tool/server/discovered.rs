@@ -14,7 +14,7 @@ use super::MOST_ACTIONS;
 use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
-use crate::store::{Command, Tx, insert_all};
+use crate::store::{Command, Needs, Tx, insert_all};
 use crate::tool::{Effect, schema};
 
 /// The most bytes of a failure that a server's health shows.
@@ -112,6 +112,10 @@ impl Command for Discovered {
 
     fn repeatable(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 
@@ -309,6 +313,10 @@ impl Command for Health {
 
     fn repeatable(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 

@@ -12,8 +12,8 @@ use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::coworker::tools::is_server;
 use crate::error::{Error, Result};
-use crate::idempotency::once_at_a_time;
-use crate::store::{Command, Tx, insert_all};
+use crate::idempotency::once;
+use crate::store::{Command, Needs, Tx, insert_all};
 use crate::tool::BUILT_IN;
 
 /// Makes a server of tools.
@@ -49,7 +49,7 @@ impl Command for CreateServer {
         }
         declaration.check()?;
         let text = declaration.to_row()?;
-        let once = once_at_a_time(
+        let once = once(
             tx,
             actor,
             "toolServerCreate",
@@ -100,6 +100,10 @@ impl Command for CreateServer {
 
     fn repeatable(&self) -> bool {
         self.idempotency_key.is_some()
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 
@@ -161,6 +165,10 @@ impl Command for UpdateServer {
     fn repeatable(&self) -> bool {
         true
     }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
+    }
 }
 
 /// Deletes a server of tools and its actions. Calls under way end as they do; later ones are told that the tool is
@@ -188,6 +196,10 @@ impl Command for DeleteServer {
             .await?;
         tx.signal(Signal::Tools(self.actor.workspace));
         Ok(row)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 
