@@ -112,6 +112,11 @@ impl Spans {
                         "service.version",
                         env!("CARGO_PKG_VERSION"),
                     ))
+                    // Of the nodes of an installation, which.
+                    .with_attribute(opentelemetry::KeyValue::new(
+                        "process.pid",
+                        i64::from(std::process::id()),
+                    ))
                     .build(),
             )
             .build();

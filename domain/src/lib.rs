@@ -19,6 +19,7 @@ pub mod money;
 pub mod page;
 pub mod price;
 pub mod request;
+pub mod rotation;
 pub mod run;
 pub mod secret;
 pub mod skill;

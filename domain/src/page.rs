@@ -5,6 +5,7 @@
 //! refused, so a cursor is useless for reading what its holder may not see.
 
 mod cursor;
+mod moment;
 
 use sea_orm::sea_query::{Asterisk, Expr, ExprTrait, Query, SelectStatement};
 use sea_orm::{
@@ -15,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+
+pub(crate) use moment::by_moment;
 
 /// The page size where none is asked for.
 pub const DEFAULT: u64 = 50;

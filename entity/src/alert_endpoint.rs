@@ -40,6 +40,8 @@ pub struct Model {
     pub disabled_at: Option<Millis>,
     /// When it first failed after it last took an alert; null: it took the last one.
     pub failing_since: Option<Millis>,
+    /// Until when nothing is sent to it, because it asked for that.
+    pub rests_until: Option<Millis>,
     /// When it was made.
     pub created_at: Millis,
     /// When it last changed.

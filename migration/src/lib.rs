@@ -20,6 +20,7 @@ mod m20261123_000014_alerts;
 mod m20261123_000015_traces;
 mod m20261123_000016_ended;
 mod m20261123_000017_slices;
+mod m20261123_000019_rests;
 mod sql;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -49,6 +50,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000015_traces::Migration),
             Box::new(m20261123_000016_ended::Migration),
             Box::new(m20261123_000017_slices::Migration),
+            Box::new(m20261123_000019_rests::Migration),
         ]
     }
 }

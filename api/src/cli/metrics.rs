@@ -15,6 +15,9 @@ use futures_util::TryStreamExt as _;
 
 use super::say;
 
+/// What is said of an export that can't go on.
+const BROKEN: &str = "the export broke off: what was written is not whole";
+
 #[derive(Subcommand)]
 pub(super) enum Command {
     /// Write figures, runs or model calls for other tools
@@ -59,7 +62,7 @@ pub(super) struct ExportArgs {
         allow_hyphen_values = true
     )]
     start: String,
-    /// Up to when, without it [default: now]
+    /// Up to when, without it; PT0S is now [default: a minute ago, of which all is there]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     end: Option<String>,
     /// How long the intervals of metrics are
@@ -101,7 +104,7 @@ async fn export(args: ExportArgs) -> anyhow::Result<()> {
     match &args.out {
         None => {
             let mut out = std::io::stdout().lock();
-            while let Some(chunk) = bytes.try_next().await? {
+            while let Some(chunk) = bytes.try_next().await.context(BROKEN)? {
                 out.write_all(&chunk)?;
             }
             out.flush()?;
@@ -115,16 +118,16 @@ async fn export(args: ExportArgs) -> anyhow::Result<()> {
             let mut file = std::fs::File::create_new(&part).with_context(unwritable)?;
             let mut size = 0;
             let written = async {
-                while let Some(chunk) = bytes.try_next().await? {
+                while let Some(chunk) = bytes.try_next().await.context(BROKEN)? {
                     size += chunk.len();
-                    file.write_all(&chunk)?;
+                    file.write_all(&chunk).with_context(unwritable)?;
                 }
-                file.sync_all()?;
-                std::fs::rename(&part, path)
+                file.sync_all().with_context(unwritable)?;
+                std::fs::rename(&part, path).with_context(unwritable)
             };
             if let Err(error) = written.await {
                 drop(std::fs::remove_file(&part));
-                return Err(error).with_context(unwritable);
+                return Err(error);
             }
             say(format_args!(
                 "{} KiB in {}",

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use entity::{AlertEndpointId, alert_delivery, alert_endpoint, alert_secret};
+use entity::{AlertEndpointId, WorkspaceId, alert_delivery, alert_endpoint, alert_secret};
 use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, Value};
 
 use super::secret::in_force;
+use super::share::Busy;
 use crate::error::Result;
 use crate::store::{Command, Store, Tx, statement};
 
@@ -14,30 +15,40 @@ const ENDPOINTS: usize = 100;
 /// The most deliveries to a disabled endpoint that one claim settles.
 const DROPPED: u64 = 200;
 
-/// The endpoints that something is to be done for, without those that are busy; first those for which something has waited longest.
+/// An endpoint that something is to be done for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromQueryResult)]
+pub(super) struct Due {
+    pub(super) id: AlertEndpointId,
+    pub(super) workspace_id: WorkspaceId,
+}
+
+/// The endpoints that something is to be done for, without those that rest, and those that are busy or whose workspace is;
+/// first those for which something has waited longest.
 ///
 /// # Errors
 /// What the database said.
-pub(super) async fn due(store: &Store, busy: &[AlertEndpointId]) -> Result<Vec<AlertEndpointId>> {
-    let not = match busy.len() {
+pub(super) async fn due(store: &Store, busy: &Busy) -> Result<Vec<Due>> {
+    let not = |column: &str, n: usize| match n {
         0 => String::new(),
-        n => format!(" AND e.id NOT IN ({})", vec!["?"; n].join(", ")),
+        n => format!(" AND {column} NOT IN ({})", vec!["?"; n].join(", ")),
     };
+    let (endpoints, workspaces) = (
+        not("e.id", busy.endpoints.len()),
+        not("e.workspace_id", busy.workspaces.len()),
+    );
     let sql = format!(
-        "SELECT e.id AS id FROM alert_endpoint e WHERE EXISTS (SELECT 1 FROM alert_delivery d \
+        "SELECT e.id AS id, e.workspace_id AS workspace_id FROM alert_endpoint e WHERE EXISTS (SELECT 1 FROM alert_delivery d \
          WHERE d.endpoint_id = e.id AND d.state = 'WAITING' AND (d.due_at <= ? OR NOT e.enabled) \
-         AND (d.lease_until IS NULL OR d.lease_until <= ?)){not} \
+         AND (d.lease_until IS NULL OR d.lease_until <= ?)) \
+         AND (e.rests_until IS NULL OR e.rests_until <= ? OR NOT e.enabled){endpoints}{workspaces} \
          ORDER BY (SELECT MIN(d.due_at) FROM alert_delivery d WHERE d.endpoint_id = e.id AND d.state = 'WAITING') LIMIT {ENDPOINTS}"
     );
     let now = store.now();
-    let values = [now.into(), now.into()].into_iter();
-    let values = values.chain(busy.iter().map(|id| Value::from(*id)));
-    let rows = store
-        .read()
-        .query_all_raw(statement(store.backend(), &sql, values))
-        .await?;
-    let ids = rows.iter().map(|row| row.try_get("", "id"));
-    Ok(ids.collect::<Result<_, _>>()?)
+    let values = [now.into(), now.into(), now.into()].into_iter();
+    let values = values.chain(busy.endpoints.iter().map(|id| Value::from(*id)));
+    let values = values.chain(busy.workspaces.iter().map(|id| Value::from(*id)));
+    let statement = statement(store.backend(), &sql, values);
+    Ok(Due::find_by_statement(statement).all(store.read()).await?)
 }
 
 /// Claims what is to be sent to some endpoints, the oldest first. What waits for one that is disabled is settled instead.
@@ -84,6 +95,10 @@ impl Command for Claim {
                     .await?
                     .execute_raw(tx.sql(&sql, values))
                     .await?;
+                continue;
+            }
+            // It asked another node a moment ago to be left alone.
+            if endpoint.rests_until > Some(now) {
                 continue;
             }
             let sql = format!(

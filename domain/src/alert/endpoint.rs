@@ -3,17 +3,17 @@
 use entity::{AlertDisabled, AlertEndpointId, AlertSecretId, Millis, alert_endpoint, alert_secret};
 use sea_orm::sea_query::LockType;
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, ConnectionTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
-    QuerySelect,
+    ActiveModelTrait, ColumnTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QuerySelect,
 };
 
-use super::secret::{MOST, NewSecret, in_force};
+use super::secret::{NewSecret, in_force};
 use super::wishes::Wishes;
 use crate::access::{Action, Actor};
 use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
 use crate::idempotency::once;
+use crate::rotation;
 use crate::store::{Command, Needs, Tx, insert_all};
 
 /// The most endpoints of a workspace.
@@ -22,8 +22,6 @@ const ENDPOINTS: u64 = 50;
 const BUDGET_PERCENT: i32 = 80;
 /// From which rise of the cost per run on an endpoint is told, where it does not say, percent.
 const CLIMB_PERCENT: i32 = 25;
-/// The longest time for which an old secret may go on signing: a week.
-pub const OVERLAP: i64 = 7 * 86_400_000;
 
 /// Makes an endpoint.
 #[derive(Clone, Debug)]
@@ -88,6 +86,7 @@ impl Command for CreateAlertEndpoint {
             disabled: None,
             disabled_at: None,
             failing_since: None,
+            rests_until: None,
             created_at: now,
             updated_at: now,
         };
@@ -149,7 +148,13 @@ impl Command for UpdateAlertEndpoint {
         } = self;
         actor.authorize(Action::AlertManage)?;
         let mut row = lock(tx, actor, *endpoint).await?;
+        let url = row.url.clone();
         wishes.apply(tx, actor, &mut row).await?;
+        if row.url != url {
+            // What another address said is no word about this one.
+            row.failing_since = None;
+            row.rests_until = None;
+        }
         let now = tx.at().max(row.updated_at);
         match enabled {
             // Whatever it failed with is forgotten: it is given another chance.
@@ -158,6 +163,7 @@ impl Command for UpdateAlertEndpoint {
                 row.disabled = None;
                 row.disabled_at = None;
                 row.failing_since = None;
+                row.rests_until = None;
             }
             Some(false) if row.enabled => {
                 row.enabled = false;
@@ -188,7 +194,7 @@ pub struct RotateAlertSecret {
     pub endpoint: AlertEndpointId,
     /// The secret.
     pub secret: NewSecret,
-    /// For how long the ones before it go on signing, milliseconds: 0 to [`OVERLAP`].
+    /// For how long the ones before it go on signing, milliseconds: 0 to [`rotation::OVERLAP`].
     pub overlap: i64,
     /// The caller's key.
     pub idempotency_key: Option<String>,
@@ -207,10 +213,7 @@ impl Command for RotateAlertSecret {
             idempotency_key,
         } = self;
         actor.authorize(Action::AlertManage)?;
-        if !(0..=OVERLAP).contains(overlap) {
-            let message = "overlap must be between nothing and a week: PT0S to P7D";
-            return Err(Error::invalid("overlap", "INVALID", message));
-        }
+        rotation::check_overlap(*overlap)?;
         let input = (endpoint, secret.given(), overlap);
         let key = idempotency_key.as_deref();
         let once = once(tx, actor, "alertEndpointSecretRotate", key, &input).await?;
@@ -219,17 +222,8 @@ impl Command for RotateAlertSecret {
             return Ok((row, false));
         }
         let now = tx.at();
-        // Without an overlap they end now, however many they are.
-        if *overlap > 0 && in_force(tx.conn(), &row, now).await?.len() >= MOST {
-            let message = format!(
-                "{MOST} secrets sign already; wait until one of them ends, or rotate with the overlap PT0S"
-            );
-            return Err(Error::conflict("TOO_MANY", message));
-        }
-        let sql = "UPDATE alert_secret SET ends_at = ? WHERE endpoint_id = ? AND (ends_at IS NULL OR ends_at > ?)";
-        let end = now.plus(*overlap);
-        let values = [end.into(), row.id.into(), end.into()];
-        tx.writing().await?.execute_raw(tx.sql(sql, values)).await?;
+        let old = in_force(tx.conn(), &row, now).await?.len();
+        rotation::end(tx, "alert_secret", row.id.0, (now, *overlap), old).await?;
         add(tx, &row, secret, now).await?;
         once.remember(tx, row.id.0).await?;
         row.updated_at = now.max(row.updated_at);

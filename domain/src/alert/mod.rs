@@ -18,6 +18,7 @@ pub mod retain;
 mod secret;
 mod sender;
 mod settle;
+mod share;
 mod watch;
 pub mod wishes;
 

@@ -9,6 +9,7 @@ use super::claim::Claimed;
 use super::occasion::global;
 use super::secret::sign;
 use crate::error::Result;
+use crate::model::http::retry_after;
 use crate::secret::Vault;
 use crate::store::Store;
 use crate::text::cut_bytes;
@@ -16,6 +17,8 @@ use crate::tool::Guard;
 
 /// The most bytes of an answer that are kept.
 const KEPT: usize = 1024;
+/// The longest time for which a receiver is left alone because it asks for that: a day.
+const REST: Duration = Duration::from_secs(86_400);
 /// Who sends.
 const AGENT: &str = concat!("stint/", env!("CARGO_PKG_VERSION"));
 
@@ -28,6 +31,8 @@ pub(super) struct Answer {
     pub(super) error: Option<String>,
     /// How the answer began.
     pub(super) response: Option<String>,
+    /// For how long the receiver asks to be left alone: a 429 or a 503 with `Retry-After`; at most [`REST`].
+    pub(super) rest: Option<Duration>,
 }
 
 impl Answer {
@@ -36,6 +41,7 @@ impl Answer {
             status: None,
             error: Some(cut_bytes(&error.into(), KEPT)),
             response: None,
+            rest: None,
         }
     }
 
@@ -114,9 +120,14 @@ async fn send(
     } else {
         Some(format!("It answered {status}."))
     };
+    let rest = match status.as_u16() {
+        429 | 503 => retry_after(response.headers()).map(|wait| wait.min(REST)),
+        _ => None,
+    };
     Ok(Answer {
         status: Some(status.as_u16()),
         error,
+        rest,
         response: begin(response).await,
     })
 }

@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use entity::{
     AlertDeliveryId, AlertEndpointId, alert_attempt, alert_delivery, alert_endpoint, alert_secret,
 };
-use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
     Select,
@@ -13,7 +12,7 @@ use sea_orm::{
 
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
-use crate::page::{self, Direction, Key, KeyValue, List, Page, Slice};
+use crate::page::{self, Direction, List, Page, Slice, by_moment};
 use crate::request::query::nothing;
 use crate::store::Store;
 
@@ -172,78 +171,16 @@ pub async fn tries<C: ConnectionTrait>(
     Ok(found)
 }
 
-/// What endpoints are sorted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndpointKey {
+by_moment! {
+    /// What endpoints are sorted by.
+    EndpointKey of alert_endpoint by
     /// When it was made.
-    CreatedAt,
-    /// The id.
-    Id,
+    CreatedAt = "createdAt", created_at
 }
 
-impl Key<alert_endpoint::Entity> for EndpointKey {
-    const TIE: Self = Self::Id;
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::CreatedAt => "createdAt",
-            Self::Id => "id",
-        }
-    }
-
-    fn is_unique(self) -> bool {
-        matches!(self, Self::Id)
-    }
-
-    fn expr(self) -> Expr {
-        match self {
-            Self::CreatedAt => alert_endpoint::Column::CreatedAt.into_expr(),
-            Self::Id => alert_endpoint::Column::Id.into_expr(),
-        }
-    }
-
-    fn value(self, row: &alert_endpoint::Model) -> KeyValue {
-        match self {
-            Self::CreatedAt => KeyValue::Int(row.created_at.0),
-            Self::Id => KeyValue::Id(row.id.0),
-        }
-    }
-}
-
-/// What deliveries are sorted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeliveryKey {
+by_moment! {
+    /// What deliveries are sorted by.
+    DeliveryKey of alert_delivery by
     /// When it was made.
-    CreatedAt,
-    /// The id.
-    Id,
-}
-
-impl Key<alert_delivery::Entity> for DeliveryKey {
-    const TIE: Self = Self::Id;
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::CreatedAt => "createdAt",
-            Self::Id => "id",
-        }
-    }
-
-    fn is_unique(self) -> bool {
-        matches!(self, Self::Id)
-    }
-
-    fn expr(self) -> Expr {
-        match self {
-            Self::CreatedAt => alert_delivery::Column::CreatedAt.into_expr(),
-            Self::Id => alert_delivery::Column::Id.into_expr(),
-        }
-    }
-
-    fn value(self, row: &alert_delivery::Model) -> KeyValue {
-        match self {
-            Self::CreatedAt => KeyValue::Int(row.created_at.0),
-            Self::Id => KeyValue::Id(row.id.0),
-        }
-    }
+    CreatedAt = "createdAt", created_at
 }

@@ -1,19 +1,18 @@
-//! Sends what is due, as long as the process runs: a few at once to each endpoint, so that one that is slow keeps no other
-//! waiting.
+//! Sends what is due, as long as the process runs: a few at once to each endpoint, and for each workspace no more than there
+//! is room left, so that whoever is slow keeps no other waiting.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use entity::AlertEndpointId;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::claim::{Claim, Claimed, due};
+use super::claim::{Claim, Claimed, Due, due};
 use super::post::post;
 use super::settle::{Settle, pause};
+use super::share::UnderWay;
 use crate::clock::random_id;
 use crate::error::Result;
 use crate::secret::Vault;
@@ -34,7 +33,7 @@ pub struct Options {
     pub look: Duration,
     /// How often is looked for budgets that are nearly used.
     pub watch: Duration,
-    /// The most tries at once.
+    /// The most tries at once; a workspace alone gets half of them.
     pub at_once: usize,
     /// The most of these to one endpoint.
     pub to_one: usize,
@@ -51,7 +50,7 @@ impl Default for Options {
             timeout: Duration::from_secs(15),
             look: Duration::from_secs(1),
             watch: Duration::from_secs(60),
-            at_once: 64,
+            at_once: 128,
             to_one: 4,
             grace: Duration::from_secs(5),
         }
@@ -64,7 +63,7 @@ struct Sender {
     vault: Vault,
     guard: Guard,
     options: Options,
-    under_way: Mutex<HashMap<AlertEndpointId, usize>>,
+    under_way: Mutex<UnderWay>,
     /// Rung when a try has ended.
     freed: Notify,
     tries: TaskTracker,
@@ -81,12 +80,13 @@ pub async fn keep_sending(
     stop: CancellationToken,
 ) {
     let mut rung = store.bus().here().alerts();
+    let under_way = UnderWay::new(options.at_once, options.to_one);
     let sender = Arc::new(Sender {
         store,
         vault,
         guard,
         options,
-        under_way: Mutex::default(),
+        under_way: Mutex::new(under_way),
         freed: Notify::new(),
         tries: TaskTracker::new(),
         cut: CancellationToken::new(),
@@ -125,31 +125,15 @@ pub async fn keep_sending(
 impl Sender {
     /// Begins as many tries as there is room for; gives whether there may be more to do at once.
     async fn turn(self: &Arc<Self>) -> Result<bool> {
-        let Options {
-            at_once, to_one, ..
-        } = self.options;
-        let (mut room, busy) = {
+        let busy = {
             let under_way = self.under_way.lock();
-            let busy = under_way.iter().filter(|(_, n)| **n >= to_one);
-            let busy: Vec<_> = busy.map(|(id, _)| *id).collect();
-            (at_once.saturating_sub(under_way.values().sum()), busy)
-        };
-        if room == 0 {
-            return Ok(false);
-        }
-        let due = due(&self.store, &busy).await?;
-        let mut endpoints = Vec::with_capacity(due.len());
-        {
-            let under_way = self.under_way.lock();
-            for id in due {
-                let free = to_one.saturating_sub(under_way.get(&id).copied().unwrap_or(0));
-                let most = free.min(room);
-                if most > 0 {
-                    room -= most;
-                    endpoints.push((id, most));
-                }
+            if under_way.room() == 0 {
+                return Ok(false);
             }
-        }
+            under_way.busy()
+        };
+        let due = due(&self.store, &busy).await?;
+        let endpoints = self.under_way.lock().share(&due);
         if endpoints.is_empty() {
             return Ok(false);
         }
@@ -168,13 +152,16 @@ impl Sender {
     }
 
     fn begin(self: &Arc<Self>, claimed: Claimed) {
-        let id = claimed.endpoint.id;
-        *self.under_way.lock().entry(id).or_default() += 1;
+        let due = Due {
+            id: claimed.endpoint.id,
+            workspace_id: claimed.endpoint.workspace_id,
+        };
+        self.under_way.lock().begin(due);
         let sender = self.clone();
         self.tries.spawn(async move {
             let leave = Leave {
                 sender: &sender,
-                id,
+                due,
             };
             sender.cut.run_until_cancelled(sender.one(claimed)).await;
             drop(leave);
@@ -193,8 +180,8 @@ impl Sender {
             url: claimed.endpoint.url.clone(),
             at,
             took_ms,
+            pause: pause(&self.options.retries, delivery.round, chance, answer.rest),
             answer,
-            pause: pause(&self.options.retries, delivery.round, chance),
             delivery,
         };
         for n in 1..=WRITES {
@@ -210,19 +197,12 @@ impl Sender {
 /// Makes room when a try has ended, however it did.
 struct Leave<'a> {
     sender: &'a Sender,
-    id: AlertEndpointId,
+    due: Due,
 }
 
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
-        let mut under_way = self.sender.under_way.lock();
-        if let Some(n) = under_way.get_mut(&self.id) {
-            *n -= 1;
-            if *n == 0 {
-                under_way.remove(&self.id);
-            }
-        }
-        drop(under_way);
+        self.sender.under_way.lock().end(self.due);
         self.sender.freed.notify_one();
     }
 }

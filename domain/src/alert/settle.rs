@@ -13,8 +13,14 @@ use super::post::Answer;
 use crate::error::Result;
 use crate::store::{Command, Tx, insert_all};
 
+/// A day, milliseconds.
+const DAY: i64 = 86_400_000;
 /// How long whatever is sent to an endpoint may fail before it is disabled, milliseconds: three days.
-const FAILING: i64 = 3 * 86_400_000;
+const FAILING: i64 = 3 * DAY;
+/// On how many days of that, in UTC, something must have failed: of a day without a try nobody knows.
+const DAYS: i64 = 3;
+/// The fewest failed tries in that time.
+const TRIES: i64 = 10;
 
 /// Writes down what became of a try. Whoever lost the claim meanwhile writes nothing.
 #[derive(Clone, Debug)]
@@ -34,12 +40,18 @@ pub(super) struct Settle {
 }
 
 /// How long after a failed try the next one is due: a tenth more or less than the schedule has it, so that those that failed
-/// together do not come back together. None: it was the last.
-pub(super) fn pause(retries: &[Duration], tries: i32, chance: u8) -> Option<Duration> {
+/// together do not come back together. None: it was the last. /// Never before the receiver asks for it.
+pub(super) fn pause(
+    retries: &[Duration],
+    tries: i32,
+    chance: u8,
+    rest: Option<Duration>,
+) -> Option<Duration> {
     let place = usize::try_from(tries).ok()?;
     let pause = retries.get(place)?;
     let tenths = 0.9 + 0.2 * f64::from(chance) / 255.0;
-    Some(pause.mul_f64(tenths))
+    let pause = pause.mul_f64(tenths);
+    Some(rest.map_or(pause, |rest| rest.max(pause)))
 }
 
 impl Command for Settle {
@@ -66,10 +78,7 @@ impl Command for Settle {
         let (state, due_at) = match pause {
             _ if answer.is_taken() => (AlertState::Delivered, now),
             _ if answer.is_gone() => (AlertState::Dropped, now),
-            Some(pause) => {
-                let pause = i64::try_from(pause.as_millis()).unwrap_or(i64::MAX);
-                (AlertState::Waiting, now.plus(pause))
-            }
+            Some(pause) => (AlertState::Waiting, now.plus(millis(*pause))),
             None => (AlertState::GivenUp, now),
         };
         let tried = alert_attempt::Model {
@@ -117,20 +126,27 @@ impl Settle {
             conn.execute_raw(tx.sql(sql, [id.into()])).await?;
             return Ok(());
         }
-        let sql =
-            "UPDATE alert_endpoint SET failing_since = ? WHERE id = ? AND failing_since IS NULL";
-        conn.execute_raw(tx.sql(sql, [now.into(), id.into()]))
-            .await?;
         let found = alert_endpoint::Entity::find_by_id(id)
+            .lock(LockType::NoKeyUpdate)
             .one(tx.conn())
             .await?;
         // What another address said is no word about this one.
-        let Some(endpoint) = found.filter(|row| row.enabled && row.url == self.url) else {
+        let Some(endpoint) = found.filter(|row| row.url == self.url) else {
             return Ok(());
         };
-        let days = endpoint
-            .failing_since
-            .is_some_and(|since| now.since(since) >= FAILING);
+        let since = endpoint.failing_since.unwrap_or(now);
+        let rest = self.answer.rest.map(|rest| now.plus(millis(rest)));
+        let sql = "UPDATE alert_endpoint SET failing_since = ?, rests_until = ? WHERE id = ?";
+        let values = [
+            since.into(),
+            rest.max(endpoint.rests_until).into(),
+            id.into(),
+        ];
+        conn.execute_raw(tx.sql(sql, values)).await?;
+        if !endpoint.enabled {
+            return Ok(());
+        }
+        let days = now.since(since) >= FAILING && failed_for_days(tx, id, since).await?;
         let why = match (self.answer.is_gone(), days) {
             (true, _) => AlertDisabled::Gone,
             (false, true) => AlertDisabled::Failing,
@@ -144,6 +160,24 @@ impl Settle {
     }
 }
 
+/// Whether enough was tried since then to say that it failed for days: the log knows.
+async fn failed_for_days(tx: &Tx, id: AlertEndpointId, since: Millis) -> Result<bool> {
+    let sql = format!(
+        "SELECT COUNT(*) AS tries, COUNT(DISTINCT a.at / {DAY}) AS days FROM alert_attempt a \
+         JOIN alert_delivery d ON d.id = a.delivery_id WHERE d.endpoint_id = ? AND a.at >= ?"
+    );
+    let statement = tx.sql(&sql, [id.into(), since.into()]);
+    let Some(row) = tx.conn().query_one_raw(statement).await? else {
+        return Ok(false);
+    };
+    let (tries, days): (i64, i64) = (row.try_get("", "tries")?, row.try_get("", "days")?);
+    Ok(tries >= TRIES && days >= DAYS)
+}
+
+fn millis(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,10 +185,20 @@ mod tests {
     #[test]
     fn the_next_try_comes_when_the_schedule_says_give_or_take_a_tenth() {
         let retries = [5, 300].map(Duration::from_secs);
-        assert_eq!(pause(&retries, 0, 0), Some(Duration::from_millis(4_500)));
-        assert_eq!(pause(&retries, 0, 255), Some(Duration::from_millis(5_500)));
-        assert_eq!(pause(&retries, 1, 0), Some(Duration::from_secs(270)));
-        assert_eq!(pause(&retries, 2, 0), None);
-        assert_eq!(pause(&[], 0, 0), None);
+        let by = |tries, chance| pause(&retries, tries, chance, None);
+        assert_eq!(by(0, 0), Some(Duration::from_millis(4_500)));
+        assert_eq!(by(0, 255), Some(Duration::from_millis(5_500)));
+        assert_eq!(by(1, 0), Some(Duration::from_secs(270)));
+        assert_eq!(by(2, 0), None);
+        assert_eq!(pause(&[], 0, 0, None), None);
+    }
+
+    #[test]
+    fn a_receiver_that_asks_to_be_left_alone_is() {
+        let retries = [5, 300].map(Duration::from_secs);
+        let rest = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(pause(&retries, 0, 0, rest(60)), rest(60));
+        assert_eq!(pause(&retries, 1, 0, rest(60)), rest(270));
+        assert_eq!(pause(&retries, 2, 0, rest(60)), None);
     }
 }

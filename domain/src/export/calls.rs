@@ -6,8 +6,9 @@ use entity::{Millis, RunId, run, usage_ledger};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::Kind::{Bool, Int, Text, Time};
-use super::{Cell, Column, Export, PAGE, column};
+use super::pages::{Export, PAGE};
+use super::table::Kind::{Bool, Int, Text, Time};
+use super::table::{Cell, Column, column};
 use crate::error::Result;
 
 pub(super) static COLUMNS: [Column; 17] = [

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use entity::Millis;
 
-use super::Kind::{Int, Text, Time};
-use super::{Cell, Column, Export, column};
+use super::pages::Export;
+use super::table::Kind::{Int, Text, Time};
+use super::table::{Cell, Column, column};
 use crate::error::Result;
 use crate::metric::facts::Ask;
 use crate::metric::group::{Dimension, Which};

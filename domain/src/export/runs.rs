@@ -6,8 +6,9 @@ use entity::{Millis, RunId, coworker_version, request, run};
 use sea_orm::sea_query::ExprTrait;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
 
-use super::Kind::{Int, Text, Time};
-use super::{Cell, Column, Export, PAGE, column};
+use super::pages::{Export, PAGE};
+use super::table::Kind::{Int, Text, Time};
+use super::table::{Cell, Column, column};
 use crate::error::Result;
 use crate::run::query;
 

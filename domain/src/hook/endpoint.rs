@@ -4,14 +4,15 @@ use entity::{
     Millis, WebhookEndpointId, WebhookKind, WebhookSecretId, webhook_endpoint, webhook_secret,
 };
 use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveValue, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveValue, ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 
 use super::Mapping;
-use super::secret::{MOST, NewSecret, in_force};
+use super::secret::{NewSecret, in_force};
 use crate::access::{Action, Actor};
 use crate::clock::{fresh_id, random_id};
 use crate::error::{Error, Result};
 use crate::idempotency::once;
+use crate::rotation;
 use crate::store::{Command, Needs, Tx, insert_all};
 use crate::text::check_text;
 
@@ -19,8 +20,6 @@ use crate::text::check_text;
 pub(super) const ADDRESS: &str = "in_";
 /// The most endpoints of a workspace.
 const ENDPOINTS: u64 = 1_000;
-/// The longest time for which an old secret may stay in force: a week.
-pub const OVERLAP: i64 = 7 * 86_400_000;
 
 /// Makes an endpoint.
 #[derive(Clone, Debug)]
@@ -210,7 +209,7 @@ pub struct RotateSecret {
     pub endpoint: WebhookEndpointId,
     /// The secret.
     pub secret: NewSecret,
-    /// For how long the ones before it stay in force, milliseconds: 0 to [`OVERLAP`].
+    /// For how long the ones before it stay in force, milliseconds: 0 to [`rotation::OVERLAP`].
     pub overlap: i64,
     /// The caller's key.
     pub idempotency_key: Option<String>,
@@ -229,10 +228,7 @@ impl Command for RotateSecret {
             idempotency_key,
         } = self;
         actor.authorize(Action::HookManage)?;
-        if !(0..=OVERLAP).contains(overlap) {
-            let message = "overlap must be between nothing and a week: PT0S to P7D";
-            return Err(Error::invalid("overlap", "INVALID", message));
-        }
+        rotation::check_overlap(*overlap)?;
         let input = (endpoint, &secret.given, overlap);
         let once = once(
             tx,
@@ -247,18 +243,8 @@ impl Command for RotateSecret {
             return Ok((row, false));
         }
         let now = tx.at();
-        let old = in_force(tx.conn(), &row, now).await?;
-        // Without an overlap they end now, however many they are.
-        if *overlap > 0 && old.len() >= MOST {
-            let message = format!(
-                "{MOST} secrets are in force already; wait until one of them ends, or rotate with the overlap PT0S"
-            );
-            return Err(Error::conflict("TOO_MANY", message));
-        }
-        let sql = "UPDATE webhook_secret SET ends_at = ? WHERE endpoint_id = ? AND (ends_at IS NULL OR ends_at > ?)";
-        let end = now.plus(*overlap);
-        let values = [end.into(), row.id.into(), end.into()];
-        tx.writing().await?.execute_raw(tx.sql(sql, values)).await?;
+        let old = in_force(tx.conn(), &row, now).await?.len();
+        rotation::end(tx, "webhook_secret", row.id.0, (now, *overlap), old).await?;
         add(tx, &row, secret, now).await?;
         once.remember(tx, row.id.0).await?;
         let row = webhook_endpoint::Model {

@@ -4,14 +4,13 @@ use entity::{
     RequestId, WebhookDeliveryId, WebhookEndpointId, webhook_delivery, webhook_endpoint,
     webhook_secret,
 };
-use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, PaginatorTrait, QueryFilter, Select,
 };
 
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
-use crate::page::{self, Direction, Key, KeyValue, List, Page, Slice};
+use crate::page::{self, Direction, List, Page, Slice, by_moment};
 use crate::request::query::nothing;
 use crate::store::Store;
 
@@ -158,78 +157,16 @@ pub async fn deliveries<C: ConnectionTrait>(
     page::page(db, &list, select, &order, slice).await
 }
 
-/// What endpoints are sorted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EndpointKey {
+by_moment! {
+    /// What endpoints are sorted by.
+    EndpointKey of webhook_endpoint by
     /// When it was made.
-    CreatedAt,
-    /// The id.
-    Id,
+    CreatedAt = "createdAt", created_at
 }
 
-impl Key<webhook_endpoint::Entity> for EndpointKey {
-    const TIE: Self = Self::Id;
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::CreatedAt => "createdAt",
-            Self::Id => "id",
-        }
-    }
-
-    fn is_unique(self) -> bool {
-        matches!(self, Self::Id)
-    }
-
-    fn expr(self) -> Expr {
-        match self {
-            Self::CreatedAt => webhook_endpoint::Column::CreatedAt.into_expr(),
-            Self::Id => webhook_endpoint::Column::Id.into_expr(),
-        }
-    }
-
-    fn value(self, row: &webhook_endpoint::Model) -> KeyValue {
-        match self {
-            Self::CreatedAt => KeyValue::Int(row.created_at.0),
-            Self::Id => KeyValue::Id(row.id.0),
-        }
-    }
-}
-
-/// What deliveries are sorted by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeliveryKey {
+by_moment! {
+    /// What deliveries are sorted by.
+    DeliveryKey of webhook_delivery by
     /// When it came.
-    ReceivedAt,
-    /// The id.
-    Id,
-}
-
-impl Key<webhook_delivery::Entity> for DeliveryKey {
-    const TIE: Self = Self::Id;
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::ReceivedAt => "receivedAt",
-            Self::Id => "id",
-        }
-    }
-
-    fn is_unique(self) -> bool {
-        matches!(self, Self::Id)
-    }
-
-    fn expr(self) -> Expr {
-        match self {
-            Self::ReceivedAt => webhook_delivery::Column::ReceivedAt.into_expr(),
-            Self::Id => webhook_delivery::Column::Id.into_expr(),
-        }
-    }
-
-    fn value(self, row: &webhook_delivery::Model) -> KeyValue {
-        match self {
-            Self::ReceivedAt => KeyValue::Int(row.received_at.0),
-            Self::Id => KeyValue::Id(row.id.0),
-        }
-    }
+    ReceivedAt = "receivedAt", received_at
 }

@@ -1,25 +1,17 @@
 //! The secrets that deliveries to an endpoint are signed with.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use entity::{
     Millis, WebhookEndpointId, WebhookKind, WorkspaceId, webhook_endpoint, webhook_secret,
 };
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
 };
-use sha2::{Digest, Sha256};
 
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
-use crate::run::envelope::hex;
-use crate::secret::{Secret, Vault, random};
+use crate::rotation;
+use crate::secret::{Secret, Vault};
 use crate::store::Store;
-
-/// The most secrets that may be in force at once.
-pub(super) const MOST: usize = 5;
-/// What a Standard Webhooks secret begins with.
-const WHSEC: &str = "whsec_";
 
 /// A secret on its way into the database: sealed, because a command holds nothing in the clear that it does not need.
 #[derive(Clone, Debug)]
@@ -48,16 +40,14 @@ impl NewSecret {
             Some(text) => (text.trim().to_owned(), false),
             None => match kind {
                 WebhookKind::Pagerduty => return Ok((None, None)),
-                WebhookKind::Standard | WebhookKind::Generic => {
-                    (format!("{WHSEC}{}", STANDARD.encode(random::<32>()?)), true)
-                }
+                WebhookKind::Standard | WebhookKind::Generic => (rotation::make()?, true),
             },
         };
         let bytes = bytes(kind, &text)?;
         let owner = owner(actor.workspace, endpoint);
         let secret = Self {
             sealed: vault.seal(&owner, &Secret::new(bytes))?,
-            given: (!made).then(|| fingerprint(&text)),
+            given: (!made).then(|| rotation::fingerprint(&text)),
         };
         Ok((Some(secret), made.then(|| Secret::new(text))))
     }
@@ -89,25 +79,18 @@ pub(super) fn owner(workspace: WorkspaceId, endpoint: WebhookEndpointId) -> Stri
     format!("webhook_secret:{workspace}:{endpoint}")
 }
 
-fn fingerprint(text: &str) -> String {
-    hex(&Sha256::digest(text))
-}
-
 /// The key of a secret's text: Standard Webhooks write bytes in base64, others sign with the text itself.
 fn bytes(kind: WebhookKind, text: &str) -> Result<Vec<u8>> {
     let invalid = |message: &str| Err(Error::invalid("secret", "INVALID", message));
     match kind {
-        WebhookKind::Standard => {
-            let key = text
-                .strip_prefix(WHSEC)
-                .and_then(|text| STANDARD.decode(text).ok());
-            match key {
-                Some(key) if (24..=64).contains(&key.len()) => Ok(key),
-                Some(_) | None => invalid(
+        WebhookKind::Standard => rotation::standard(text).map_or_else(
+            || {
+                invalid(
                     "a Standard Webhooks secret is whsec_ and 24 to 64 bytes in base64; take it from the sender, or leave it out to have one made",
-                ),
-            }
-        }
+                )
+            },
+            Ok,
+        ),
         WebhookKind::Pagerduty | WebhookKind::Generic => {
             if (16..=200).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
             {
@@ -134,7 +117,7 @@ pub(super) async fn in_force<C: ConnectionTrait>(
         .filter(Condition::any().add(ends.is_null()).add(ends.gt(now)))
         .order_by_desc(webhook_secret::Column::CreatedAt)
         .order_by_desc(webhook_secret::Column::Id)
-        .limit(2 * MOST as u64)
+        .limit(2 * rotation::MOST as u64)
         .all(db)
         .await?;
     Ok(rows)
@@ -142,6 +125,9 @@ pub(super) async fn in_force<C: ConnectionTrait>(
 
 #[cfg(test)]
 mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
     use super::*;
 
     #[test]

@@ -17,8 +17,9 @@ use super::scrub::Scrub;
 use super::{Kind, ModelError, ModelErrorClass, ModelReply, Patience, Provider};
 use crate::error::{Error, Result};
 use crate::text::cut_bytes;
+use refusal::refusal;
+pub(crate) use refusal::retry_after;
 pub(super) use refusal::{before_it_began, failed_within, malformed};
-use refusal::{refusal, retry_after};
 pub(super) use stream::{Assemble, Stream, broke_off};
 use stream::{LARGEST, too_large};
 

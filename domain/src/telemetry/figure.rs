@@ -2,7 +2,8 @@
 //!
 //! No label names a workspace, a coworker, a request or a person: whoever may look at a machine's figures may not for that
 //! look at what people work on. Each label has few values: models and tools are those that the operator's settings and
-//! people's configurations name, never what a model made up.
+//! people's configurations name, never what a model made up, and of these the first [`MODELS`] and [`TOOLS`] that a process
+//! meets; all others are [`OTHER`](super::OTHER).
 
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use metrics::{
 use entity::Millis;
 use sea_orm::{FromQueryResult, Statement};
 
+use super::label::First;
 use crate::error::Result;
 use crate::model::Usage;
 use crate::store::Store;
@@ -45,6 +47,14 @@ pub const WATCHERS: &str = "stint_watchers";
 pub const BATCH: &str = "stint_write_batch_size";
 /// How long GraphQL operations take, seconds, by `kind` and `result`.
 pub const OPERATION: &str = "stint_graphql_operation_duration_seconds";
+
+/// The most models that labels tell apart.
+pub const MODELS: usize = 50;
+/// The most tools that labels tell apart.
+pub const TOOLS: usize = 200;
+
+static MODEL: First = First::new(MODELS);
+static TOOL: First = First::new(TOOLS);
 
 /// The bounds of the buckets of histograms of times, seconds.
 pub const TIMES: [f64; 14] = [
@@ -140,7 +150,7 @@ pub struct ModelCalled<'a> {
 impl ModelCalled<'_> {
     /// Counts it.
     pub fn count(self) {
-        let model = self.model.to_owned();
+        let model = MODEL.of(self.model);
         histogram!(MODEL_SECONDS, "model" => model.clone(), "result" => self.result)
             .record(seconds(self.latency_ms));
         if let Some(ms) = self.first_token_ms {
@@ -168,7 +178,7 @@ impl ModelCalled<'_> {
 
 /// A tool was called: one of those that there are.
 pub fn tool_called(tool: &str, result: &'static str, latency_ms: i64) {
-    histogram!(TOOL_SECONDS, "tool" => tool.to_owned(), "result" => result)
+    histogram!(TOOL_SECONDS, "tool" => TOOL.of(tool), "result" => result)
         .record(seconds(latency_ms));
 }
 

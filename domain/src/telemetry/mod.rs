@@ -4,4 +4,7 @@
 //! say how the machines are doing. Without somebody who collects them they cost next to nothing.
 
 pub mod figure;
+mod label;
 pub mod trace;
+
+pub use label::OTHER;

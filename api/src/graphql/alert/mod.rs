@@ -106,9 +106,18 @@ impl AlertEndpoint {
         self.0.disabled_at.map(DateTime)
     }
 
-    /// Since when whatever is sent to it fails; null: the last try did not, or nothing was sent yet. After three days it is disabled.
+    /// Since when whatever is sent to it fails; null: the last try did not, or nothing was sent yet. After three days, with failed tries on at least three days and ten of them at least, it is disabled.
     async fn failing_since(&self) -> Option<DateTime> {
         self.0.failing_since.map(DateTime)
+    }
+
+    /// Until when nothing is sent to it, because it asked for that: it answered 429 or 503 with `Retry-After`, of which a day is heeded. Null: it did not, or that is over. Enabling it, or giving it another address, ends it.
+    async fn rests_until(&self, ctx: &Context<'_>) -> Option<DateTime> {
+        let until = self
+            .0
+            .rests_until
+            .filter(|until| *until > ctx.store().now());
+        until.map(DateTime)
     }
 
     /// The secrets that sign, newest first; never their texts. While they are rotated there are several, and a message has a signature by each.

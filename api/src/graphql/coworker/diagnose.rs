@@ -22,8 +22,8 @@ pub struct CoworkerDiagnostics {
     pub examined_runs: i32,
     /// Whether these were all of the span.
     pub is_complete: bool,
-    /// What is wrong, the surest first. A symptom is told when at least 2 runs and at least 5 % of those examined show it, or when the
-    /// configuration itself does.
+    /// What is wrong, the surest first. A symptom is told when a number and a share of the runs examined show it (each symptom says how
+    /// many), or when the configuration itself does.
     pub diagnoses: Vec<Diagnosis>,
 }
 

@@ -90,21 +90,21 @@ pub enum ReasoningEffort {
 #[derive(Enum, Clone, Copy, Debug, PartialEq, Eq)]
 #[graphql(remote = "domain::diagnose::Symptom")]
 pub enum Symptom {
-    /// It does work that it shouldn't.
+    /// It does work that it shouldn't. Told from 2 runs and 4 % of those examined on.
     OutsideGoal,
-    /// It stops in the middle of a ticket.
+    /// It stops in the middle of a ticket. Told from 3 runs and 5 % of those examined on.
     StopsMidway,
-    /// It takes the wrong action.
+    /// It takes the wrong action. Told from 3 runs and 4 % of those examined on.
     WrongAction,
-    /// It can't find data that it should see.
+    /// It can't find data that it should see. Told from 3 runs and 5 % of those examined on.
     MissingData,
-    /// It mentions a tool that does not exist.
+    /// It mentions a tool that does not exist. Told from 2 runs and 4 % of those examined on, or where the goal or a skill names such a tool.
     UnknownTool,
-    /// It reassigns when it shouldn't.
+    /// It reassigns when it shouldn't. Told from 2 runs and 4 % of those examined on.
     ReassignsWrongly,
-    /// It doesn't reassign when it should.
+    /// It doesn't reassign when it should. Told from 2 runs and 4 % of those examined on.
     FailsToReassign,
-    /// Its costs climb week over week.
+    /// Its costs climb week over week. Told from the cost per run of five whole weeks, of at least 5 runs each.
     CostsClimb,
 }
 

@@ -73,14 +73,12 @@ pub(in crate::diagnose) fn reassigns_wrongly(history: &History) -> Found {
         if run.run.outcome != Some(Outcome::HandedOff) {
             continue;
         }
-        let handoff = run
-            .events
-            .iter()
-            .rev()
-            .find_map(|(seq, at, event)| match event {
-                Event::Reassigned(change) => Some((*seq, *at, change)),
-                _ => None,
-            });
+        let handoff = run.events.iter().rev().find_map(|(seq, at, event)| {
+            let Event::Reassigned(change) = event else {
+                return None;
+            };
+            Some((*seq, *at, change))
+        });
         let Some((seq, at, change)) = handoff else {
             continue;
         };

@@ -1,5 +1,6 @@
 //! What it can't reach, can't find, or takes for a tool.
 
+use entity::Millis;
 use serde_json::Value;
 
 use super::most;
@@ -40,52 +41,14 @@ pub(in crate::diagnose) fn missing_data(history: &History) -> Found {
     let mut found = Found::default();
     let mut causes = Vec::new();
     for run in &history.runs {
-        let mut empty: Vec<(&str, i64, entity::Millis)> = Vec::new();
+        let mut empty: Vec<(&str, i64, Millis)> = Vec::new();
         for (seq, at, event) in &run.events {
-            match event {
-                Event::ToolRefused(refusal) if refusal.reason == Refusal::NotEnabled => {
-                    found.add(
-                        run,
-                        Some(*seq),
-                        *at,
-                        format!(
-                            "It asked for {}, which is not enabled for it.",
-                            refusal.tool
-                        ),
-                    );
-                    causes.push(Missing::NotEnabled(refusal.tool.clone()));
-                }
-                Event::ToolFailed(failure) => {
-                    let tool = run
-                        .call(&failure.call_id)
-                        .map_or("a tool", |(tool, _)| tool);
-                    match failure.class {
-                        ToolErrorClass::Offline
-                        | ToolErrorClass::TimedOut
-                        | ToolErrorClass::BadResponse => {
-                            found.add(
-                                run,
-                                Some(*seq),
-                                *at,
-                                format!(
-                                    "It could not reach {tool}: {}",
-                                    cut(&failure.message, SHORT)
-                                ),
-                            );
-                            causes.push(Missing::Offline(tool.to_owned()));
-                        }
-                        ToolErrorClass::Failed if says_nothing_found(&failure.message) => {
-                            empty.push((tool, *seq, *at))
-                        }
-                        ToolErrorClass::Failed => {}
-                    }
-                }
-                Event::ToolCompleted(answer) if is_empty(&answer.response) => {
-                    if let Some((tool, _)) = run.call(&answer.call_id) {
-                        empty.push((tool, *seq, *at));
-                    }
-                }
-                _ => {}
+            if let Some((cause, message)) = out_of_reach(run, event) {
+                found.add(run, Some(*seq), *at, message);
+                causes.push(cause);
+            }
+            if let Some(tool) = found_nothing(run, event) {
+                empty.push((tool, *seq, *at));
             }
         }
         if let Some((tool, seq, at)) = empty.last().filter(|_| empty.len() >= EMPTY) {
@@ -116,6 +79,45 @@ pub(in crate::diagnose) fn missing_data(history: &History) -> Found {
         ),
         None => found,
     }
+}
+
+/// What it was not let to, or what did not answer.
+fn out_of_reach(run: &Worked, event: &Event) -> Option<(Missing, String)> {
+    if let Event::ToolRefused(refusal) = event
+        && refusal.reason == Refusal::NotEnabled
+    {
+        let tool = &refusal.tool;
+        let message = format!("It asked for {tool}, which is not enabled for it.");
+        return Some((Missing::NotEnabled(tool.clone()), message));
+    }
+    let Event::ToolFailed(failure) = event else {
+        return None;
+    };
+    match failure.class {
+        ToolErrorClass::Offline | ToolErrorClass::TimedOut | ToolErrorClass::BadResponse => {
+            let tool = tool_of(run, &failure.call_id).unwrap_or("a tool");
+            let why = cut(&failure.message, SHORT);
+            let message = format!("It could not reach {tool}: {why}");
+            Some((Missing::Offline(tool.to_owned()), message))
+        }
+        ToolErrorClass::Failed => None,
+    }
+}
+
+/// The tool that answered, and found nothing.
+fn found_nothing<'a>(run: &'a Worked, event: &Event) -> Option<&'a str> {
+    if let Event::ToolCompleted(answer) = event {
+        return tool_of(run, &answer.call_id).filter(|_| is_empty(&answer.response));
+    }
+    let Event::ToolFailed(failure) = event else {
+        return None;
+    };
+    let nothing = failure.class == ToolErrorClass::Failed && says_nothing_found(&failure.message);
+    nothing.then(|| tool_of(run, &failure.call_id).unwrap_or("a tool"))
+}
+
+fn tool_of<'a>(run: &'a Worked, call_id: &str) -> Option<&'a str> {
+    run.call(call_id).map(|(tool, _)| tool)
 }
 
 /// An answer that holds nothing.
@@ -217,12 +219,12 @@ pub(in crate::diagnose) fn unknown_tool(history: &History) -> Found {
     found.advise(place.unwrap_or_else(|| "goal.flow".into()), suggestion)
 }
 
-fn unknown(run: &Worked) -> Option<(i64, entity::Millis, &str)> {
-    run.events.iter().find_map(|(seq, at, event)| match event {
-        Event::ToolRefused(refusal) if refusal.reason == Refusal::Unknown => {
-            Some((*seq, *at, refusal.tool.as_str()))
-        }
-        _ => None,
+fn unknown(run: &Worked) -> Option<(i64, Millis, &str)> {
+    run.events.iter().find_map(|(seq, at, event)| {
+        let Event::ToolRefused(refusal) = event else {
+            return None;
+        };
+        (refusal.reason == Refusal::Unknown).then_some((*seq, *at, refusal.tool.as_str()))
     })
 }
 

@@ -111,8 +111,8 @@ fn class_within(error: &serde_json::Value) -> ModelErrorClass {
     }
 }
 
-/// How long the provider asks to wait: in milliseconds, seconds, or as a date beside its own.
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+/// How long whoever answered asks to wait: in milliseconds, seconds, or as a date beside its own.
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| {
         headers
             .get(name)
@@ -130,7 +130,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     if let Some(wait) = number(wanted, 1.0) {
         return Some(wait);
     }
-    // By the provider's own clock: ours may be another.
+    // By its own clock: ours may be another.
     let until = DateTime::parse_from_rfc2822(wanted).ok()?;
     let now = DateTime::parse_from_rfc2822(text("date")?).ok()?;
     (until - now).max(TimeDelta::zero()).to_std().ok()
