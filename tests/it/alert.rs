@@ -13,7 +13,7 @@ use crate::{approval, budget, look};
 pub const DONE: &str = "turns:\n  - calls: [{ tool: finish, arguments: { outcome: REPLIED, reason: The user knows., summary: I told the user. } }]\n";
 
 /// The kinds of what was heard, sorted.
-fn kinds(heard: &[Heard]) -> Vec<&str> {
+fn kinds_of(heard: &[Heard]) -> Vec<&str> {
     let mut kinds: Vec<_> = heard.iter().map(Heard::kind).collect();
     kinds.sort_unstable();
     kinds
@@ -51,7 +51,7 @@ both_dbs! {
         // A run that fails has ended, too.
         app.mutate("runStop", json!({ "id": shown["run"]["id"], "reason": "Enough." }), "").await;
         let heard = receiver.until("/all", 3).await;
-        assert_eq!(kinds(&heard), ["approval.requested", "run.ended", "run.failed"]);
+        assert_eq!(kinds_of(&heard), ["approval.requested", "run.ended", "run.failed"]);
         let run = look::only_run(&app).await;
         for kind in ["run.ended", "run.failed"] {
             let told = &of(&heard, kind)[0]["run"];
@@ -78,7 +78,7 @@ both_dbs! {
         let done = Coworker::new("done").playbook(DONE).publish(&app).await;
         work(&app, &done.id, json!([])).await;
         let heard = receiver.until("/all", 6).await;
-        assert_eq!(kinds(&heard), ["approval.requested", "request.resolved", "request.resolved", "run.ended", "run.ended", "run.failed"]);
+        assert_eq!(kinds_of(&heard), ["approval.requested", "request.resolved", "request.resolved", "run.ended", "run.ended", "run.failed"]);
         let told = &of(&heard, "run.ended")[1]["run"];
         assert_eq!((&told["status"], &told["outcome"], &told["summary"]), (&json!("COMPLETED"), &json!("REPLIED"), &json!("I told the user.")));
 
@@ -185,6 +185,36 @@ both_dbs! {
         receiver.until("/near", 3).await;
         assert_eq!(deliveries(&app, &near).await.len(), 3);
         assert_eq!((receiver.heard("/soon").len(), receiver.heard("/up").len()), (1, 3));
+        app.stop().await;
+    }
+}
+
+both_dbs! {
+    /// R25: of the money of all its coworkers together, too; whoever chose single coworkers is not told.
+    async fn a_budget_of_the_workspace_is_told_of_too(app: TestApp) {
+        let receiver = Receiver::open().await;
+        let app = look::with_settings(&app, |settings| receiver.allow(settings)).await;
+        budget::priced(&app).await;
+        let one = Coworker::new("one").playbook(budget::ENDLESS).publish(&app).await;
+        let two = Coworker::new("two").playbook(budget::ENDLESS).publish(&app).await;
+        let kinds = ["BUDGET_NEARING", "BUDGET_EXHAUSTED"];
+        let half = json!({ "budgetPercent": 50 });
+        let all = endpoint(&app, &receiver.url("/all"), &kinds, half).await;
+        let of_one = endpoint(&app, &receiver.url("/one"), &kinds, json!({ "budgetPercent": 50, "coworkerIds": [one.id] })).await;
+        app.mutate("workspaceUpdate", json!({ "budget": { "monthly": "10" } }), "").await;
+
+        budget::work(&app, &one.id).await;
+        assert_eq!(budget::work(&app, &two.id).await["dropped"], json!(["BUDGET_EXHAUSTED"]), "it is everybody's");
+        let heard = receiver.until("/all", 2).await;
+        assert_eq!(kinds_of(&heard), ["budget.exhausted", "budget.nearing"]);
+        for kind in ["budget.nearing", "budget.exhausted"] {
+            let told = of(&heard, kind)[0];
+            let budget = &told["budget"];
+            assert_eq!((&budget["scope"], &budget["period"], &budget["limit"]["amount"]), (&json!("WORKSPACE"), &json!("MONTH"), &json!("10")), "{told:#}");
+            assert_eq!((&told["coworker"], &budget["resetsAt"]), (&Value::Null, &json!("2026-06-01T00:00:00.000Z")));
+            assert!(budget["percent"].as_i64().is_some_and(|percent| (50..=100).contains(&percent)), "{told:#}");
+        }
+        assert_eq!((deliveries(&app, &all).await.len(), deliveries(&app, &of_one).await.len()), (2, 0));
         app.stop().await;
     }
 }

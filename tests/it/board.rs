@@ -3,7 +3,7 @@
 use domain::clock::Clock;
 use serde_json::{Value, json};
 use tests::binary::{self, Finished};
-use tests::{Coworker, TestApp, both_dbs};
+use tests::{Coworker, TestApp, both_dbs, terminal};
 
 use crate::look;
 
@@ -59,10 +59,10 @@ both_dbs! {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("runs.parquet");
         let out = file.to_str().unwrap();
-        let exported = stint(&app, &["metrics", "export", "--of", "runs", "--format", "parquet", "--out", out]);
+        let exported = stint(&app, &["metrics", "export", "--of", "runs", "--format", "parquet", "--end", "PT1M", "--out", out]);
         assert!(exported.status.success() && exported.stderr.contains("runs.parquet"), "{}", exported.stderr);
         assert_eq!(&std::fs::read(&file).unwrap()[..4], b"PAR1");
-        let csv = stint(&app, &["metrics", "export", "--interval", "week", "--start", "-P14D"]);
+        let csv = stint(&app, &["metrics", "export", "--interval", "week", "--start", "-P14D", "--end", "PT1M"]);
         let csv = said(&csv);
         assert!(csv.starts_with("start,end,coworker,model,") && csv.contains(",aws,scripted,"), "{csv}");
         for (wrong, says) in [
@@ -73,6 +73,17 @@ both_dbs! {
             let refused = stint(&app, &wrong);
             assert!(!refused.status.success() && refused.stderr.contains(says), "{wrong:?}: {}", refused.stderr);
         }
+        app.stop().await;
+    }
+
+    /// On a terminal the board is drawn again and again until someone says q, and leaves the terminal as it was.
+    async fn a_board_on_a_terminal_lives_until_it_is_left(app: TestApp) {
+        let app = look::with_settings(&app, |settings| settings.clock = Clock::system()).await;
+        let left = terminal::run(&["top", "--database-url", app.db().url()], "xq");
+        assert!(left.status.success(), "{left:?}");
+        let (enters, leaves) = ("\u{1b}[?1049h", "\u{1b}[?1049l");
+        assert!(left.stdout.contains(enters), "{left:?}");
+        assert!(left.stdout.rfind(leaves) > left.stdout.rfind(enters), "the terminal is given back: {left:?}");
         app.stop().await;
     }
 }

@@ -1,6 +1,7 @@
 //! Planted secrets are in no sink: every column of every table, the database's files, what the server writes at its
-//! most talkative, all that it answers, what it exports, what its models read. A value that is no secret is planted
-//! beside them and must be found in each of these places: the search finds what is there.
+//! most talkative, all that it answers, what it exports, what its models read, what it tells a collector of traces and
+//! whoever asks for its figures. A value that is no secret is planted beside them and must be found in each of these places,
+//! but for traces and figures, which have no word that people wrote: the search finds what is there.
 
 use std::sync::Arc;
 
@@ -151,7 +152,9 @@ on_both! {
         std::fs::write(&config, format!("[mcp.rogue]\ncommand = {command}\nenv_set = {set}\n[mcp.babble]\ncommand = {babble}\nenv_set = {set}\n")).unwrap();
         let db = TestDb::new(backend).await;
         let (config, host, base) = (config.to_string_lossy().into_owned(), desk.url("").split_off("http://".len()), stub.url());
-        let args = ["serve", "--database-url", db.url(), "--listen", "127.0.0.1:0", "--log", "trace", "--config", &config, "--allow-private-host", &host];
+        let collector = StubProvider::start(vec![http("200 OK", &[], "")]).await;
+        let traces = collector.url().trim_end_matches("/v1").to_owned();
+        let args = ["serve", "--database-url", db.url(), "--listen", "127.0.0.1:0", "--log", "trace", "--config", &config, "--allow-private-host", &host, "--otlp-endpoint", &traces];
         let vault = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
         let env = [("STINT_OPENAI_API_KEY", MODEL), ("STINT_OPENAI_BASE_URL", base.as_str()), ("STINT_SECRET_KEY", vault)];
         let mut server = Stint::start_with(&args, &env);
@@ -200,6 +203,13 @@ on_both! {
         let forgery = witness.client.request("/hooks/in_nonsense").body("{}");
         let forgery = witness.client.send(forgery).await.body.to_string();
         assert!(desk.calls() >= 2, "the tools were called");
+        for path in ["/metrics", "/export/metrics.csv?end=PT1M", "/export/runs.json?end=PT1M", "/export/calls.parquet?end=PT1M"] {
+            let asked = reqwest::Client::new().get(witness.client.url(path)).bearer_auth(witness.client.key().unwrap());
+            let answer = asked.send().await.unwrap().error_for_status().unwrap();
+            let bytes = answer.bytes().await.unwrap().to_vec();
+            assert!(found(&bytes, &["openai:m".to_owned()]).is_some(), "{path} says nothing: {}", String::from_utf8_lossy(&bytes));
+            witness.heard.push((path.to_owned(), bytes));
+        }
         let sent = stub.asked();
         assert!(sent.iter().all(|asked| asked.head.contains(MODEL)), "the key was sent, in its header");
 
@@ -220,6 +230,11 @@ on_both! {
         server.wait();
         sinks.extend(database(&db).await);
         sinks.push(("what the model read".into(), sent.iter().flat_map(|asked| asked.text.bytes()).collect()));
+        let traced: Vec<u8> = collector.asked().into_iter().flat_map(|asked| asked.bytes).collect();
+        for span in ["execute_tool desk.find", "chat m", "invoke_agent worker"] {
+            assert!(found(&traced, &[span.to_owned()]).is_some(), "no {span} was traced");
+        }
+        sinks.push(("the traces".into(), traced));
         sinks.push(("the log".into(), server.stderr().into_bytes()));
         sinks.push(("the output".into(), server.stdout().into_bytes()));
 

@@ -60,21 +60,62 @@ fn sum(rows: &[Value], column: &str) -> i64 {
     rows.iter().filter_map(|row| row[column].as_i64()).sum()
 }
 
-/// Adds 2,500 copies of the rows of a table that a condition on `t` holds for, with other values in some columns.
-async fn copies(app: &TestApp, table: &str, of: &str, changed: &[(&str, &str)]) {
+/// The newest minute is left to whoever still writes.
+const AWHILE: Duration = Duration::from_secs(120);
+
+/// So many copies of each call of a run, several at the same moment. Nobody has anything to fold of them.
+pub async fn many_calls(app: &TestApp, times: usize) {
+    work(app).await;
+    let of_call = [
+        ("seq", "t.seq * 1000000 + s.n"),
+        ("at", "t.at + s.n / 7"),
+        ("rolled_up", "TRUE"),
+    ];
+    let own = "t.run_id = (SELECT id FROM run WHERE number = 1)";
+    copies(app, times, "usage_ledger", own, &of_call).await;
+}
+
+/// So many copies of a run and its calls, several at the same moment.
+async fn long(app: &TestApp, times: usize) {
+    work(app).await;
+    let sqlite = app.db().backend() == tests::Backend::Sqlite;
+    let id = match sqlite {
+        true => "unhex(printf('%032x', s.n))",
+        false => "CAST(lpad(to_hex(s.n), 32, '0') AS UUID)",
+    };
+    let of_run = [
+        ("id", id),
+        ("number", "1000 + s.n"),
+        ("ended_at", "t.ended_at + s.n / 7"),
+        ("rolled_up", "FALSE"),
+    ];
+    copies(app, times, "run", "t.number = 1", &of_run).await;
+    let of_call = [
+        ("run_id", id),
+        ("at", "t.at + s.n / 7"),
+        ("rolled_up", "FALSE"),
+    ];
+    let own = "t.run_id = (SELECT id FROM run WHERE number = 1)";
+    copies(app, times, "usage_ledger", own, &of_call).await;
+}
+
+/// Adds copies of the rows of a table that a condition on `t` holds for, with other values in some columns.
+async fn copies(app: &TestApp, times: usize, table: &str, of: &str, changed: &[(&str, &str)]) {
     let store = app.store().await;
     let conn = tests::db::connect(app.db().url()).await.unwrap();
     let (names, series) = if store.backend() == DbBackend::Sqlite {
         (
             format!("SELECT name FROM pragma_table_info('{table}')"),
-            "WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < 2500)",
+            format!(
+                "WITH RECURSIVE s (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {times})"
+            ),
         )
     } else {
         (
             format!(
                 "SELECT column_name::text AS name FROM information_schema.columns WHERE table_name = '{table}' AND table_schema = current_schema()"
             ),
-            "WITH s (n) AS (SELECT * FROM generate_series(1, 2500))",
+            format!("WITH s (n) AS (SELECT * FROM generate_series(1, {times}))"),
         )
     };
     let rows = conn
@@ -137,6 +178,7 @@ both_dbs! {
     /// R37, R60: DuckDB and pandas open every table in every format, and find the figures that the API has.
     async fn exports_open_in_duckdb_and_pandas(app: TestApp) {
         work(&app).await;
+        app.advance(AWHILE).await;
         let found = opened(&app, "?start=-P7D").await;
 
         let query = "{ metrics(range: { start: \"-P7D\" }) { totals { runs failed modelCalls cost { amount } } } }";
@@ -164,15 +206,9 @@ both_dbs! {
 
     /// A long table comes page by page, each row once, in the order of time; the figures of all intervals are the sum of the calls.
     async fn a_long_export_has_each_row_once(app: TestApp) {
-        work(&app).await;
-        // Copies of a run and its calls, several at the same moment, more than two pages hold.
-        let sqlite = app.db().backend() == tests::Backend::Sqlite;
-        let id = if sqlite { "unhex(printf('%032x', s.n))" } else { "CAST(lpad(to_hex(s.n), 32, '0') AS UUID)" };
-        let of_run = [("id", id), ("number", "1000 + s.n"), ("ended_at", "t.ended_at + s.n / 7"), ("rolled_up", "FALSE")];
-        copies(&app, "run", "t.number = 1", &of_run).await;
-        let of_call = [("run_id", id), ("at", "t.at + s.n / 7"), ("rolled_up", "FALSE")];
-        copies(&app, "usage_ledger", "t.run_id = (SELECT id FROM run WHERE number = 1)", &of_call).await;
-        app.advance(Duration::from_secs(60)).await;
+        // More than two pages hold.
+        long(&app, 2_500).await;
+        app.advance(AWHILE).await;
         let (_, runs) = download(&app, "runs.json", "").await;
         let (_, calls) = download(&app, "calls.json", "").await;
         let (runs, calls) = (rows(&runs), rows(&calls));

@@ -7,6 +7,7 @@ use tests::binary::Stint;
 use tests::{Backend, Coworker, TestDb, on_both};
 
 use crate::ruin::{Found, Site, request};
+use crate::telemetry::value;
 
 /// Calls a tool that takes a while the first time, and ends.
 fn slow(effect: &str, first: &str) -> String {
@@ -21,6 +22,13 @@ fn slow(effect: &str, first: &str) -> String {
 /// How many leases have run out that somebody should have renewed.
 const EXPIRED: &str = "SELECT COUNT(*) FROM run WHERE status = 'RUNNING' \
                        AND lease_until < extract(epoch FROM clock_timestamp()) * 1000";
+
+/// A figure of a server's own.
+async fn figure(server: &Stint, name: &str) -> f64 {
+    let answer = reqwest::get(format!("http://{}/metrics", server.address())).await;
+    let text = answer.unwrap().text().await.unwrap();
+    value(&text, &format!("{name} "))
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_that_a_frozen_owner_writes_stands_once_another_has_taken_over() {
@@ -40,11 +48,21 @@ async fn nothing_that_a_frozen_owner_writes_stands_once_another_has_taken_over()
         let mut other = site.another(&["--role", "worker"]);
         ended += RUNS;
         site.until_ended(ended).await;
+        // Operators see it: who took over, and, once it goes on, who lost.
+        assert_eq!(figure(&other, "stint_takeovers_total").await as i64, RUNS);
+        assert_eq!(figure(&other, "stint_leases_lost_total").await as i64, 0);
         // The answers of the tools wait for the one that was frozen; it must not write them.
         site.server.thaw();
         request(&site.client, &format!("after {round}")).await;
         ended += 1;
         site.until_ended(ended).await;
+        let seen = async {
+            while figure(&site.server, "stint_leases_lost_total").await < 1.0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let seen = tokio::time::timeout(Duration::from_secs(60), seen).await;
+        seen.expect("a lease that was lost is counted");
         // Both end in order, so that whatever they would still write has been written or refused.
         for server in [&mut site.server, &mut other] {
             server.terminate();

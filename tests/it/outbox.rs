@@ -7,9 +7,11 @@ use serde_json::json;
 use tests::{Backend, Coworker, TestApp, TestDb, on_both};
 
 use crate::alert::DONE;
-use crate::chance::Chance;
 use crate::receiver::{Receiver, Reply, deliveries, endpoint, until_taken};
 use crate::ruin::{Site, request};
+
+/// Says after a while that it is done: there is time to die before.
+const SLOW: &str = "turns:\n  - delay: 1s\n    calls: [{ tool: finish, arguments: { outcome: REPLIED, reason: The user knows., summary: I told the user. } }]\n";
 
 /// A server that may reach the receiver; Stint's own key, because a database server has no file beside it.
 fn site(db: TestDb, receiver: &Receiver) -> Site {
@@ -27,39 +29,50 @@ fn site(db: TestDb, receiver: &Receiver) -> Site {
 }
 
 on_both! {
-    /// Killed after the commit and before, in and after the sending: every end of a run is told, under one id each.
+    /// Killed before the commit of what is to be told, behind it, in the middle of the sending and after it: every end of a run
+    /// is told, under one id each.
     async fn whatever_the_moment_of_its_death_every_end_of_a_run_is_told(backend: Backend) {
-        let mut chance = Chance::new();
-        println!("STINT_TEST_SEED={}", chance.0);
         let receiver = Receiver::open().await;
         let mut site = site(TestDb::new(backend).await, &receiver);
-        site.triage(DONE).await;
+        site.triage(SLOW).await;
         let to = endpoint(&site.client, &receiver.url("/a"), &["RUN_ENDED"], json!({})).await;
-        let mut made = 0;
-        for death in 0..8 {
-            for _ in 0..5 {
-                request(&site.client, &format!("k{made}")).await;
-                made += 1;
-            }
-            tokio::time::sleep(Duration::from_millis(chance.below(40) as u64)).await;
-            site.server.kill();
-            site.restart();
-            println!("death {death}: {} of {made} were heard", receiver.heard("/a").len());
+        // Before: a run is under way, and there is nothing to tell yet.
+        request(&site.client, "k0").await;
+        site.until(1, "model.requested").await;
+        site.server.kill();
+        assert_eq!(site.number("SELECT COUNT(*) FROM alert_delivery").await, 0);
+        // Behind: four are being sent, no more are at once, and two wait.
+        receiver.always("/a", Reply::Silence);
+        site.restart();
+        for n in 1..6 {
+            request(&site.client, &format!("k{n}")).await;
         }
-        site.until_ended(made).await;
-        let of_run = |one: &crate::receiver::Heard| one.body["data"]["run"]["number"].as_i64().unwrap();
-        let heard = receiver.until_heard("/a", |heard| {
-            let runs: BTreeSet<_> = heard.iter().map(of_run).collect();
-            runs.len() as i64 == made
-        }).await;
-        let mut ids: BTreeMap<i64, BTreeSet<String>> = BTreeMap::new();
-        for one in &heard {
+        site.until_number("SELECT COUNT(*) FROM alert_delivery", 6).await;
+        let first = receiver.until("/a", 4).await;
+        site.server.kill();
+        assert_eq!(site.number("SELECT COUNT(*) FROM alert_delivery WHERE state = 'WAITING' AND claims = 0").await, 2);
+        assert_eq!(site.number("SELECT COUNT(*) FROM alert_delivery WHERE state = 'WAITING' AND claims > 0").await, 4);
+        // After: all are taken, and nobody tells of them again.
+        receiver.always("/a", Reply::Status(200));
+        site.restart();
+        site.until_number("SELECT COUNT(*) FROM alert_delivery WHERE state = 'DELIVERED'", 6).await;
+        site.crash();
+        request(&site.client, "last").await;
+        site.until_number("SELECT COUNT(*) FROM alert_delivery WHERE state = 'DELIVERED'", 7).await;
+
+        let mut told: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+        for one in receiver.heard("/a") {
             assert!(one.is_signed_with(&to.secret));
-            ids.entry(of_run(one)).or_default().insert(one.id.clone());
+            let run = one.body["data"]["run"]["number"].as_i64().unwrap();
+            told.entry(run).or_default().push(one.id);
         }
-        assert!(ids.values().all(|ids| ids.len() == 1), "a run was told under two ids: {ids:#?}");
-        assert_eq!(site.number("SELECT COUNT(*) FROM alert_delivery").await, made);
-        println!("{made} runs, {} messages, 8 deaths", heard.len());
+        let again: BTreeSet<_> = first.iter().map(|one| &one.id).collect();
+        assert_eq!((told.len(), again.len()), (7, 4), "{told:#?}");
+        for ids in told.values() {
+            assert!(ids.iter().all(|id| *id == ids[0]), "a run was told under two ids: {told:#?}");
+            assert_eq!(ids.len(), if again.contains(&ids[0]) { 2 } else { 1 }, "{told:#?}");
+        }
+        assert_eq!(site.number("SELECT COUNT(*) FROM alert_delivery").await, 7);
     }
 
     async fn what_was_being_sent_when_its_sender_died_is_sent_again_under_its_id(backend: Backend) {

@@ -58,6 +58,8 @@ impl Heard {
 #[derive(Clone, Copy, Debug)]
 pub enum Reply {
     Status(u16),
+    /// This status, and after how many seconds to come back.
+    Later(u16, u32),
     /// Nothing, and the connection stays open.
     Silence,
     /// Nothing, and the connection ends.
@@ -183,19 +185,19 @@ async fn answer(mut stream: TcpStream, shared: &Shared) -> Option<()> {
         let own = replies.get_mut(&path);
         own.and_then(|(next, always)| next.pop().or(*always))
     };
-    match reply.unwrap_or(Reply::Status(200)) {
-        Reply::Status(status) => {
-            let body = format!("said {status}");
-            let text = format!(
-                "HTTP/1.1 {status} Said\r\nlocation: http://169.254.169.254/\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
-                body.len()
-            );
-            stream.write_all(text.as_bytes()).await.ok()?;
-            stream.shutdown().await.ok()
-        }
+    let (status, more) = match reply.unwrap_or(Reply::Status(200)) {
+        Reply::Status(status) => (status, String::new()),
+        Reply::Later(status, seconds) => (status, format!("retry-after: {seconds}\r\n")),
         Reply::Silence => std::future::pending().await,
-        Reply::Cut => None,
-    }
+        Reply::Cut => return None,
+    };
+    let body = format!("said {status}");
+    let text = format!(
+        "HTTP/1.1 {status} Said\r\nlocation: http://169.254.169.254/\r\n{more}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(text.as_bytes()).await.ok()?;
+    stream.shutdown().await.ok()
 }
 
 /// An endpoint of the test's workspace, and the secret that it was shown.
@@ -282,7 +284,7 @@ pub async fn until_taken(client: &Client, endpoint: &Endpoint, times: usize) {
 
 /// An endpoint as its page shows it.
 pub async fn state(client: &Client, endpoint: &Endpoint) -> Value {
-    let query = "query ($id: ID!) { node(id: $id) { ... on AlertEndpoint { enabled disabledReason disabledAt failingSince url kinds labels \
+    let query = "query ($id: ID!) { node(id: $id) { ... on AlertEndpoint { enabled disabledReason disabledAt failingSince restsUntil url kinds labels \
                  coworkers { id } budgetPercent climbPercent secrets { createdAt endsAt } } } }";
     client.gql(query, json!({ "id": endpoint.id })).await["node"].take()
 }

@@ -1,4 +1,6 @@
 //! What operators see: spans that hang together from the mutation to the run, and figures for Prometheus.
+//!
+//! Figures are a process's own. Each test is a process of its own here: nextest runs them so, and `.config/nextest.toml` says it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -6,7 +8,7 @@ use std::time::Duration;
 use api::config::Role;
 use domain::telemetry::figure;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
-use opentelemetry_proto::tonic::common::v1::any_value;
+use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -23,23 +25,47 @@ const PLAYBOOK: &str = "tools:\n  - name: device.telemetry\n    description: Rea
 /// How long what must happen may take on a slow machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The spans that a collector got.
-fn spans(collector: &StubProvider) -> Vec<Span> {
+/// A span that a collector got.
+#[derive(Debug)]
+pub struct Told {
+    /// The process that sent it.
+    pub pid: i64,
+    pub span: Span,
+}
+
+/// What a collector got.
+pub fn told(collector: &StubProvider) -> Vec<Told> {
     let asked = collector.asked().into_iter();
     let requests = asked.map(|asked| {
         assert!(asked.head.starts_with("POST /v1/traces "), "{}", asked.head);
         ExportTraceServiceRequest::decode(&asked.bytes[..]).expect("the protocol's own form")
     });
-    requests
-        .flat_map(|request| request.resource_spans)
-        .flat_map(|resource| resource.scope_spans)
-        .flat_map(|scope| scope.spans)
-        .collect()
+    let mut all = Vec::new();
+    for resource in requests.flat_map(|request| request.resource_spans) {
+        let of = pairs(&resource.resource.expect("a resource").attributes);
+        assert_eq!(of["service.name"], "stint");
+        let pid = of["process.pid"].as_i64().expect("the process");
+        let spans = resource
+            .scope_spans
+            .into_iter()
+            .flat_map(|scope| scope.spans);
+        all.extend(spans.map(|span| Told { pid, span }));
+    }
+    all
 }
 
-fn attributes(span: &Span) -> BTreeMap<String, Value> {
-    let pairs = span.attributes.iter();
+fn spans(collector: &StubProvider) -> Vec<Span> {
+    told(collector).into_iter().map(|told| told.span).collect()
+}
+
+/// What a span says.
+pub fn attributes(span: &Span) -> BTreeMap<String, Value> {
+    pairs(&span.attributes)
+}
+
+fn pairs(pairs: &[KeyValue]) -> BTreeMap<String, Value> {
     pairs
+        .iter()
         .map(|pair| {
             let value = match pair.value.as_ref().and_then(|value| value.value.as_ref()) {
                 Some(any_value::Value::StringValue(text)) => json!(text),
@@ -155,7 +181,8 @@ fn a_trace_goes_from_the_mutation_to_the_run() {
     });
 }
 
-async fn until_a_run_ended(client: &Client) {
+/// Waits until a run has completed.
+pub async fn until_a_run_ended(client: &Client) {
     let ended = "{ runs(filter: { status: { eq: COMPLETED } }) { totalCount } }";
     let wait = async {
         while client.gql(ended, json!({})).await["runs"]["totalCount"] != 1 {
@@ -197,12 +224,13 @@ fn a_collector_that_is_not_there_stops_nothing() {
     });
 }
 
-fn hex(bytes: &[u8]) -> String {
+/// The digits of an id.
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The value of a line of `/metrics` that begins like this.
-fn value(text: &str, begins: &str) -> f64 {
+pub fn value(text: &str, begins: &str) -> f64 {
     let line = text.lines().find(|line| line.starts_with(begins));
     let line = line.unwrap_or_else(|| panic!("no {begins} in\n{text}"));
     line.rsplit(' ')
