@@ -201,6 +201,7 @@ on_both! {
         }
     }
 
+    /// R50–R51: append-only.
     async fn the_database_itself_refuses_to_change_what_happened(backend: Backend) {
         let app = idle(backend).await;
         let store = app.store().await;

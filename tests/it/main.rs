@@ -30,6 +30,7 @@ mod boot;
 mod bound;
 mod breakoff;
 mod budget;
+mod bus;
 mod canary;
 mod charge;
 mod check;

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tests::{TestApp, both_dbs};
 
 use crate::look;
-use crate::tools::{caller, rogue, server, work};
+use crate::tools::{LEASES, caller, rogue, server, work};
 
 /// The processes that have this folder's name in their arguments.
 pub fn processes(folder: &Path) -> Vec<String> {
@@ -23,13 +23,49 @@ pub fn processes(folder: &Path) -> Vec<String> {
     lines.filter(|line| line.contains(&name)).collect()
 }
 
-/// A process that ends with the test.
-struct Child(std::process::Child);
+/// The reference server over streamable HTTP, a process that ends with the test.
+pub struct Everything {
+    child: std::process::Child,
+    port: u16,
+}
 
-impl Drop for Child {
+/// Starts it on a port of its own.
+pub fn everything() -> Everything {
+    let program = installed(
+        "mcp/node_modules/@modelcontextprotocol/server-everything/dist/index.js",
+        "npm ci in tests/mcp",
+    );
+    let port = tests::process::free_port();
+    let child = std::process::Command::new("node")
+        .arg(program)
+        .arg("streamableHttp")
+        .env("PORT", port.to_string())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("node runs");
+    let there = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
+    let made = Everything { child, port };
+    tests::process::wait_until(Duration::from_secs(30), there).expect("it listens");
+    made
+}
+
+impl Everything {
+    /// Where it listens.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Kills it, and waits until it is gone.
+    fn kill(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+impl Drop for Everything {
     fn drop(&mut self) {
-        self.0.kill().ok();
-        self.0.wait().ok();
+        self.kill();
     }
 }
 
@@ -78,6 +114,7 @@ both_dbs! {
             let failed = |class: &str| format!("SELECT COUNT(*) AS n FROM run_event WHERE body LIKE '%\"type\":\"tool.failed\"%' AND body LIKE '%\"class\":\"{class}\"%'");
             let typed = look::number(&app, &failed(class)).await;
             let offline = look::number(&app, &failed("offline")).await;
+            assert_eq!(look::number(&app, LEASES).await, 0, "{mode}: leases leaked");
             // Calls that shared a connection which broke off under them say so.
             assert!(typed > 0 && (typed == 50 || typed + offline == 50), "{mode}: {typed} {class}, {offline} offline");
             app.stop().await;
@@ -87,19 +124,14 @@ both_dbs! {
 
     /// The reference server over streamable HTTP, while it is there and when it is not.
     async fn an_mcp_server_over_http_is_called_and_its_end_is_seen(app: TestApp) {
-        let everything = installed("mcp/node_modules/@modelcontextprotocol/server-everything/dist/index.js", "npm ci in tests/mcp");
-        let port = tests::process::free_port();
-        let mut child = Child(std::process::Command::new("node").arg(everything).arg("streamableHttp").env("PORT", port.to_string())
-            .stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().expect("node runs"));
-        let there = || std::net::TcpStream::connect(("127.0.0.1", port)).ok();
-        tests::process::wait_until(Duration::from_secs(30), there).expect("it listens");
+        let mut everything = everything();
         let app = look::with_settings(&app, |settings| {
-            settings.tools.exceptions.push(domain::tool::Exception::parse(&format!("127.0.0.1:{port}")).unwrap());
+            settings.tools.exceptions.push(domain::tool::Exception::parse(&everything.host()).unwrap());
             settings.worker.tool_timeout = Duration::from_secs(10);
         }).await;
         app.mutate("secretSet", json!({ "name": "MCP", "value": "a value that is sent" }), "").await;
         let headers = json!([{ "name": "X-Api-Key", "value": "{{secret:MCP}}" }]);
-        let input = json!({ "name": "everything", "kind": "MCP_HTTP", "url": format!("http://127.0.0.1:{port}/mcp"), "headers": headers });
+        let input = json!({ "name": "everything", "kind": "MCP_HTTP", "url": format!("http://{}/mcp", everything.host()), "headers": headers });
         let made = server(&app, input).await;
         assert_eq!(made["health"]["state"], "OK", "{made:#}");
         let tools = || json!([{ "server": "everything", "actions": [{ "name": "echo" }] }]);
@@ -109,8 +141,7 @@ both_dbs! {
         assert_eq!(look::data(&events, "tool.refused")[0]["reason"], "bad_arguments");
         assert!(run["outcome"].is_string());
 
-        child.0.kill().expect("killed");
-        child.0.wait().expect("gone");
+        everything.kill();
         let again = caller(&[("everything.echo", "{ message: hello }")], tools()).with("handle", "second");
         let (run, events) = work(&app, again).await;
         assert_eq!(run["outcome"], "BLOCKED");

@@ -173,6 +173,7 @@ both_dbs! {
         app.stop().await;
     }
 
+    /// R16: the terminal event names the end-of-run rule that was met.
     async fn a_run_ends_as_its_request_stands_or_not_at_all(app: TestApp) {
         // What may not be is refused, told to the model, and tried in another way.
         let (run, request) = work(&app, "

@@ -35,6 +35,7 @@ pub fn rogue(settings: &mut Settings, mode: &str, folder: &Path) {
         .to_vec(),
         env: Vec::new(),
         env_set: vec!["ROGUE_TOKEN=canary-7c1e9b".into()],
+        ..Program::default()
     };
     settings.tools.programs.insert("rogue".into(), program);
 }
@@ -86,6 +87,10 @@ async fn with_rogue(app: &TestApp, mode: &str) -> (TestApp, TempDir) {
 }
 
 const STDIO: fn() -> Value = || json!({ "name": "rogue", "kind": "MCP_STDIO", "command": "rogue" });
+
+/// Leases that somebody still has.
+pub const LEASES: &str =
+    "SELECT COUNT(*) AS n FROM run WHERE lease_owner IS NOT NULL OR lease_until IS NOT NULL";
 
 both_dbs! {
     /// R47: the response is byte for byte what the server wrote; the idempotency key goes along.
@@ -333,6 +338,7 @@ both_dbs! {
             assert_eq!(look::data(&failed, "tool.failed")[0]["class"], class, "{name}: {failed:#?}");
             let typed = look::number(&app, &format!("SELECT COUNT(*) AS n FROM run_event WHERE body LIKE '%\"type\":\"tool.failed\"%' AND body LIKE '%desk.{name} %' AND body LIKE '%\"class\":\"{class}\"%'")).await;
             assert_eq!(typed, 50, "{name}: each of them is typed");
+            assert_eq!(look::number(&app, LEASES).await, 0, "{name}: leases leaked");
         }
         let query = "query ($id: ID!) { node(id: $id) { ... on ToolServer { health { state } } } }";
         assert_ne!(app.gql(query, json!({ "id": made["id"] })).await["node"]["health"]["state"], "UNKNOWN");
