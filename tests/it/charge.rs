@@ -146,6 +146,37 @@ both_dbs! {
         app.stop().await;
     }
 
+    /// G14: a tokenizer that is not the provider's own may count too little; from the provider's first figures on, what is
+    /// reserved is enough for what it will count: all that it read, all that it wrote, and what is new.
+    async fn a_provider_that_counts_more_than_was_weighed_is_reckoned_with_from_its_first_answer_on(app: TestApp) {
+        let (wrote, new) = (400, 150);
+        let read = |turn: i64| 9_000 + turn * (wrote + new);
+        let usage = |turn| json!({ "prompt_tokens": read(turn), "completion_tokens": wrote });
+        let note = |turn| calls(&[("post_note", json!({ "visibility": "PRIVATE", "body": format!("Look {turn}.") }))], usage(turn));
+        let finish = json!({ "outcome": "DECLINED", "reason": "All is said.", "summary": "I looked." });
+        let mut replies: Vec<Reply> = (0..4).map(note).collect();
+        replies.push(calls(&[("finish", finish)], usage(4)));
+        let (app, _stub) = local(&app, replies).await;
+        price(&app, "m", json!({})).await;
+        let made = worker("worker", "m", json!({ "daily": "1000" })).publish(&app).await;
+        let (run, events) = work(&app, &made.id).await.expect("a run");
+        assert_eq!(run["outcome"], "DECLINED", "{run:#}");
+        let reserved = look::data(&events, "model.requested").into_iter().map(|asked| asked["reservation"].as_i64().expect("a reservation"));
+        let cost = look::data(&events, "model.completed").into_iter().map(|done| done["cost_nano"].as_i64().expect("a cost"));
+        let both: Vec<(i64, i64)> = reserved.zip(cost).collect();
+        assert_eq!(both.len(), 5);
+        assert!(both[0].0 < both[0].1, "nothing was known of the first: {both:?}");
+        assert!(both[1..].iter().all(|(reserved, cost)| reserved >= cost), "{both:?}");
+        // Not many times as much either.
+        assert!(both[1..].iter().all(|(reserved, cost)| *reserved < 2 * cost), "{both:?}");
+        // The next run begins with what was learned of the model.
+        let (_, events) = work(&app, &made.id).await.expect("a run");
+        let next = look::data(&events, "model.requested")[0]["reservation"].as_i64().expect("a reservation");
+        assert!(next > 2 * both[0].0, "{next} after {both:?}");
+        look::sound(&app).await;
+        app.stop().await;
+    }
+
     /// A provider may answer in a dearer tier than it was asked in: what was reserved is enough for it.
     async fn a_call_is_charged_by_the_service_tier_that_the_provider_names(app: TestApp) {
         let named = |tier: &str| {

@@ -1,10 +1,13 @@
 //! R13: a run is one isolated execution by one coworker on one request: it shares nothing with others but the request's
 //! own record.
 
+use std::sync::Arc;
+
 use domain::model::Kind;
 use serde_json::json;
-use tests::provider::{StubProvider, calls, finishes};
+use tests::provider::{Piece, StubProvider, calls, finishes};
 use tests::{Coworker, TestApp, both_dbs};
+use tokio::sync::Notify;
 
 use crate::look;
 use crate::model::{provider, with};
@@ -14,7 +17,13 @@ const RUNS: usize = 6;
 
 both_dbs! {
     async fn runs_of_one_coworker_at_once_read_and_write_nothing_of_each_other(app: TestApp) {
-        let note = |n: usize| calls(&[("post_note", json!({ "visibility": "PRIVATE", "body": format!("Answer number {n}.") }))], json!({ "prompt_tokens": 9, "completion_tokens": 9 }));
+        // Each of the first answers begins and is held back until all of them were asked for: the runs are under way at once.
+        let held: Vec<Arc<Notify>> = (0..RUNS).map(|_| Arc::default()).collect();
+        let note = |n: usize| {
+            let mut reply = calls(&[("post_note", json!({ "visibility": "PRIVATE", "body": format!("Answer number {n}.") }))], json!({ "prompt_tokens": 9, "completion_tokens": 9 }));
+            reply.insert(1, Piece::Until(b": it thinks\n\n".to_vec(), held[n].clone()));
+            reply
+        };
         // Whoever comes gets the next one: the first ones go on, all others end.
         let mut replies: Vec<_> = (0..RUNS).map(note).collect();
         replies.push(finishes("DECLINED"));
@@ -27,6 +36,8 @@ both_dbs! {
             app.mutate("requestCreate", input, "request { id }")
         });
         futures_util::future::join_all(made).await;
+        stub.until(RUNS).await;
+        held.iter().for_each(|held| held.notify_one());
         app.drain().await;
 
         // What each call of the model read is of one request alone.

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use domain::budget::{Hold, Purse, Reserved};
 use domain::run::log::Flushed;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
 use serde_json::json;
-use tests::on_both;
+use tests::{Backend, on_both};
 use uuid::Uuid;
 
 use crate::held::{claim, idle, number, sound, stage, written};
@@ -80,4 +81,38 @@ on_both! {
         let left = number(&store, "SELECT free_nano FROM budget_slice WHERE period = 'DAY'").await;
         assert!((amount..=amount + given_up * 3 * USD).contains(&left), "{left} for {amount}");
     }
+}
+
+/// It looked at the clock in time, and then had to wait for a row so long that others may have what it holds: it looks again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_row_past_its_slices_time_is_refused() {
+    let app = idle(Backend::Postgres).await;
+    let store = app.store().await;
+    let mut log = claim(&app, &store, 1).await.remove(0);
+    stage(&mut log, 1);
+    log.expires(app.clock().now().plus(1));
+    let before = written(&store).await;
+    let other = tests::db::connect(app.db().url()).await.unwrap();
+    let held = other.begin().await.unwrap();
+    held.execute_unprepared("SELECT 1 FROM run FOR UPDATE")
+        .await
+        .unwrap();
+    let (writing, run) = (store.clone(), log.run().id);
+    let flushed = tokio::spawn(async move { log.flush(&writing, true).await });
+    let waits = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    let waiting = async {
+        while number(&store, waits).await == 0 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), waiting)
+        .await
+        .expect("it waits for the row");
+    app.clock().advance(2);
+    // Longer than what is written for a time only may take.
+    tokio::time::sleep(Duration::from_millis(3_300)).await;
+    held.rollback().await.unwrap();
+    assert_eq!(flushed.await.unwrap().unwrap(), Flushed::Lost);
+    assert_eq!(written(&store).await, before);
+    sound(&store, run).await;
 }

@@ -1,11 +1,7 @@
 //! G14: spend is reserved before each call of a model, and a budget is never exceeded, whoever dies in the middle.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::time::Duration;
-
 use futures_util::future::join_all;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend};
 use serde_json::json;
 use tests::binary::Stint;
 use tests::{Backend, Client, Coworker, TestDb, on_both};
@@ -41,53 +37,56 @@ const COMPLETED: &str = "SELECT COUNT(*) FROM run WHERE status = 'COMPLETED'";
 const SETTLED: &str = "SELECT (SELECT COUNT(*) FROM dispatch WHERE state = 'DROPPED') \
                        + (SELECT COUNT(*) FROM run WHERE status IN ('COMPLETED', 'FAILED')) AS settled";
 
-/// Looks at every commit that it can see.
-struct Auditor {
-    /// What may be used.
-    budget: Arc<AtomicI64>,
-    stop: Arc<AtomicBool>,
-    /// How often it looked, and the most that it saw.
-    looking: tokio::task::JoinHandle<(u64, i64)>,
-}
+/// The budget in force.
+const LIMIT: &str = "SELECT daily_budget_nano FROM coworker WHERE daily_budget_nano IS NOT NULL";
 
-impl Auditor {
-    fn start(url: &str) -> Self {
-        let budget = Arc::new(AtomicI64::new(BUDGET * USD));
-        let stop = Arc::new(AtomicBool::new(false));
-        let looking = auditing(url.to_owned(), budget.clone(), stop.clone());
-        Self {
-            budget,
-            stop,
-            looking: tokio::spawn(looking),
-        }
-    }
-
-    async fn end(self) -> (u64, i64) {
-        self.stop.store(true, Ordering::Relaxed);
-        self.looking.await.expect("the budget was kept")
-    }
-}
-
-async fn auditing(url: String, budget: Arc<AtomicI64>, stop: Arc<AtomicBool>) -> (u64, i64) {
-    let conn = tests::db::connect(&url).await.unwrap();
-    let (mut looks, mut most) = (0, 0);
-    while !stop.load(Ordering::Relaxed) {
-        let statement = Statement::from_string(conn.get_database_backend(), USED);
-        // A server that is killed takes an embedded database's lock along; it is looked at again.
-        if let Ok(Some(row)) = conn.query_one_raw(statement).await {
-            let used: i64 = row.try_get("", "used").unwrap();
-            // Read afterwards: it may have been raised meanwhile, and only grows.
-            let budget = budget.load(Ordering::Relaxed);
-            assert!(
-                used <= budget,
-                "{used} of {budget} nano-USD are recorded or reserved"
-            );
-            (looks, most) = (looks + 1, most.max(used));
-        }
-        tokio::time::sleep(Duration::from_millis(2)).await;
+/// Makes the database itself look at every commit that changes what is recorded or reserved: how many there were, the most
+/// that was used after one, and how much that was above the budget of that moment.
+async fn audit_every_commit(url: &str) {
+    let conn = tests::db::connect(url).await.unwrap();
+    let noted = if conn.get_database_backend() == DbBackend::Postgres {
+        // At the commit, one commit after the other: each sees all that was committed before it, and itself.
+        format!(
+            "CREATE FUNCTION audit_spend() RETURNS trigger AS $$ BEGIN \
+             PERFORM pg_advisory_xact_lock(4711); \
+             UPDATE spend_audit SET commits = commits + 1, most = GREATEST(most, now.used), beyond = GREATEST(beyond, now.used - now.budget) \
+             FROM (SELECT ({USED}) AS used, ({LIMIT}) AS budget) now; \
+             RETURN NULL; END $$ LANGUAGE plpgsql; \
+             CREATE CONSTRAINT TRIGGER audit_reserved AFTER UPDATE ON run DEFERRABLE INITIALLY DEFERRED FOR EACH ROW \
+             WHEN (OLD.reserved_nano IS DISTINCT FROM NEW.reserved_nano) EXECUTE FUNCTION audit_spend(); \
+             CREATE CONSTRAINT TRIGGER audit_recorded AFTER INSERT ON usage_ledger DEFERRABLE INITIALLY DEFERRED FOR EACH ROW \
+             EXECUTE FUNCTION audit_spend();"
+        )
+    } else {
+        // There is one writer. Of an append's rows, those of runs are written first, then events, then the ledger: in between,
+        // what is used is never more than at the end, which the last look sees.
+        let note = format!(
+            "UPDATE spend_audit SET commits = commits + 1, most = MAX(most, ({USED})), beyond = MAX(beyond, ({USED}) - ({LIMIT}))"
+        );
+        format!(
+            "CREATE TRIGGER audit_reserved AFTER INSERT ON run_event WHEN NEW.kind = 'model.requested' BEGIN {note}; END; \
+             CREATE TRIGGER audit_recorded AFTER INSERT ON usage_ledger BEGIN {note}; END;"
+        )
+    };
+    let table = "CREATE TABLE spend_audit (commits BIGINT NOT NULL, most BIGINT NOT NULL, beyond BIGINT NOT NULL); \
+                 INSERT INTO spend_audit VALUES (0, 0, -9000000000000000000);";
+    for sql in [table, noted.as_str()] {
+        conn.execute_unprepared(sql).await.unwrap();
     }
     conn.close().await.unwrap();
-    (looks, most)
+}
+
+/// How often the database looked, the most that was used, and the most that it was above the budget.
+async fn audited(site: &Site) -> (i64, i64, i64) {
+    let number = async |column: &str| {
+        site.number(&format!("SELECT {column} FROM spend_audit"))
+            .await
+    };
+    (
+        number("commits").await,
+        number("most").await,
+        number("beyond").await,
+    )
 }
 
 /// Requests for a coworker, `from` to `to`.
@@ -112,7 +111,7 @@ on_both! {
         site.client.mutate("modelPriceSet", json!({ "model": "scripted", "input": "1250", "output": "10" }), "").await;
         let budget = |usd: i64| json!({ "daily": usd.to_string() });
         let worker = Coworker::new("worker").playbook(CALL).with("budget", budget(BUDGET)).publish(&site.client).await;
-        let auditor = Auditor::start(site.db.url());
+        audit_every_commit(site.db.url()).await;
         let workers = |site: &Site, slots: &[&str]| -> Vec<Stint> {
             let one = |slots: &&str| Stint::serve(site.db.url(), &[&STEADY[..], &["--role", "worker", "--slots", slots]].concat());
             if clustered { slots.iter().map(one).collect() } else { Vec::new() }
@@ -150,21 +149,24 @@ on_both! {
         assert_eq!(site.number(RESERVED).await, 0, "something stays reserved");
 
         // Nothing of it is lost either: once it is raised, what was added buys as many runs as it pays for.
-        auditor.budget.store(RAISED * USD, Ordering::Relaxed);
         site.client.mutate("coworkerUpdate", json!({ "id": worker.id, "budget": budget(RAISED) }), "").await;
         site.client.mutate("coworkerPublish", json!({ "id": worker.id }), "").await;
         submit(&site.client, &worker.id, RUNS, RUNS + LATER).await;
         site.until_number(SETTLED, i64::try_from(RUNS + LATER).unwrap()).await;
         let last = site.number(COMPLETED).await - first;
-        let (looks, most) = auditor.end().await;
+        let (commits, most, beyond) = audited(&site).await;
 
         let runs = site.audit().await;
         let exhausted = runs.iter().filter(|run| run.run.failure_code == Some(entity::FailureCode::BudgetExhausted)).count();
         let cut = runs.iter().map(|run| i64::from(run.run.unknown_calls)).sum::<i64>();
-        println!("{looks} looks, {used} of {BUDGET} USD, then {most} of {RAISED}; {killed} workers killed, {cut} calls cut off; {first} runs completed \
+        println!("{commits} looks at commits, {used} of {BUDGET} USD, then {most} of {RAISED}; {killed} workers killed, {cut} calls cut off; {first} runs completed \
                   ({} after the last death), {last} with what was added; {exhausted} exhausted, {} dispatches dropped",
                  first - before, RUNS + LATER - runs.len());
-        assert!(looks > 100, "{looks}");
+        assert!(beyond <= 0, "{beyond} nano-USD more than the budget were recorded or reserved after a commit");
+        assert!(most >= site.number(USED).await && most > BUDGET * USD, "{most}: what is used is seen");
+        // Each call was looked at when it was reserved and when it was recorded, at the least.
+        let calls: usize = runs.iter().map(|run| run.count("model.completed")).sum();
+        assert!(commits >= 2 * i64::try_from(calls).unwrap(), "{commits} looks for {calls} calls");
         assert!(cut > 0 && (1..=100).contains(&first), "{cut} {first}");
         // 100 USD pay for a hundred runs, less a tenth for closing turns; a call that waits in vain for what others hold ends its run.
         assert!((50..=100).contains(&last), "{last}");

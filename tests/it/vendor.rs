@@ -43,7 +43,7 @@ both_dbs! {
 
     /// Runs that failed together do not come back together, and none waits longer than twice its pause.
     async fn runs_that_a_provider_refuses_together_come_back_each_at_its_own_time(app: TestApp) {
-        const RUNS: usize = 8;
+        const RUNS: usize = 16;
         let busy = http("503 Service Unavailable", &[], "{}");
         let (mut stubs, mut providers) = (Vec::new(), Vec::new());
         for i in 0..RUNS {
@@ -63,8 +63,11 @@ both_dbs! {
         }).collect();
         // The first retry comes after 200 to 400 ms, and what a busy machine adds.
         assert!(pauses.iter().all(|pause| (Duration::from_millis(195)..Duration::from_secs(10)).contains(pause)), "{pauses:?}");
-        let (least, most) = (pauses.iter().min().unwrap(), pauses.iter().max().unwrap());
-        assert!(*most - *least > Duration::from_millis(5), "{pauses:?}");
+        // By chance alone fewer than a quarter of them come 60 ms behind the first once in ten thousand times; a machine that is
+        // busy adds less than that to most of them, so that without the chance they would come together.
+        let least = *pauses.iter().min().unwrap();
+        let later = pauses.iter().filter(|pause| **pause > least + Duration::from_millis(60));
+        assert!(later.count() >= RUNS / 4, "{pauses:?}");
         look::sound(&app).await;
         app.stop().await;
     }

@@ -6,8 +6,25 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-/// A call, and whether the desk may hear of it.
-pub type Attempt = (String, Value, bool);
+/// A call, and what must become of it.
+pub type Attempt = (String, Value, Fate);
+
+/// Where a call ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fate {
+    /// It may be made, and is.
+    Made,
+    /// There is no such tool.
+    Unknown,
+    /// The coworker does not have it.
+    NotEnabled,
+    /// Its arguments do not fit.
+    BadArguments,
+    /// What it asks for is not the coworker's to do, or can't be.
+    Refused,
+    /// It is sent, and the outbound guard lets it go nowhere.
+    Guarded,
+}
 
 /// How many.
 pub const MANY: usize = 1_000;
@@ -59,11 +76,23 @@ const TEXTS: [&str; 24] = [
     "*",
 ];
 
-fn forbidden(tool: impl Into<String>, arguments: Value) -> Attempt {
-    (tool.into(), arguments, false)
+/// Places that no call may reach: each is declared as an action of the server `inside` while an operator allows it.
+pub const INSIDE: [(&str, &str); 8] = [
+    ("metadata", "http://169.254.169.254:80"),
+    ("loopback", "http://localhost:PORT"),
+    ("mapped", "http://[::ffff:127.0.0.1]:PORT"),
+    ("decimal", "http://2130706433:PORT"),
+    ("private", "http://10.0.0.1:80"),
+    ("linklocal", "http://[fe80::1]:80"),
+    ("unlisted", "http://127.0.0.1:PORT"),
+    ("cgnat", "http://100.64.0.1:80"),
+];
+
+pub(super) fn forbidden(fate: Fate) -> impl Fn(&str, Value) -> Attempt {
+    move |tool, arguments| (tool.to_owned(), arguments, fate)
 }
 
-fn percent(text: &str, every: bool) -> String {
+pub(super) fn percent(text: &str, every: bool) -> String {
     let plain = |c: char| !every && c.is_ascii_alphanumeric();
     let one = |c: char| match plain(c) {
         true => c.to_string(),
@@ -81,7 +110,7 @@ fn hex(text: &str) -> String {
 }
 
 /// Letters that look like others.
-fn lookalike(text: &str) -> String {
+pub(super) fn lookalike(text: &str) -> String {
     let look = |c| match c {
         'e' => 'е',
         'a' => 'а',
@@ -93,7 +122,7 @@ fn lookalike(text: &str) -> String {
     text.chars().map(look).collect()
 }
 
-fn wide(text: &str) -> String {
+pub(super) fn wide(text: &str) -> String {
     let widen = |c: char| match c {
         '!'..='~' => char::from_u32(u32::from(c) + 0xfee0).unwrap_or(c),
         other => other,
@@ -156,7 +185,7 @@ fn misspelt() -> Vec<Attempt> {
     names.retain(|name| !TOOLS.contains(&name.as_str()));
     names
         .into_iter()
-        .map(|name| forbidden(name, json!({ "q": "x" })))
+        .map(|name| (name, json!({ "q": "x" }), Fate::Unknown))
         .collect()
 }
 
@@ -206,12 +235,13 @@ fn misfits() -> Vec<Attempt> {
     }
     wrong
         .into_iter()
-        .map(|arguments| forbidden("desk.find", arguments))
+        .map(|arguments| ("desk.find".to_owned(), arguments, Fate::BadArguments))
         .collect()
 }
 
 /// What only the assignee's run may do, asked for by a run that was only mentioned.
 fn overreach(foreign: &str) -> Vec<Attempt> {
+    let forbidden = forbidden(Fate::Refused);
     let mut all = Vec::new();
     for status in [
         "OPEN",
@@ -301,30 +331,18 @@ fn overreach(foreign: &str) -> Vec<Attempt> {
 /// Calls of actions that the coworker has not, or that lead where nothing may be called.
 fn closed() -> Vec<Attempt> {
     let mut all = Vec::new();
+    let texts = |tool: String, field: &'static str, fate| {
+        let call = move |text: &&str| (tool.clone(), json!({ field: text }), fate);
+        TEXTS.iter().map(call).collect::<Vec<_>>()
+    };
     for action in ["drop", "secret", "never"] {
-        all.extend(
-            TEXTS
-                .iter()
-                .map(|text| forbidden(format!("desk.{action}"), json!({ "q": text }))),
-        );
+        all.extend(texts(format!("desk.{action}"), "q", Fate::NotEnabled));
     }
-    let inside = [
-        "metadata",
-        "loopback",
-        "mapped",
-        "decimal",
-        "private",
-        "linklocal",
-        "unlisted",
-        "cgnat",
-    ];
-    for action in inside {
-        all.extend(
-            TEXTS
-                .iter()
-                .map(|text| forbidden(format!("inside.{action}"), json!({ "q": text }))),
-        );
+    for (action, _) in INSIDE {
+        all.extend(texts(format!("inside.{action}"), "q", Fate::Guarded));
     }
+    // A program that is there, at an address that was allowed once.
+    all.extend(texts("wiki.echo".into(), "message", Fate::Guarded));
     all
 }
 
@@ -344,7 +362,7 @@ fn contents() -> Vec<Attempt> {
         .flat_map(encoded)
         .filter(|text| text.chars().count() <= 64);
     texts
-        .map(|text| ("desk.find".to_owned(), json!({ "q": text }), true))
+        .map(|text| ("desk.find".to_owned(), json!({ "q": text }), Fate::Made))
         .collect()
 }
 
