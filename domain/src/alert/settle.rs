@@ -126,12 +126,8 @@ impl Settle {
             conn.execute_raw(tx.sql(sql, [id.into()])).await?;
             return Ok(());
         }
-        let found = alert_endpoint::Entity::find_by_id(id)
-            .lock(LockType::NoKeyUpdate)
-            .one(tx.conn())
-            .await?;
         // What another address said is no word about this one.
-        let Some(endpoint) = found.filter(|row| row.url == self.url) else {
+        let Some(endpoint) = row.filter(|row| row.url == self.url) else {
             return Ok(());
         };
         let since = endpoint.failing_since.unwrap_or(now);

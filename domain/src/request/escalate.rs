@@ -72,8 +72,8 @@ async fn escalated_of(tx: &Tx, requests: &[&request::Model]) -> Result<HashSet<R
         .filter(request_event::Column::Kind.eq(RequestEventKind::Escalated))
         .group_by(request_event::Column::RequestId);
     let place = Expr::tuple([
-        Expr::col(request_event::Column::RequestId).into(),
-        Expr::col(request_event::Column::Seq).into(),
+        Expr::col(request_event::Column::RequestId),
+        Expr::col(request_event::Column::Seq),
     ]);
     let entries = request_event::Entity::find()
         .filter(place.in_subquery(newest.into_query()))
