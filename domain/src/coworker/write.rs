@@ -9,7 +9,7 @@ use super::config::Config;
 use crate::access::{Action, Actor};
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
-use crate::idempotency::once;
+use crate::idempotency::once_at_a_time;
 use crate::store::{Command, Needs, Tx, insert_all};
 use crate::text::check_text;
 
@@ -47,7 +47,7 @@ impl Command for CreateCoworker {
         check_text("name", name, 100)?;
         config.check()?;
         let draft = config.to_row()?;
-        let once = once(
+        let once = once_at_a_time(
             tx,
             actor,
             "coworkerCreate",

@@ -9,7 +9,7 @@ use crate::access::{Action, Actor};
 use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
-use crate::idempotency::once;
+use crate::idempotency::once_at_a_time;
 use crate::store::{Command, Needs, Tx, insert_all};
 use crate::text::check_text;
 
@@ -148,7 +148,7 @@ impl Command for SetPrice {
         actor.authorize(Action::PriceWrite)?;
         price.check()?;
         let key = idempotency_key.as_deref();
-        let once = once(tx, actor, "modelPriceSet", key, price).await?;
+        let once = once_at_a_time(tx, actor, "modelPriceSet", key, price).await?;
         if let Some(made) = once.made() {
             return made_before(tx, actor, ModelPriceId(made)).await;
         }

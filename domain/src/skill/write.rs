@@ -8,7 +8,7 @@ use crate::access::{Action, Actor};
 use crate::clock::fresh_id;
 use crate::coworker::check_handle;
 use crate::error::{Error, Result};
-use crate::idempotency::once;
+use crate::idempotency::{once, once_at_a_time};
 use crate::store::{Command, Needs, Tx, insert_all};
 use crate::text::{bounded, check_text, required};
 
@@ -45,7 +45,7 @@ impl Command for CreateSkill {
         check_handle(handle)?;
         check_text("name", name, 100)?;
         check_body(text)?;
-        let once = once(
+        let once = once_at_a_time(
             tx,
             actor,
             "skillCreate",

@@ -12,7 +12,7 @@ use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::coworker::tools::is_server;
 use crate::error::{Error, Result};
-use crate::idempotency::once;
+use crate::idempotency::once_at_a_time;
 use crate::store::{Command, Needs, Tx, insert_all};
 use crate::tool::BUILT_IN;
 
@@ -49,7 +49,7 @@ impl Command for CreateServer {
         }
         declaration.check()?;
         let text = declaration.to_row()?;
-        let once = once(
+        let once = once_at_a_time(
             tx,
             actor,
             "toolServerCreate",
