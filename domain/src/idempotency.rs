@@ -1,7 +1,7 @@
 //! The same call twice makes one thing: a caller's key, remembered in the transaction that made it.
 
 use entity::idempotency_key;
-use sea_orm::{ConnectionTrait, DbBackend, EntityTrait, FromQueryResult as _};
+use sea_orm::{ConnectionTrait, DbBackend, EntityTrait};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -57,7 +57,10 @@ pub async fn once(
         made_id: Uuid::nil(),
         created_at: now,
     };
-    let made = match known(tx, &row).await? {
+    let found = idempotency_key::Entity::find_by_id((row.workspace_id, row.key.clone()))
+        .one(tx.conn())
+        .await?;
+    let made = match found {
         Some(found) if now.since(found.created_at) > KEPT => None,
         Some(found) if found.input_hash != row.input_hash => {
             return Err(Error::conflict(
@@ -74,36 +77,34 @@ pub async fn once(
     })
 }
 
-/// The key as it was used before. Of two calls under it at the same time the second waits here for the first, so that it
-/// finds what that made, and not only that a name is taken; in a batch, where it must not wait, it is run again alone.
-async fn known(tx: &Tx, row: &idempotency_key::Model) -> Result<Option<idempotency_key::Model>> {
-    let (workspace, key) = (row.workspace_id, row.key.as_str());
+/// As [`once`], for what has a unique name and is alone in its transaction: of two calls at the same time the second waits here for the
+/// first, so that it finds what that made, and not only that the name is taken.
+///
+/// # Errors
+/// As [`once`].
+pub async fn once_at_a_time(
+    tx: &Tx,
+    actor: &Actor,
+    operation: &str,
+    key: Option<&str>,
+    input: &impl Serialize,
+) -> Result<Once> {
     // SQLite has one writer.
-    if tx.backend() == DbBackend::Postgres {
-        let hash = Sha256::digest(format!("{workspace}:{key}"));
+    if let Some(key) = key.filter(|_| tx.backend() == DbBackend::Postgres) {
+        let name = format!(
+            "{}:{operation}:{}:{key}",
+            actor.workspace,
+            actor.principal.id()
+        );
+        let hash = Sha256::digest(name);
         let hash = hash
             .iter()
             .take(8)
             .fold(0, |sum, byte| sum << 8 | i64::from(*byte));
-        if !tx.may_wait() {
-            // One statement for both; the row is there or not, the answer always.
-            let sql = "SELECT one.free, k.* FROM (SELECT pg_try_advisory_xact_lock(?) AS free) one \
-                       LEFT JOIN idempotency_key k ON k.workspace_id = ? AND k.key = ?";
-            let sql = tx.sql(sql, [hash.into(), workspace.into(), key.into()]);
-            let found = tx.conn().query_one_raw(sql).await?;
-            let found = found.ok_or_else(|| Error::internal("a lock was not answered"))?;
-            if !found.try_get::<bool>("", "free")? {
-                return Err(tx.missed());
-            }
-            return Ok(idempotency_key::Model::from_query_result_optional(
-                &found, "",
-            )?);
-        }
         let lock = tx.sql("SELECT pg_advisory_xact_lock(?)", [hash.into()]);
         tx.conn().execute_raw(lock).await?;
     }
-    let found = idempotency_key::Entity::find_by_id((workspace, key.to_owned()));
-    Ok(found.one(tx.conn()).await?)
+    once(tx, actor, operation, key, input).await
 }
 
 impl Once {
@@ -112,7 +113,8 @@ impl Once {
         self.made
     }
 
-    /// Remembers what this call made.
+    /// Remembers what this call made. Of two calls at the same time one fails with a conflict of rows,
+    /// and is run again by whoever repeats it.
     ///
     /// # Errors
     /// What the database said.

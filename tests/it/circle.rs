@@ -298,7 +298,7 @@ impl Floor {
         }
     }
 
-    /// Changes skills, tools and endpoints, and uses keys that the other node is given too, in one order or the other.
+    /// Changes skills, tools and endpoints in one order or the other, and uses keys that the other node is given too.
     async fn administer(&self, turn: usize, backwards: bool) {
         let order = if backwards { [1, 0] } else { [0, 1] };
         let door = &self.doors[usize::from(backwards)];
@@ -311,11 +311,7 @@ impl Floor {
             let input = json!({ "id": self.endpoints[i], "name": format!("{i} {turn}") });
             door.mutate("webhookEndpointUpdate", input, "").await;
         });
-        let mut keys: Vec<usize> = (0..KEYS).collect();
-        if backwards {
-            keys.reverse();
-        }
-        let once = keys.into_iter().map(|key| {
+        let once = (0..KEYS).map(|key| {
             let input = json!({ "title": "Once", "idempotencyKey": format!("{turn}-{key}") });
             door.mutate("requestCreate", input, "")
         });
