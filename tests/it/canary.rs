@@ -147,9 +147,11 @@ on_both! {
         let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("mcp/rogue.mjs");
         let config = folder.path().join("stint.toml");
         let command = json!(["node", script, "leak", folder.path()]);
-        let set = json!([format!("ROGUE_TOKEN={PROGRAM}"), format!("HOME2={CONTROL}")]);
+        let set = json!([format!("ROGUE_TOKEN={PROGRAM}")]);
+        // What is called plain may be seen: it shows that the search finds.
+        let plain = json!([format!("HOME2={CONTROL}")]);
         let babble = json!(["node", script, "babble", folder.path()]);
-        std::fs::write(&config, format!("[mcp.rogue]\ncommand = {command}\nenv_set = {set}\n[mcp.babble]\ncommand = {babble}\nenv_set = {set}\n")).unwrap();
+        std::fs::write(&config, format!("[mcp.rogue]\ncommand = {command}\nenv_set = {set}\nenv_plain = {plain}\n[mcp.babble]\ncommand = {babble}\nenv_set = {set}\nenv_plain = {plain}\n")).unwrap();
         let db = TestDb::new(backend).await;
         let (config, host, base) = (config.to_string_lossy().into_owned(), desk.url("").split_off("http://".len()), stub.url());
         let collector = StubProvider::start(vec![http("200 OK", &[], "")]).await;

@@ -301,8 +301,8 @@ fn faults_are_found_and_sound_coworkers_left_in_peace() {
         let sentence = score.sentence(subjects.len());
         println!("{sentence}\n{:?}\n{:#?}", score.counts, score.mistakes);
         let (right, wrong, missed) = (score.sum(0), score.sum(1), score.sum(2));
-        assert!(right * 100 >= (right + wrong) * 85, "precision: {sentence}");
-        assert!(right * 100 >= (right + missed) * 85, "recall: {sentence}");
+        assert!(right * 100 >= (right + wrong) * 90, "precision: {sentence}");
+        assert!(right * 100 >= (right + missed) * 90, "recall: {sentence}");
         let sure: Vec<_> = score.sure.iter().map(String::as_str).collect();
         assert_eq!(sure, ["HIGH", "LOW", "MEDIUM"]);
         if given.is_none() {
@@ -316,7 +316,7 @@ fn faults_are_found_and_sound_coworkers_left_in_peace() {
 both_dbs! {
     /// R61–R69: whatever is told names the runs and the steps that show it, where to look, what to change, and how sure it is.
     async fn a_diagnosis_names_its_evidence(app: TestApp) {
-        let desk = Desk { seed: 7, sound: 6, faults: 28..29, noise: false };
+        let desk = Desk { seed: 7, sound: 6, faults: 36..37, noise: false };
         let cast = [&PAIRS[..], &[&[]]].concat();
         let subjects = generate::desk(&app, &desk, &cast).await;
         for subject in &subjects {

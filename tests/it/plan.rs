@@ -55,7 +55,7 @@ async fn a_few_rows_are_found_by_what_is_few() {
         (plan(&store, waiting.limit(3)).await, "dispatch_waiting"),
         (
             plan(&store, run::Entity::find().filter(is_running()).limit(3)).await,
-            "run_running",
+            "run_under_way",
         ),
         (
             plan(&store, run::Entity::find().filter(is_active()).limit(3)).await,

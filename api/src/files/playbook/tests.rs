@@ -129,7 +129,7 @@ fn what_is_wrong_is_told_at_its_place_in_the_file() {
         ),
         (
             " [1]\n".to_owned(),
-            "a.yaml:10:13: expected a mapping with `turns`, or a text that holds one",
+            "a.yaml:10:3: expected a mapping with `turns`, or a text that holds one",
         ),
         (
             "\n    tools: []\n".to_owned(),

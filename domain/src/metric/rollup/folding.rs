@@ -56,9 +56,11 @@ impl Command for Fold {
         let Some(count) = u64::try_from(ids.len()).ok().filter(|count| *count > 0) else {
             return Ok(nothing);
         };
-        // By the runs alone: what no rollup holds of the workspace may be much more.
+        // By their runs, not by the index of all that no rollup holds, which may be much more: hence a value that is bound.
+        let is_fresh = usage_ledger::Column::RolledUp.eq(false);
         let calls = fresh::called()
             .filter(usage_ledger::Column::RunId.is_in(ids.clone()))
+            .filter(is_fresh.clone())
             .into_model::<Called>()
             .all(conn)
             .await?;
@@ -92,6 +94,7 @@ impl Command for Fold {
         usage_ledger::Entity::update_many()
             .col_expr(usage_ledger::Column::RolledUp, Expr::val(true))
             .filter(usage_ledger::Column::RunId.is_in(ids.clone()))
+            .filter(is_fresh)
             .exec(conn)
             .await?;
         run::Entity::update_many()
