@@ -164,6 +164,14 @@ impl Act {
             return Ok(None);
         };
         let handle = handle(written);
+        let nobody = || {
+            let message = format!("there is no coworker with the handle {handle}");
+            Err(Error::invalid("to", "NOT_FOUND", message))
+        };
+        // A database would take it for the text's end, or for an error.
+        if handle.contains('\0') {
+            return nobody();
+        }
         let named = coworker::Entity::find()
             .filter(coworker::Column::WorkspaceId.eq(self.actor.workspace))
             .filter(coworker::Column::Handle.eq(&handle));
@@ -174,11 +182,7 @@ impl Act {
                 "the request is yours already; go on, or finish",
             )),
             Some(other) => Ok(Some(Assignee::Coworker(other))),
-            None => Err(Error::invalid(
-                "to",
-                "NOT_FOUND",
-                format!("there is no coworker with the handle {handle}"),
-            )),
+            None => nobody(),
         }
     }
 
