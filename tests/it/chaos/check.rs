@@ -94,7 +94,7 @@ const USUAL: i64 = 16;
 
 /// What must have happened in all cases together, how often at least in [`USUAL`] of them, and how many of it there are: where
 /// nothing happens, nothing breaks. Several times as many are seen whatever the seed.
-const HAPPENS: [(&str, i64, &str); 19] = [
+const HAPPENS: [(&str, i64, &str); 18] = [
     (
         "runs for new requests",
         4,
@@ -164,11 +164,6 @@ const HAPPENS: [(&str, i64, &str); 19] = [
         "dispatches on closed requests",
         1,
         "SELECT COUNT(*) AS n FROM dispatch WHERE drop_reason = 'REQUEST_CLOSED'",
-    ),
-    (
-        "versions that were brought back",
-        1,
-        "SELECT COUNT(*) AS n FROM coworker_version WHERE restored_from IS NOT NULL",
     ),
     (
         "coworkers that were taken out of work",
