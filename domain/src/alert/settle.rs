@@ -40,7 +40,7 @@ pub(super) struct Settle {
 }
 
 /// How long after a failed try the next one is due: a tenth more or less than the schedule has it, so that those that failed
-/// together do not come back together. None: it was the last. /// Never before the receiver asks for it.
+/// together do not come back together, and never before the receiver asks for it. None: it was the last.
 pub(super) fn pause(
     retries: &[Duration],
     tries: i32,

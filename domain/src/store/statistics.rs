@@ -45,7 +45,7 @@ impl Column {
     }
 }
 
-/// Tells it, unless it was told of all that there is.
+/// Tells it where the schema has just `changed`, and where it was never told.
 ///
 /// # Errors
 /// What the database said.
