@@ -374,6 +374,8 @@ kinds! {
         Hour = "HOUR",
         /// A day of the reporting time zone.
         Day = "DAY",
+        /// A week, from Monday on, of the reporting time zone.
+        Week = "WEEK",
     }
     /// Whether the definition of an action is the one that an administrator knows.
     ToolActionState {

@@ -14,9 +14,11 @@ pub struct Model {
     pub workspace_id: WorkspaceId,
     /// The IANA time zone that days are kept in.
     pub zone: String,
-    /// Grows with every change of the zone; days of an older one are waste.
+    /// The release of the time zone database by which days are kept; those of another one are not used, and are made anew.
+    pub zone_release: String,
+    /// Grows whenever days are made anew; days and weeks of an older one are waste.
     pub generation: i64,
-    /// From this moment, the start of a day, on days are complete.
+    /// From this moment, the start of a day, on days are complete, and so are weeks that begin then or later.
     pub days_from: Millis,
     /// Up to this moment, the start of an hour, there are hours instead of quarter-hours.
     pub hours_until: Millis,

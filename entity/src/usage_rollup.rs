@@ -20,7 +20,7 @@ pub struct Model {
     /// How long the bucket is.
     #[sea_orm(primary_key, auto_increment = false)]
     pub grain: RollupGrain,
-    /// Of days: which choice of the reporting time zone they belong to. Else 0.
+    /// Of days and weeks: for which making of them they were made, see [`rollup_state::Model::generation`]. Else 0.
     #[sea_orm(primary_key, auto_increment = false)]
     pub generation: i64,
     /// The bucket's first moment.

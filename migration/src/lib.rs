@@ -21,6 +21,7 @@ mod m20261123_000015_traces;
 mod m20261123_000016_ended;
 mod m20261123_000017_slices;
 mod m20261123_000019_rests;
+mod m20261123_000020_weeks;
 mod sql;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -51,6 +52,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000016_ended::Migration),
             Box::new(m20261123_000017_slices::Migration),
             Box::new(m20261123_000019_rests::Migration),
+            Box::new(m20261123_000020_weeks::Migration),
         ]
     }
 }

@@ -176,7 +176,8 @@ both_dbs! {
         look::sound(&app).await;
     }
 
-    /// What is spent stays what it is while the calls are folded into rollups, and after that.
+    /// What is spent stays what it is while the calls are folded into rollups, and after that, whatever zone days are kept in:
+    /// budgets' days are those of UTC.
     async fn what_is_spent_is_the_same_before_and_after_calls_are_rolled_up(app: TestApp) {
         priced(&app).await;
         let worker = Coworker::new("worker").playbook(ONCE).with("budget", json!({ "daily": "100", "monthly": "100" })).publish(&app).await;
@@ -190,6 +191,14 @@ both_dbs! {
                 domain::metric::rollup::fold_all(&store, || true).await.expect("folded");
                 let left = look::number(&app, "SELECT COUNT(*) AS n FROM usage_ledger WHERE NOT rolled_up").await;
                 assert_eq!(left, 0);
+            }
+        }
+        for zone in ["Asia/Kathmandu", "UTC"] {
+            app.mutate("workspaceUpdate", json!({ "timeZone": zone }), "").await;
+            for days in ["before they are made anew", "after that"] {
+                let now = standing(&app, &worker.id).await;
+                assert_eq!((&now["daily"]["spent"], &now["monthly"]["spent"]), (&json!("1.5003"), &json!("1.5003")), "{zone}: {days}");
+                domain::metric::rollup::tidy(&app.store().await, || true).await.expect("made");
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use domain::metric::rollup::{self, Forget};
-use entity::{WorkspaceId, usage_rollup, workspace};
+use entity::{RollupGrain, WorkspaceId, usage_rollup, workspace};
 use sea_orm::{EntityTrait, QueryOrder};
 use serde_json::{Value, json};
 use tests::binary;
@@ -117,14 +117,24 @@ both_dbs! {
         agree_everywhere(&app, &truth).await;
         tidy(&app).await;
         agree_everywhere(&app, &truth).await;
-        assert!(stored(&app).await.iter().all(|row| row.grain != entity::RollupGrain::Day || row.generation == 1), "days of the old zone are gone");
+        let kept_by_zone = |row: &usage_rollup::Model| matches!(row.grain, RollupGrain::Day | RollupGrain::Week);
+        assert!(stored(&app).await.iter().all(|row| !kept_by_zone(row) || row.generation == 1), "days and weeks of the old zone are gone");
+        assert!(stored(&app).await.iter().any(|row| row.grain == RollupGrain::Week));
+
+        // Days that were made by other rules of time zones, or by a release that kept no weeks, are not used: not even spoilt ones.
+        look::tamper(&app, "UPDATE usage_rollup SET cost_nano = cost_nano + 7, runs = runs + 1 WHERE grain IN ('DAY', 'WEEK')").await;
+        look::tamper(&app, "UPDATE rollup_state SET zone_release = '2001a'").await;
+        agree_everywhere(&app, &truth).await;
+        tidy(&app).await;
+        agree_everywhere(&app, &truth).await;
+        assert!(stored(&app).await.iter().all(|row| !kept_by_zone(row) || row.generation == 2), "they are gone");
 
         // Quarter-hours that have grown old are hours.
         app.advance(Duration::from_secs(100 * DAY)).await;
         tidy(&app).await;
         let rows = stored(&app).await;
-        assert!(rows.iter().any(|row| row.grain == entity::RollupGrain::Hour));
-        assert!(rows.iter().all(|row| row.grain != entity::RollupGrain::Quarter), "all of it is old");
+        assert!(rows.iter().any(|row| row.grain == RollupGrain::Hour));
+        assert!(rows.iter().all(|row| row.grain != RollupGrain::Quarter), "all of it is old");
         agree_everywhere(&app, &truth).await;
 
         // Stored = rebuilt.

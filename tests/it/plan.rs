@@ -1,4 +1,4 @@
-//! How SQLite finds what is asked of it: by the few rows that it is about, however long the history and large the workspace.
+//! How databases find what is asked of them: by the few rows that it is about, however long the history and large the workspace.
 
 use domain::metric::fresh;
 use domain::request::query::is_waiting;
@@ -6,13 +6,14 @@ use domain::run::query::{is_active, is_running};
 use domain::store::Store;
 use entity::{
     CoworkerId, Millis, RequestId, RunId, RunStatus, WorkspaceId, dispatch, request, run,
-    usage_ledger, usage_rollup,
+    usage_ledger, usage_rollup, workspace,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait as _, QueryFilter, QueryOrder,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait as _, QueryFilter, QueryOrder,
     QuerySelect, QueryTrait, Select, Statement,
 };
-use tests::{Backend, TestDb};
+use serde_json::json;
+use tests::{Backend, Coworker, TestApp, TestDb};
 use uuid::Uuid;
 
 const WORKSPACE: WorkspaceId = WorkspaceId(Uuid::nil());
@@ -108,10 +109,7 @@ async fn a_few_rows_are_found_by_what_is_few() {
         (
             plan(
                 &store,
-                fresh::ended(WORKSPACE)
-                    .filter(fresh::of_runs())
-                    .order_by_asc(ended)
-                    .limit(500),
+                fresh::oldest(DbBackend::Sqlite, WORKSPACE).limit(500),
             )
             .await,
             "run_fresh (workspace_id=? AND ended_at>?)",
@@ -151,14 +149,75 @@ async fn no_index_is_left_to_guesses() {
     let store = tests::store::open(db.url()).await;
     assert_eq!(count(&store).await, 0);
     drop(store);
-    let earlier = tests::db::connect(db.url()).await.expect("the file");
-    for statement in ["DROP TABLE sqlite_stat1", "PRAGMA wal_checkpoint"] {
-        earlier
-            .execute_unprepared(statement)
-            .await
-            .expect(statement);
+    for (case, statement) in [
+        ("an earlier release", "DROP TABLE sqlite_stat1"),
+        (
+            "a death after the schema was changed",
+            "DELETE FROM sqlite_stat1 WHERE idx = 'run_ended'",
+        ),
+    ] {
+        let earlier = tests::db::connect(db.url()).await.expect("the file");
+        for statement in [statement, "PRAGMA wal_checkpoint"] {
+            earlier
+                .execute_unprepared(statement)
+                .await
+                .expect(statement);
+        }
+        earlier.close().await.expect("closed");
+        let store = tests::store::open(db.url()).await;
+        assert_eq!(count(&store).await, 0, "{case}");
+        drop(store);
     }
-    earlier.close().await.expect("closed");
-    let store = tests::store::open(db.url()).await;
-    assert_eq!(count(&store).await, 0);
+}
+
+/// What is to be folded is found by its own index on PostgreSQL, also while most of what ended is still to be folded: the index
+/// of all ended runs would be cheaper then, and dearer with every run that is folded.
+#[tokio::test]
+async fn a_backlog_is_folded_by_what_is_left_of_it() {
+    let app = TestApp::start(Backend::Postgres).await;
+    let coworker = Coworker::new("worker").publish(&app).await.id;
+    let input = json!({ "title": "Do it", "assigneeId": coworker });
+    app.mutate("requestCreate", input, "request { id }").await;
+    app.drain().await;
+    let columns = "SELECT string_agg(quote_ident(column_name), ', ' ORDER BY ordinal_position) AS all, \
+         string_agg(CASE column_name WHEN 'id' THEN 'CAST(lpad(to_hex(n), 32, ''0'') AS UUID)' WHEN 'number' THEN 'number + n' \
+         WHEN 'ended_at' THEN 'ended_at + n' ELSE quote_ident(column_name) END, ', ' ORDER BY ordinal_position) AS copies \
+         FROM information_schema.columns WHERE table_name = 'run' AND table_schema = current_schema()";
+    let conn = tests::db::connect(app.db().url())
+        .await
+        .expect("the database");
+    let columns = Statement::from_string(DbBackend::Postgres, columns);
+    let columns = conn
+        .query_one_raw(columns)
+        .await
+        .expect("columns")
+        .expect("a row");
+    let [all, copies]: [String; 2] =
+        ["all", "copies"].map(|name| columns.try_get("", name).expect(name));
+    let copied =
+        format!("INSERT INTO run ({all}) SELECT {copies} FROM run, generate_series(1, 20000) AS n");
+    for statement in [copied.as_str(), "ANALYZE"] {
+        conn.execute_unprepared(statement).await.expect(statement);
+    }
+    let workspace = workspace::Entity::find()
+        .one(&conn)
+        .await
+        .expect("asked")
+        .expect("one")
+        .id;
+    let mut statement = fresh::oldest(DbBackend::Postgres, workspace)
+        .limit(500)
+        .build(DbBackend::Postgres);
+    statement.sql = format!("EXPLAIN {}", statement.sql);
+    let lines = conn.query_all_raw(statement).await.expect("a plan");
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|row| row.try_get("", "QUERY PLAN").expect("a line"))
+        .collect();
+    let plan = lines.join("\n");
+    assert!(
+        plan.contains("Index Scan using run_fresh") && !plan.contains("Sort"),
+        "{plan}"
+    );
+    conn.close().await.expect("closed");
 }

@@ -52,6 +52,18 @@ impl Loaders {
         self.0.load_one(id).await
     }
 
+    /// The rows with these ids that the caller may see, at once: it does not wait for more of them.
+    ///
+    /// # Errors
+    /// What the database answers.
+    pub async fn rows<K>(&self, ids: &[K]) -> Result<HashMap<K, <Rows as Loader<K>>::Value>>
+    where
+        K: Send + Sync + Hash + Eq + Clone + 'static,
+        Rows: Loader<K, Error = Error>,
+    {
+        self.0.loader().load(ids).await
+    }
+
     /// The row with this id, which another row refers to.
     ///
     /// # Errors

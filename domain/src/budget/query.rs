@@ -10,6 +10,7 @@ use super::rows::columns;
 use super::{Key, Scope, resets, starts};
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
+use crate::metric::zone::Zone;
 use crate::store::{Tx, statement};
 
 /// What a budget's use consists of, at one moment.
@@ -44,14 +45,32 @@ impl Use {
             Scope::Coworker(_) => ("coworker", "coworker_id"),
             Scope::Workspace(_) => ("workspace", "workspace_id"),
         };
-        // Days and months begin with a bucket of either grain; a call is in one of them, or in none yet.
-        let folded = format!(
-            "FROM usage_rollup WHERE workspace_id = ? AND cube = '{}' AND grain IN ('{}', '{}') AND generation = 0 \
-             AND bucket >= ? AND {column} = ?",
-            RollupCube::Full.as_str(),
-            RollupGrain::Quarter.as_str(),
-            RollupGrain::Hour.as_str()
+        // Days and months begin with a bucket of every grain; a call is in one of each, or in none yet. Where days are those
+        // of UTC, as budgets' are, they are some hundred times fewer than what they are made of.
+        let state = "FROM rollup_state WHERE workspace_id = ? AND zone = ? AND zone_release = ? AND days_from <= ?";
+        let of_rollups = |cube: RollupCube, grains: &[RollupGrain], generation: &str| {
+            let grains: Vec<_> = grains
+                .iter()
+                .map(|grain| format!("'{}'", grain.as_str()))
+                .collect();
+            format!(
+                "(SELECT CAST(COALESCE(SUM(cost_nano + estimated_nano), 0) AS BIGINT) FROM usage_rollup WHERE workspace_id = ? \
+                 AND cube = '{}' AND grain IN ({}) AND generation = {generation} AND bucket >= ? AND {column} = ?)",
+                cube.as_str(),
+                grains.join(", ")
+            )
+        };
+        let days = of_rollups(
+            RollupCube::Coworker,
+            &[RollupGrain::Day],
+            "(SELECT generation FROM rollup_state AS s WHERE s.workspace_id = usage_rollup.workspace_id)",
         );
+        let fine = of_rollups(
+            RollupCube::Full,
+            &[RollupGrain::Quarter, RollupGrain::Hour],
+            "0",
+        );
+        let folded = format!("CASE WHEN EXISTS (SELECT 1 {state}) THEN {days} ELSE {fine} END");
         let fresh = format!(
             "FROM usage_ledger WHERE workspace_id = ? AND NOT rolled_up AND at >= ? AND {column} = ?"
         );
@@ -64,8 +83,7 @@ impl Use {
         let slices = "FROM budget_slice WHERE scope_id = ? AND period = ? AND worker_id <> ? AND lease_until > ?";
         let sql = format!(
             "SELECT (SELECT {limit} FROM {table} WHERE id = ?) AS most, \
-             (SELECT CAST(COALESCE(SUM(cost_nano + estimated_nano), 0) AS BIGINT) {folded}) \
-             + (SELECT CAST(COALESCE(SUM(COALESCE(cost_nano, reserved_nano)), 0) AS BIGINT) {fresh}) AS recorded, \
+             {folded} + (SELECT CAST(COALESCE(SUM(COALESCE(cost_nano, reserved_nano)), 0) AS BIGINT) {fresh}) AS recorded, \
              (SELECT CAST(COALESCE(SUM(reserved_nano), 0) AS BIGINT) {under_way}) AS reserved, \
              (SELECT CAST(COALESCE(SUM(free_nano), 0) AS BIGINT) {slices}) AS others, \
              (SELECT CAST(COALESCE(SUM(reserved_nano), 0) AS BIGINT) {under_way} AND (lease_until IS NULL OR lease_until <= ?)) \
@@ -80,6 +98,10 @@ impl Use {
         let from: Value = starts(key.period, now).into();
         let calls: [Value; 3] = [workspace.into(), from, scope.clone()];
         let mut values: Vec<Value> = vec![scope.clone()];
+        let [workspace_value, from, _] = calls.clone();
+        let (zone, release): (Value, Value) = (Zone::UTC.name().into(), Zone::RELEASE.into());
+        values.extend([workspace_value, zone, release, from]);
+        values.extend(calls.clone());
         values.extend(calls.clone());
         values.extend(calls);
         values.extend(runs.clone());

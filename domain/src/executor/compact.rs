@@ -11,7 +11,7 @@ use crate::metric::rollup;
 
 /// How long after a fold the next one begins. Nobody waits for it: what is not folded yet is counted all the same.
 const PAUSE: Duration = Duration::from_secs(1);
-/// After so many folds what is old is tidied up.
+/// So many folds after it was, first at the start, what is old is tidied up.
 const TIDY: u32 = 60;
 
 /// Folds what there is to fold, again and again, and now and then tidies up.
@@ -21,7 +21,7 @@ pub(super) async fn compacting(shared: Arc<Shared>, stop: CancellationToken) {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(PAUSE) => {}
         }
-        if let Err(err) = compact(&shared, &stop, round % TIDY == 0).await {
+        if let Err(err) = compact(&shared, &stop, round % TIDY == 1).await {
             tracing::warn!(%err, "what was used could not be rolled up; trying again later");
         }
     }

@@ -150,6 +150,7 @@ impl Export {
                 measures: measures().to_vec(),
                 durations: false,
                 most: usize::MAX,
+                points: usize::MAX,
             })
             .await?;
         let mut rows = Vec::new();

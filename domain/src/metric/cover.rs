@@ -1,9 +1,9 @@
-//! Which buckets of the rollups make up a span: days, then hours, then quarter-hours, and what is within them from
-//! the rows themselves.
+//! Which buckets of the rollups make up a span: weeks, then days, then hours, then quarter-hours, and what is within them
+//! from the rows themselves.
 
 use entity::{Millis, RollupGrain, rollup_state};
 
-use super::zone::{HOUR, QUARTER, Zone};
+use super::zone::{HOUR, Interval, QUARTER, Zone};
 
 /// A part of a span.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,15 @@ pub struct Piece {
     pub start: Millis,
     /// The moment after its last.
     pub end: Millis,
+}
+
+/// Whether a cube keeps weeks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weeks {
+    /// It does.
+    Kept,
+    /// It does not: they are made of days.
+    NotKept,
 }
 
 /// How far rollups are, as far as it matters to what a span is made of.
@@ -28,28 +37,38 @@ pub struct Reach {
 }
 
 impl Reach {
-    /// As the row says it; [`Zone::UTC`] for a zone that this release does not know, whose days are not used.
+    /// As the row says it; [`Zone::UTC`] for a zone that this release does not know. Its days are not used, nor are days that
+    /// were made by other rules of time zones: such a day may begin at another moment.
     pub fn of(state: &rollup_state::Model) -> Self {
-        let zone = Zone::parse(&state.zone, "zone");
+        let zone = Zone::parse(&state.zone, "zone").ok();
+        let usable = zone.is_some() && state.zone_release == Zone::RELEASE;
         Self {
-            days_from: zone.as_ref().map_or(Millis(i64::MAX), |_| state.days_from),
+            days_from: if usable {
+                state.days_from
+            } else {
+                Millis(i64::MAX)
+            },
             zone: zone.unwrap_or(Zone::UTC),
             hours_until: state.hours_until,
         }
     }
 
     /// The pieces of a span, in their order; none is empty.
-    pub fn cover(&self, start: Millis, end: Millis) -> Vec<Piece> {
+    pub fn cover(&self, start: Millis, end: Millis, weeks: Weeks) -> Vec<Piece> {
         let mut pieces = Vec::new();
-        let first = self.ceil_day(start.max(self.days_from));
-        let last = if first < end {
-            self.zone.day(end)
-        } else {
-            first
+        // No calendar may have the moment from which there are days, where there are none.
+        let days = start.max(self.days_from) < end;
+        let first = match days {
+            true => self.ceil(Interval::Day, start.max(self.days_from)),
+            false => end,
+        };
+        let last = match first < end {
+            true => self.zone.day(end),
+            false => first,
         };
         if first < last {
             self.within(start, first, &mut pieces);
-            push(&mut pieces, Some(RollupGrain::Day), first, last);
+            self.days(first, last, weeks, &mut pieces);
             self.within(last, end, &mut pieces);
         } else {
             self.within(start, end, &mut pieces);
@@ -62,6 +81,21 @@ impl Reach {
         let mut pieces = Vec::new();
         self.within(start, end, &mut pieces);
         pieces
+    }
+
+    fn days(&self, start: Millis, end: Millis, weeks: Weeks, pieces: &mut Vec<Piece>) {
+        let first = self.ceil(Interval::Week, start);
+        let last = match first < end {
+            true => Interval::Week.start(self.zone, end),
+            false => first,
+        };
+        if weeks == Weeks::Kept && first < last {
+            push(pieces, Some(RollupGrain::Day), start, first);
+            push(pieces, Some(RollupGrain::Week), first, last);
+            push(pieces, Some(RollupGrain::Day), last, end);
+        } else {
+            push(pieces, Some(RollupGrain::Day), start, end);
+        }
     }
 
     fn within(&self, start: Millis, end: Millis, pieces: &mut Vec<Piece>) {
@@ -81,12 +115,11 @@ impl Reach {
         }
     }
 
-    fn ceil_day(&self, at: Millis) -> Millis {
-        let day = self.zone.day(at);
-        if day == at {
+    fn ceil(&self, interval: Interval, at: Millis) -> Millis {
+        if interval.start(self.zone, at) == at {
             at
         } else {
-            self.zone.next_day(at)
+            interval.next(self.zone, at)
         }
     }
 }
@@ -135,11 +168,20 @@ mod tests {
     fn whole_days_are_one_piece_and_the_rest_is_finer() {
         let reach = reach("UTC", i64::MIN, 0);
         assert_eq!(
-            reach.cover(Millis(DAY), Millis(8 * DAY)),
+            reach.cover(Millis(DAY), Millis(8 * DAY), Weeks::NotKept),
             [piece(Some(RollupGrain::Day), DAY, 8 * DAY)]
         );
+        // 1970 began on a Thursday.
         assert_eq!(
-            reach.cover(Millis(DAY - QUARTER - 5), Millis(2 * DAY + 7)),
+            reach.cover(Millis(DAY), Millis(20 * DAY), Weeks::Kept),
+            [
+                piece(Some(RollupGrain::Day), DAY, 4 * DAY),
+                piece(Some(RollupGrain::Week), 4 * DAY, 18 * DAY),
+                piece(Some(RollupGrain::Day), 18 * DAY, 20 * DAY),
+            ]
+        );
+        assert_eq!(
+            reach.cover(Millis(DAY - QUARTER - 5), Millis(2 * DAY + 7), Weeks::Kept),
             [
                 piece(None, DAY - QUARTER - 5, DAY - QUARTER),
                 piece(Some(RollupGrain::Quarter), DAY - QUARTER, DAY),
@@ -154,11 +196,11 @@ mod tests {
         let reach = reach("UTC", i64::MIN, 100 * DAY);
         let start = DAY - HOUR * 11 / 2;
         assert_eq!(
-            reach.cover(Millis(start), Millis(start + HOUR)),
+            reach.cover(Millis(start), Millis(start + HOUR), Weeks::Kept),
             [piece(None, start, start + HOUR)]
         );
         assert_eq!(
-            reach.cover(Millis(start), Millis(start + 2 * HOUR))[1],
+            reach.cover(Millis(start), Millis(start + 2 * HOUR), Weeks::Kept)[1],
             piece(
                 Some(RollupGrain::Hour),
                 start + HOUR / 2,
@@ -174,10 +216,11 @@ mod tests {
             zone in prop::sample::select(vec!["UTC", "Asia/Kathmandu", "Asia/Kolkata", "Europe/Berlin", "America/Santiago", "Australia/Lord_Howe"]),
             start in 1_700_000_000_000_i64..1_800_000_000_000, length in 0_i64..40 * DAY,
             days in 1_690_000_000_000_i64..1_810_000_000_000, hours in 470_000_i64..500_000,
+            weeks in prop::sample::select(vec![Weeks::Kept, Weeks::NotKept]),
         ) {
             let mut reach = reach(zone, 0, hours * HOUR);
             reach.days_from = reach.zone.day(Millis(days));
-            let pieces = reach.cover(Millis(start), Millis(start + length));
+            let pieces = reach.cover(Millis(start), Millis(start + length), weeks);
             let mut at = Millis(start);
             for piece in pieces {
                 prop_assert_eq!(piece.start, at);
@@ -187,6 +230,11 @@ mod tests {
                     Some(RollupGrain::Day) => {
                         prop_assert!(piece.start >= reach.days_from);
                         prop_assert_eq!((reach.zone.day(piece.start), reach.zone.day(piece.end)), (piece.start, piece.end));
+                    }
+                    Some(RollupGrain::Week) => {
+                        prop_assert!(piece.start >= reach.days_from && weeks == Weeks::Kept);
+                        let start = |at| Interval::Week.start(reach.zone, at);
+                        prop_assert_eq!((start(piece.start), start(piece.end)), (piece.start, piece.end));
                     }
                     Some(RollupGrain::Hour) => prop_assert!(whole(HOUR) && piece.end <= reach.hours_until),
                     Some(RollupGrain::Quarter) => prop_assert!(whole(QUARTER) && piece.start >= reach.hours_until),

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use entity::{
     Millis, RollupCube, RollupGrain, WorkspaceId, rollup_state, run, usage_ledger, usage_rollup,
 };
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, JoinType, Query, SelectStatement};
+use futures_util::TryStreamExt as _;
+use sea_orm::sea_query::{
+    Alias, CommonTableExpression, Expr, ExprTrait, Func, JoinType, Query, SelectStatement,
+};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait,
-    QueryFilter, QueryResult,
+    QueryFilter, QueryResult, StreamTrait as _,
 };
 
-use super::cover::{Piece, Reach};
+use super::cover::{Piece, Reach, Weeks};
 use super::fresh::{self, Called, Ended};
 use super::group::{Dimension, Group, Which};
 use super::measure::{Measure, Sums};
@@ -39,6 +42,8 @@ pub struct Ask {
     pub durations: bool,
     /// The most groups that are wanted.
     pub most: usize,
+    /// The most points (of a group and an interval) of one grain in which there may be anything.
+    pub points: usize,
 }
 
 /// Sums of one group: for each interval that has any, by its place.
@@ -74,9 +79,15 @@ impl Snapshot for Ask {
         let parts: Vec<Part> = match &state {
             Some(state) => {
                 let reach = Reach::of(state);
+                // Only the smaller cube keeps them.
+                let weeks = if self.is_full() {
+                    Weeks::NotKept
+                } else {
+                    Weeks::Kept
+                };
                 let parts = intervals.flat_map(|(interval, (start, end))| {
                     reach
-                        .cover(*start, *end)
+                        .cover(*start, *end, weeks)
                         .into_iter()
                         .map(move |piece| Part { interval, piece })
                 });
@@ -95,7 +106,12 @@ impl Snapshot for Ask {
                 .collect(),
         };
         let mut facts = Facts::new();
-        for grain in [RollupGrain::Day, RollupGrain::Hour, RollupGrain::Quarter] {
+        for grain in [
+            RollupGrain::Week,
+            RollupGrain::Day,
+            RollupGrain::Hour,
+            RollupGrain::Quarter,
+        ] {
             let parts = of(&parts, Some(grain));
             if let Some(state) = state.as_ref().filter(|_| !parts.is_empty()) {
                 self.rollups(tx, state, grain, &parts, &mut facts).await?;
@@ -108,13 +124,6 @@ impl Snapshot for Ask {
             .collect();
         self.rows(tx, &whole, true, &mut facts).await?;
         self.rows(tx, &of(&parts, None), false, &mut facts).await?;
-        if facts.len() > self.most {
-            let message = format!(
-                "there are more than {} groups; ask for fewer dimensions, or filter",
-                self.most
-            );
-            return Err(Error::invalid("by", "TOO_MANY_POINTS", message));
-        }
         Ok(facts)
     }
 }
@@ -137,12 +146,11 @@ impl Ask {
         facts: &mut Facts,
     ) -> Result<()> {
         use usage_rollup::Column as C;
-        let backend = tx.get_database_backend();
-        let full = self.which.full || self.by.iter().any(|by| !by.is_everywhere());
-        // Only days are kept in the smaller cube.
+        let backend = ConnectionTrait::get_database_backend(tx);
+        // Only days and weeks are kept in the smaller cube.
         let (cube, generation) = match grain {
-            RollupGrain::Day if !full => (RollupCube::Coworker, state.generation),
-            RollupGrain::Day => (RollupCube::Full, state.generation),
+            RollupGrain::Day if self.is_full() => (RollupCube::Full, state.generation),
+            RollupGrain::Week | RollupGrain::Day => (RollupCube::Coworker, state.generation),
             RollupGrain::Hour | RollupGrain::Quarter => (RollupCube::Full, 0),
         };
         let mut select = Query::select();
@@ -156,8 +164,16 @@ impl Ask {
             .add(C::Bucket.into_expr().gte(of_part("first")))
             .add(C::Bucket.into_expr().lt(of_part("last")));
         select
+            .with_cte(
+                CommonTableExpression::new()
+                    .table_name(part.clone())
+                    .query(listed(backend, parts))
+                    // Once: within the join, the list would be read anew for each row.
+                    .materialized(true)
+                    .to_owned(),
+            )
             .expr_as(of_part("place"), "place")
-            .from_subquery(listed(backend, parts), part)
+            .from(part)
             // In this order: SQLite, which knows nothing of how many rows there are, else goes through all of a grain and
             // looks for the part of each row.
             .join(JoinType::CrossJoin, usage_rollup::Entity, Condition::all())
@@ -173,18 +189,30 @@ impl Ask {
         for by in &self.by {
             sums.add_group_by([by.column().into_expr()]);
         }
-        for row in tx.query_all(&sums).await? {
+        let mut rows = tx.stream(&sums).await?;
+        let mut points = 0;
+        while let Some(row) = rows.try_next().await? {
+            points += 1;
+            if points > self.points {
+                let message = format!(
+                    "there is something in more than {} points; choose a longer interval, fewer dimensions, or a filter",
+                    self.points
+                );
+                return Err(Error::invalid("interval", "TOO_MANY_POINTS", message));
+            }
             let fact = self.fact(&row, facts)?;
             for measure in &self.measures {
                 let name = sea_orm::IdenStatic::as_str(&measure.column());
                 fact.sums[*measure] = fact.sums[*measure].saturating_add(row.try_get("", name)?);
             }
         }
+        drop(rows);
         if self.durations {
             select
                 .column((usage_rollup::Entity, C::Durations))
                 .and_where(C::Durations.is_not_null());
-            for row in tx.query_all(&select).await? {
+            let mut rows = tx.stream(&select).await?;
+            while let Some(row) = rows.try_next().await? {
                 let bytes: Vec<u8> = row.try_get("", "durations")?;
                 let durations = Durations::read(Some(&bytes))?;
                 self.fact(&row, facts)?.durations.merge(&durations)?;
@@ -193,10 +221,31 @@ impl Ask {
         Ok(())
     }
 
+    /// Whether only the full cube keeps apart what is asked.
+    fn is_full(&self) -> bool {
+        self.which.full || self.by.iter().any(|by| !by.is_everywhere())
+    }
+
     fn fact<'a>(&self, row: &QueryResult, facts: &'a mut Facts) -> Result<&'a mut Fact> {
         let place: i64 = row.try_get("", "place")?;
         let place = usize::try_from(place).map_err(Error::internal)?;
-        let group = Group::of_row(&self.by, row)?;
+        self.fact_of(Group::of_row(&self.by, row)?, place, facts)
+    }
+
+    /// The sums of a group and an interval; an error as soon as there are more groups than are wanted.
+    fn fact_of<'a>(
+        &self,
+        group: Group,
+        place: usize,
+        facts: &'a mut Facts,
+    ) -> Result<&'a mut Fact> {
+        if facts.len() >= self.most && !facts.contains_key(&group) {
+            let message = format!(
+                "there are more than {} groups; ask for fewer dimensions, or filter",
+                self.most
+            );
+            return Err(Error::invalid("by", "TOO_MANY_POINTS", message));
+        }
         Ok(facts.entry(group).or_default().entry(place).or_default())
     }
 
@@ -272,12 +321,7 @@ impl Ask {
                 *outcome,
             );
             let rates = call.price_id.and_then(|id| rates.get(&id).copied());
-            facts
-                .entry(group)
-                .or_default()
-                .entry(place)
-                .or_default()
-                .sums += Sums::of_call(call, rates);
+            self.fact_of(group, place, facts)?.sums += Sums::of_call(call, rates);
         }
         Ok(())
     }
@@ -296,7 +340,8 @@ impl Ask {
         if fresh {
             select = select.filter(fresh::of_runs());
         }
-        for run in select.into_model::<Ended>().all(tx).await? {
+        let mut runs = select.into_model::<Ended>().stream(tx).await?;
+        while let Some(run) = runs.try_next().await? {
             let Some(place) = place_of(parts, run.ended_at) else {
                 continue;
             };
@@ -308,7 +353,7 @@ impl Ask {
                 run.trigger,
                 run.outcome,
             );
-            let fact = facts.entry(group).or_default().entry(place).or_default();
+            let fact = self.fact_of(group, place, facts)?;
             fact.sums += Sums::of_run(&run);
             if self.durations {
                 fact.durations.add(run.ended_at.since(run.started_at));

@@ -6,10 +6,10 @@ use entity::{
     CoworkerId, Millis, ModelPriceId, Outcome, RequestSource, RunId, RunStatus, Trigger,
     WorkspaceId, model_price, request, run, usage_ledger,
 };
-use sea_orm::sea_query::{Expr, IntoCondition as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _, IntoCondition as _, Order};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, FromQueryResult, JoinType, QueryFilter,
-    QuerySelect, RelationDef, Select,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, JoinType,
+    QueryFilter, QueryOrder as _, QuerySelect, RelationDef, Select,
 };
 
 use crate::error::Result;
@@ -105,6 +105,18 @@ pub fn of_ledger() -> Condition {
 /// See [`of_ledger`].
 pub fn of_runs() -> Condition {
     Expr::cust("NOT run.rolled_up").into_condition()
+}
+
+/// The ended runs of a workspace that no rollup holds, the oldest first.
+pub fn oldest(backend: DbBackend, workspace: WorkspaceId) -> Select<run::Entity> {
+    let at = run::Column::EndedAt.into_expr();
+    let at = match backend {
+        DbBackend::Sqlite => at,
+        // As the index of such runs has it, and no other: in the order of time, the planner would else go through all that
+        // ended, most of it folded.
+        _ => at.add(Expr::cust("0")),
+    };
+    ended(workspace).filter(of_runs()).order_by(at, Order::Asc)
 }
 
 /// What calls were priced at.

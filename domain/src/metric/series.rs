@@ -16,6 +16,8 @@ use crate::store::Store;
 pub const MOST_INTERVALS: usize = 1_100;
 /// The most points of an answer.
 pub const MOST_POINTS: usize = 50_000;
+/// The most points that are read for an answer: a trend keeps models apart, which its answer need not.
+const MOST_READ: usize = 4 * MOST_POINTS;
 /// The most groups of an answer.
 pub const MOST_GROUPS: usize = 1_000;
 
@@ -78,6 +80,7 @@ impl Span {
             measures: wanted.measures,
             durations: wanted.durations,
             most: MOST_GROUPS,
+            points: MOST_READ,
         }
     }
 }

@@ -22,6 +22,9 @@ impl Zone {
     /// Universal time.
     pub const UTC: Self = Self(Tz::UTC);
 
+    /// The release of the IANA database that this one was built with.
+    pub const RELEASE: &str = chrono_tz::IANA_TZDB_VERSION;
+
     /// The zone of this name.
     ///
     /// # Errors

@@ -251,7 +251,9 @@ fn sqlite(url: &str, path: &Path, connections: u32, read_only: bool) -> ConnectO
                 .read_only(read_only)
                 .foreign_keys(true)
                 .busy_timeout(Duration::from_secs(5))
-                .statement_cache_capacity(512);
+                .statement_cache_capacity(512)
+                // Rows come from a thread of their own, which stands still whenever this many wait: 50 are soon read.
+                .row_buffer_size(1_000);
             if read_only {
                 o
             } else {

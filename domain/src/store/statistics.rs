@@ -45,7 +45,7 @@ impl Column {
     }
 }
 
-/// Tells it where the schema has just `changed`, and where it was never told.
+/// Tells it where the schema has just `changed`, and where there is an index of which it was never told.
 ///
 /// # Errors
 /// What the database said.
@@ -69,10 +69,20 @@ pub(super) async fn tell(conn: &DatabaseConnection, changed: bool) -> Result<()>
     Ok(tx.commit().await?)
 }
 
+/// Whether there is an index of which it was not told: in a database of an earlier release, or where a process died after
+/// it had changed the schema.
 async fn is_untold(conn: &DatabaseConnection) -> Result<bool> {
-    let there = "SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'";
-    let there = Statement::from_string(DbBackend::Sqlite, there);
-    Ok(conn.query_one_raw(there).await?.is_none())
+    let ask = async |sql: &str| {
+        let statement = Statement::from_string(DbBackend::Sqlite, sql);
+        conn.query_one_raw(statement).await
+    };
+    let there = ask("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_stat1'").await?;
+    if there.is_none() {
+        return Ok(true);
+    }
+    let untold = "SELECT 1 FROM sqlite_schema AS i WHERE i.type = 'index' \
+         AND NOT EXISTS (SELECT 1 FROM sqlite_stat1 WHERE tbl = i.tbl_name AND idx = i.name)";
+    Ok(ask(untold).await?.is_some())
 }
 
 /// The columns of all indexes, in their order.

@@ -89,10 +89,11 @@ impl Cost {
             Pricing::AtRun => cost::Pricing::AtRun,
             Pricing::Current => cost::Pricing::Current(store.now()),
         };
+        // Boxed, for it is rare: else each field of each point of a series would carry room for it.
         let read = self.read.get_or_try_init(async || {
-            cost::cost(store.read(), ctx.actor(), &self.scope, pricing).await
+            Box::pin(cost::cost(store.read(), ctx.actor(), &self.scope, pricing)).await
         });
-        Ok(read.await?)
+        Ok(Box::pin(read).await?)
     }
 
     async fn head(&self, ctx: &Context<'_>) -> Result<Recorded> {

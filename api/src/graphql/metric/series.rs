@@ -1,5 +1,6 @@
 //! Figures interval by interval, and how they change.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::{Context, Object, SimpleObject};
@@ -8,6 +9,7 @@ use domain::metric::group::{Group, Which};
 use domain::metric::measure::{Measure, Sums};
 use domain::metric::series::{Point, Series, Span};
 use domain::metric::trend::{Cause, CauseKind, Change, Trend};
+use entity::{CoworkerId, coworker};
 
 use super::totals::{MetricsTotals, per_run};
 use crate::graphql::context::ContextExt as _;
@@ -17,37 +19,65 @@ use crate::graphql::kind::{CostCauseKind, RequestSource, RunOutcome, Trigger, Us
 use crate::graphql::scalar::{DateTime, Decimal, Int64};
 
 /// What the runs of a group have in common.
-pub struct MetricsGroup(Group);
+pub struct MetricsGroup {
+    group: Group,
+    coworker: Option<Coworker>,
+}
+
+/// The coworkers of groups, where they are asked for.
+pub(super) struct Coworkers(HashMap<CoworkerId, coworker::Model>);
+
+impl Coworkers {
+    /// All of them in one statement: an answer may have a thousand groups, and as they are rendered one after the other, some
+    /// would be asked for while the others wait.
+    pub(super) async fn of(
+        ctx: &Context<'_>,
+        groups: impl Iterator<Item = &Group>,
+    ) -> Result<Self> {
+        if !ctx.look_ahead().field("group").field("coworker").exists() {
+            return Ok(Self(HashMap::new()));
+        }
+        let mut ids: Vec<_> = groups.filter_map(|group| group.coworker).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        Ok(Self(ctx.loaders().rows(&ids).await?))
+    }
+
+    fn group(&self, group: Group) -> MetricsGroup {
+        let coworker = group.coworker.and_then(|id| self.0.get(&id));
+        MetricsGroup {
+            coworker: coworker.cloned().map(Coworker),
+            group,
+        }
+    }
+}
 
 /// What the runs of a group have in common. What figures are not kept apart by is null.
 #[Object]
 impl MetricsGroup {
     /// The coworker.
-    async fn coworker(&self, ctx: &Context<'_>) -> Result<Option<Coworker>> {
-        Ok(match self.0.coworker {
-            Some(id) => Some(Coworker(ctx.loaders().referred(id).await?)),
-            None => None,
-        })
+    async fn coworker(&self) -> Option<&Coworker> {
+        self.coworker.as_ref()
     }
 
     /// The model, as prices name it.
     async fn model(&self) -> Option<&str> {
-        self.0.model.as_deref()
+        self.group.model.as_deref()
     }
 
     /// Where the requests came from.
     async fn source(&self) -> Option<RequestSource> {
-        self.0.source.map(RequestSource::from)
+        self.group.source.map(RequestSource::from)
     }
 
     /// What started the runs.
     async fn trigger(&self) -> Option<Trigger> {
-        self.0.trigger.map(Trigger::from)
+        self.group.trigger.map(Trigger::from)
     }
 
     /// How the runs ended; also null for those that failed, and for calls of runs that go on.
     async fn outcome(&self) -> Option<RunOutcome> {
-        self.0.outcome.map(RunOutcome::from)
+        self.group.outcome.map(RunOutcome::from)
     }
 }
 
@@ -72,7 +102,7 @@ pub struct MetricsPoint {
 }
 
 impl MetricsSeries {
-    pub(super) fn of(span: &Span, Series { group, points }: Series) -> Self {
+    pub(super) fn of(span: &Span, coworkers: &Coworkers, Series { group, points }: Series) -> Self {
         let which = Arc::new(Which::clone(&span.which).of(&group));
         let points = points
             .into_iter()
@@ -83,7 +113,7 @@ impl MetricsSeries {
             });
         Self {
             points: points.collect(),
-            group: MetricsGroup(group),
+            group: coworkers.group(group),
         }
     }
 }
@@ -161,9 +191,9 @@ pub struct CostCause {
 }
 
 impl MetricsTrend {
-    pub(super) fn of(Trend { group, changes }: Trend) -> Self {
+    pub(super) fn of(coworkers: &Coworkers, Trend { group, changes }: Trend) -> Self {
         Self {
-            group: MetricsGroup(group),
+            group: coworkers.group(group),
             changes: changes.into_iter().map(MetricsChange::from).collect(),
         }
     }

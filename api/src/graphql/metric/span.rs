@@ -10,7 +10,7 @@ use domain::metric::trend::trend;
 use entity::Millis;
 
 use super::query::{MetricsFilter, which};
-use super::series::{MetricsSeries, MetricsTrend};
+use super::series::{Coworkers, MetricsSeries, MetricsTrend};
 use super::totals::{MetricsTotals, wanted};
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{Error, Result};
@@ -139,9 +139,10 @@ impl Metrics {
             wanted,
         )
         .await?;
+        let coworkers = Coworkers::of(ctx, found.iter().map(|series| &series.group)).await?;
         Ok(found
             .into_iter()
-            .map(|series| MetricsSeries::of(&self.span, series))
+            .map(|series| MetricsSeries::of(&self.span, &coworkers, series))
             .collect())
     }
 
@@ -160,7 +161,11 @@ impl Metrics {
     ) -> Result<Vec<MetricsTrend>> {
         let by = dimensions(&by)?;
         let found = trend(ctx.store(), ctx.actor(), &self.span, interval.into(), &by).await?;
-        Ok(found.into_iter().map(MetricsTrend::of).collect())
+        let coworkers = Coworkers::of(ctx, found.iter().map(|trend| &trend.group)).await?;
+        Ok(found
+            .into_iter()
+            .map(|trend| MetricsTrend::of(&coworkers, trend))
+            .collect())
     }
 }
 

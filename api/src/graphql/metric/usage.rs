@@ -59,7 +59,8 @@ impl Usage {
             Parts::Of(scope) => scope,
             Parts::Known(sums) => return Some(Ok(by_kind(sums))),
         };
-        let found = by_component(ctx.store().read(), ctx.actor(), scope).await;
+        // Boxed, for it is rare: else each field of each point of a series would carry room for it.
+        let found = Box::pin(by_component(ctx.store().read(), ctx.actor(), scope)).await;
         Some(found.map_err(Error::from).map(|components| {
             let parts = components
                 .iter()

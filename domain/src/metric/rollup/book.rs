@@ -18,7 +18,7 @@ use crate::metric::cover::floor;
 use crate::metric::fresh::{Called, Ended};
 use crate::metric::measure::{Measure, Sums};
 use crate::metric::sketch::Durations;
-use crate::metric::zone::QUARTER;
+use crate::metric::zone::{Interval, QUARTER, Zone};
 
 /// Rows of a statement: 38 values each, of the 32,766 that SQLite takes.
 const ROWS: usize = 100;
@@ -105,8 +105,24 @@ impl Key {
         }
     }
 
+    /// The keys of a day that this is part of, in both cubes, and of its week, in the smaller one.
+    pub fn of_day(&self, zone: Zone, generation: i64, day: Millis) -> [Self; 3] {
+        let day = Self {
+            grain: RollupGrain::Day,
+            generation,
+            bucket: day,
+            ..self.clone()
+        };
+        let week = Self {
+            grain: RollupGrain::Week,
+            bucket: Interval::Week.start(zone, day.bucket),
+            ..day.narrow()
+        };
+        [day.narrow(), day, week]
+    }
+
     /// The key of the same bucket in the smaller cube.
-    pub fn narrow(&self) -> Self {
+    fn narrow(&self) -> Self {
         Self {
             cube: RollupCube::Coworker,
             source: String::new(),

@@ -1,8 +1,6 @@
 //! Days of a zone that was chosen, made of what there is, the newest first.
 
-use entity::{
-    Millis, RollupCube, RollupGrain, WorkspaceId, rollup_state, run, usage_ledger, usage_rollup,
-};
+use entity::{Millis, RollupGrain, WorkspaceId, rollup_state, run, usage_ledger, usage_rollup};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -10,13 +8,14 @@ use sea_orm::{
 use usage_rollup::Column as C;
 
 use super::book::{Book, Key};
-use super::{Left, hold};
+use super::zone::make_anew;
+use super::{Left, fine, hold};
 use crate::error::Result;
 use crate::metric::cover::{Piece, Reach};
 use crate::metric::fresh::{self, Called, Ended};
 use crate::metric::measure::Sums;
 use crate::metric::sketch::Durations;
-use crate::metric::zone::HOUR;
+use crate::metric::zone::{HOUR, Zone};
 use crate::store::{Command, Needs, Tx};
 
 /// Makes the day before those that are complete.
@@ -33,22 +32,26 @@ impl Command for BuildDay {
         let Some(state) = hold(tx, self.workspace).await? else {
             return Ok(Left::Nothing);
         };
+        if state.zone_release != Zone::RELEASE {
+            let zone = Zone::parse(&state.zone, "zone").unwrap_or(Zone::UTC);
+            make_anew(tx, &state, zone).await?;
+            return Ok(Left::More);
+        }
         if state.days_from == Millis(i64::MIN) {
             return Ok(Left::Nothing);
         }
         let conn = tx.writing().await?;
-        let fine = usage_rollup::Entity::find()
-            .filter(C::WorkspaceId.eq(self.workspace))
-            .filter(C::Cube.eq(RollupCube::Full))
-            .filter(C::Grain.is_in([RollupGrain::Hour, RollupGrain::Quarter]));
         // The newest bucket that begins before: days in which nothing was used are passed over.
-        let newest = fine
-            .filter(C::Bucket.lt(state.days_from))
-            .select_only()
-            .column(C::Bucket)
-            .order_by_desc(C::Bucket)
-            .limit(1);
-        let newest: Option<Millis> = newest.into_tuple().one(conn).await?;
+        let mut newest: Option<Millis> = None;
+        for grain in [RollupGrain::Hour, RollupGrain::Quarter] {
+            let of_grain = fine(self.workspace, grain)
+                .filter(C::Bucket.lt(state.days_from))
+                .select_only()
+                .column(C::Bucket)
+                .order_by_desc(C::Bucket)
+                .limit(1);
+            newest = Ord::max(newest, of_grain.into_tuple().one(conn).await?);
+        }
         let reach = Reach::of(&state);
         let from = match newest {
             // An hour may begin before a day does and hold some of it: so the day of its last moment.
@@ -90,23 +93,15 @@ impl BuildDay {
         day: Millis,
     ) -> Result<()> {
         let mut book = Book::default();
-        let mut add = |mut key: Key, sums: Sums, durations: &Durations| {
-            key = Key {
-                grain: RollupGrain::Day,
-                generation: state.generation,
-                bucket: day,
-                ..key
-            };
-            book.add(key.narrow(), sums, durations)?;
-            book.add(key, sums, durations)
+        let mut add = |key: Key, sums: Sums, durations: &Durations| {
+            key.of_day(reach.zone, state.generation, day)
+                .into_iter()
+                .try_for_each(|key| book.add(key, sums, durations))
         };
         for Piece { grain, start, end } in reach.without_days(day, reach.zone.next_day(day)) {
             if let Some(grain) = grain {
-                let rows = usage_rollup::Entity::find()
-                    .filter(C::WorkspaceId.eq(self.workspace))
-                    .filter(C::Cube.eq(RollupCube::Full))
-                    .filter(C::Grain.eq(grain))
-                    .filter(C::Bucket.gte(start).and(C::Bucket.lt(end)));
+                let rows =
+                    fine(self.workspace, grain).filter(C::Bucket.gte(start).and(C::Bucket.lt(end)));
                 for row in rows.all(conn).await? {
                     let (sums, durations) = (
                         Sums::of_row(&row),

@@ -2,7 +2,7 @@
 
 use entity::{Millis, RollupGrain, WorkspaceId, rollup_state, run, usage_ledger};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, EntityTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{ColumnTrait as _, EntityTrait, QueryFilter, QuerySelect};
 
 use super::book::{Book, Key};
 use super::{Left, hold};
@@ -45,9 +45,7 @@ impl Command for Fold {
             return Ok(nothing);
         };
         let conn = tx.writing().await?;
-        let runs = fresh::ended(self.workspace)
-            .filter(fresh::of_runs())
-            .order_by_asc(run::Column::EndedAt)
+        let runs = fresh::oldest(tx.backend(), self.workspace)
             .limit(RUNS)
             .into_model::<Ended>()
             .all(conn)
@@ -130,14 +128,9 @@ impl Folding {
     fn add(&mut self, at: Millis, key: Key, sums: Sums, durations: &Durations) -> Result<()> {
         let day = self.reach.zone.day(at);
         if day >= self.reach.days_from {
-            let day = Key {
-                grain: RollupGrain::Day,
-                generation: self.state.generation,
-                bucket: day,
-                ..key.clone()
-            };
-            self.book.add(day.narrow(), sums, durations)?;
-            self.book.add(day, sums, durations)?;
+            for key in key.of_day(self.reach.zone, self.state.generation, day) {
+                self.book.add(key, sums, durations)?;
+            }
         }
         let fine = match at < self.reach.hours_until {
             true => Key {

@@ -6,7 +6,7 @@ use sea_orm::{ColumnTrait as _, EntityTrait, QueryFilter, QueryOrder, QuerySelec
 use usage_rollup::Column as C;
 
 use super::book::{Book, Key};
-use super::{Left, QUARTERS_KEPT, hold};
+use super::{Left, QUARTERS_KEPT, fine, hold};
 use crate::error::Result;
 use crate::metric::cover::floor;
 use crate::metric::measure::Sums;
@@ -36,12 +36,7 @@ impl Command for MergeHours {
             return Ok(Left::Nothing);
         }
         let conn = tx.writing().await?;
-        let quarters = || {
-            usage_rollup::Entity::find()
-                .filter(C::WorkspaceId.eq(self.workspace))
-                .filter(C::Cube.eq(entity::RollupCube::Full))
-                .filter(C::Grain.eq(RollupGrain::Quarter))
-        };
+        let quarters = || fine(self.workspace, RollupGrain::Quarter);
         let oldest = quarters()
             .select_only()
             .column(C::Bucket)
@@ -71,6 +66,7 @@ impl Command for MergeHours {
             .filter(C::WorkspaceId.eq(self.workspace))
             .filter(C::Cube.eq(entity::RollupCube::Full))
             .filter(C::Grain.eq(RollupGrain::Quarter))
+            .filter(C::Generation.eq(0))
             .filter(C::Bucket.lt(to))
             .exec(conn)
             .await?;

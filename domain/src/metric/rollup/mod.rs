@@ -16,9 +16,12 @@ pub use hours::MergeHours;
 pub use rebuild::Forget;
 pub use zone::{SweepDays, set_zone, zone_of};
 
-use entity::{Millis, WorkspaceId, rollup_state, run};
+use entity::{Millis, RollupCube, RollupGrain, WorkspaceId, rollup_state, run, usage_rollup};
 use sea_orm::sea_query::{Expr, IntoCondition as _, LockBehavior, LockType};
-use sea_orm::{DbBackend, EntityTrait, IntoActiveModel as _, QueryFilter, QuerySelect};
+use sea_orm::{
+    ColumnTrait as _, DbBackend, EntityTrait, IntoActiveModel as _, QueryFilter, QuerySelect,
+    Select,
+};
 
 use super::cover::floor;
 use super::zone::{HOUR, Zone};
@@ -98,6 +101,17 @@ pub async fn tidy(store: &Store, go_on: impl Fn() -> bool) -> Result<()> {
     Ok(())
 }
 
+/// The hours or quarter-hours of a workspace, found by their time.
+fn fine(workspace: WorkspaceId, grain: RollupGrain) -> Select<usage_rollup::Entity> {
+    use usage_rollup::Column as C;
+    // All that comes before the bucket in the key: else all of the grain would be gone through.
+    usage_rollup::Entity::find()
+        .filter(C::WorkspaceId.eq(workspace))
+        .filter(C::Cube.eq(RollupCube::Full))
+        .filter(C::Grain.eq(grain))
+        .filter(C::Generation.eq(0))
+}
+
 /// The workspace's state, held until the end of the transaction. None: somebody else folds at this moment.
 async fn hold(tx: &Tx, workspace: WorkspaceId) -> Result<Option<rollup_state::Model>> {
     let find = rollup_state::Entity::find_by_id(workspace);
@@ -124,6 +138,7 @@ async fn made(tx: &Tx, workspace: WorkspaceId) -> Result<()> {
     let state = rollup_state::Model {
         workspace_id: workspace,
         zone: Zone::UTC.name().into(),
+        zone_release: Zone::RELEASE.into(),
         generation: 0,
         days_from: Millis(i64::MIN),
         hours_until: floor(tx.now().await?.plus(-QUARTERS_KEPT), HOUR),

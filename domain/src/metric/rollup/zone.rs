@@ -1,6 +1,6 @@
 //! The reporting time zone.
 
-use entity::{RollupGrain, WorkspaceId, rollup_state, usage_rollup};
+use entity::{RollupCube, RollupGrain, WorkspaceId, rollup_state, usage_rollup};
 use sea_orm::sea_query::{Expr, ExprTrait as _};
 use sea_orm::{
     ColumnTrait as _, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
@@ -35,8 +35,14 @@ pub async fn set_zone(tx: &Tx, workspace: WorkspaceId, zone: Zone) -> Result<()>
     if state.zone == zone.name() {
         return Ok(());
     }
+    make_anew(tx, &state, zone).await
+}
+
+/// Lets days, from tomorrow on, be those of a zone as this release knows it; [`super::BuildDay`] makes those before.
+pub(super) async fn make_anew(tx: &Tx, state: &rollup_state::Model, zone: Zone) -> Result<()> {
     rollup_state::Entity::update_many()
         .col_expr(rollup_state::Column::Zone, Expr::val(zone.name()))
+        .col_expr(rollup_state::Column::ZoneRelease, Expr::val(Zone::RELEASE))
         .col_expr(
             rollup_state::Column::Generation,
             Expr::val(state.generation + 1),
@@ -45,13 +51,13 @@ pub async fn set_zone(tx: &Tx, workspace: WorkspaceId, zone: Zone) -> Result<()>
             rollup_state::Column::DaysFrom,
             Expr::val(zone.next_day(tx.now().await?)),
         )
-        .filter(rollup_state::Column::WorkspaceId.eq(workspace))
+        .filter(rollup_state::Column::WorkspaceId.eq(state.workspace_id))
         .exec(tx.writing().await?)
         .await?;
     Ok(())
 }
 
-/// Deletes days of a zone that was chosen before, those of one moment at a time.
+/// Deletes days and weeks that were made before the present ones, those of one moment at a time.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepDays {
     /// The workspace.
@@ -66,11 +72,15 @@ impl Command for SweepDays {
             return Ok(Left::Nothing);
         };
         let conn = tx.writing().await?;
-        for cube in [entity::RollupCube::Coworker, entity::RollupCube::Full] {
+        for (cube, grain) in [
+            (RollupCube::Coworker, RollupGrain::Day),
+            (RollupCube::Full, RollupGrain::Day),
+            (RollupCube::Coworker, RollupGrain::Week),
+        ] {
             let waste = C::WorkspaceId
                 .eq(self.workspace)
                 .and(C::Cube.eq(cube))
-                .and(C::Grain.eq(RollupGrain::Day))
+                .and(C::Grain.eq(grain))
                 .and(C::Generation.lt(state.generation));
             let first = usage_rollup::Entity::find()
                 .filter(waste.clone())
