@@ -8,18 +8,17 @@ use entity::{
     Millis, RollupCube, RollupGrain, WorkspaceId, rollup_state, run, usage_ledger, usage_rollup,
 };
 use futures_util::TryStreamExt as _;
-use sea_orm::sea_query::{
-    Alias, CommonTableExpression, Expr, ExprTrait, Func, JoinType, Query, SelectStatement,
-};
+use sea_orm::sea_query::{ExprTrait, Query};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait,
-    QueryFilter, QueryResult, StreamTrait as _,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
+    QueryResult, StreamTrait as _,
 };
 
 use super::cover::{Piece, Reach, Weeks};
 use super::fresh::{self, Called, Ended};
 use super::group::{Dimension, Group, Which};
 use super::measure::{Measure, Sums};
+use super::parts::{Part, Rows, of_each};
 use super::query::whole;
 use super::sketch::Durations;
 use crate::error::{Error, Result};
@@ -60,13 +59,6 @@ pub struct Fact {
 
 /// Spans of one condition: databases limit how deep one may be.
 const SPANS: usize = 100;
-
-/// A piece of one of the intervals.
-#[derive(Clone, Copy)]
-struct Part {
-    interval: usize,
-    piece: Piece,
-}
 
 impl Snapshot for Ask {
     type Output = Facts;
@@ -154,41 +146,21 @@ impl Ask {
             RollupGrain::Hour | RollupGrain::Quarter => (RollupCube::Full, 0),
         };
         let mut select = Query::select();
-        let part = Alias::new("part");
-        let of_part = |column: &'static str| Expr::col((Alias::new("part"), Alias::new(column)));
-        let within = Condition::all()
-            .add(C::WorkspaceId.eq(self.workspace))
-            .add(C::Cube.eq(cube))
-            .add(C::Grain.eq(grain))
-            .add(C::Generation.eq(generation))
-            .add(C::Bucket.into_expr().gte(of_part("first")))
-            .add(C::Bucket.into_expr().lt(of_part("last")));
         select
-            .with_cte(
-                CommonTableExpression::new()
-                    .table_name(part.clone())
-                    .query(listed(backend, parts))
-                    // Once: within the join, the list would be read anew for each row.
-                    .materialized(true)
-                    .to_owned(),
-            )
-            .expr_as(of_part("place"), "place")
-            .from(part)
-            // In this order: SQLite, which knows nothing of how many rows there are, else goes through all of a grain and
-            // looks for the part of each row.
-            .join(JoinType::CrossJoin, usage_rollup::Entity, Condition::all())
-            .cond_where(within.add(self.which.rollups.clone()));
-        for by in &self.by {
-            select.column((usage_rollup::Entity, by.column()));
-        }
+            .columns(self.by.iter().map(|by| (usage_rollup::Entity, by.column())))
+            .cond_where(C::WorkspaceId.eq(self.workspace))
+            .cond_where(C::Cube.eq(cube))
+            .cond_where(C::Grain.eq(grain))
+            .cond_where(C::Generation.eq(generation))
+            .cond_where(self.which.rollups.clone());
         let mut sums = select.clone();
         for measure in &self.measures {
             sums.expr_as(whole(measure.column().into_expr().sum()), measure.column());
         }
-        sums.add_group_by([of_part("place")]);
         for by in &self.by {
             sums.add_group_by([by.column().into_expr()]);
         }
+        let sums = of_each(backend, parts, sums, Rows::Summed);
         let mut rows = tx.stream(&sums).await?;
         let mut points = 0;
         while let Some(row) = rows.try_next().await? {
@@ -211,6 +183,7 @@ impl Ask {
             select
                 .column((usage_rollup::Entity, C::Durations))
                 .and_where(C::Durations.is_not_null());
+            let select = of_each(backend, parts, select, Rows::Each);
             let mut rows = tx.stream(&select).await?;
             while let Some(row) = rows.try_next().await? {
                 let bytes: Vec<u8> = row.try_get("", "durations")?;
@@ -361,34 +334,6 @@ impl Ask {
         }
         Ok(())
     }
-}
-
-/// The parts as rows, of one value: the text of the statement stays the same however many there are.
-fn listed(backend: DbBackend, parts: &[Part]) -> SelectStatement {
-    let list: Vec<_> = parts
-        .iter()
-        .map(|part| {
-            [
-                i64::try_from(part.interval).unwrap_or(i64::MAX),
-                part.piece.start.0,
-                part.piece.end.0,
-            ]
-        })
-        .collect();
-    let list = Expr::val(
-        serde_json::Value::from(list.iter().map(|row| row.to_vec()).collect::<Vec<_>>())
-            .to_string(),
-    );
-    let each = match backend {
-        DbBackend::Sqlite => Func::cust("json_each").arg(list),
-        _ => Func::cust("json_array_elements").arg(list.cast_as("JSON")),
-    };
-    Query::select()
-        .expr_as(Expr::cust("CAST(listed.value->>0 AS BIGINT)"), "place")
-        .expr_as(Expr::cust("CAST(listed.value->>1 AS BIGINT)"), "first")
-        .expr_as(Expr::cust("CAST(listed.value->>2 AS BIGINT)"), "last")
-        .from_function(each, "listed")
-        .to_owned()
 }
 
 /// From the first moment of the parts to their last.

@@ -7,6 +7,7 @@ pub mod facts;
 pub mod fresh;
 pub mod group;
 pub mod measure;
+mod parts;
 pub mod query;
 pub mod rollup;
 pub mod series;
