@@ -11,6 +11,7 @@ use tests::{Backend, Coworker, TestApp, both_dbs};
 
 use crate::{access, look};
 
+mod backlog;
 mod chance;
 mod figures;
 

@@ -273,30 +273,41 @@ impl Ask {
         if fresh {
             select = select.filter(fresh::of_ledger());
         }
-        let calls = select.into_model::<Called>().all(tx).await?;
-        let rates = fresh::rates(tx, &calls).await?;
-        for Called {
-            call,
-            source,
-            trigger,
-            outcome,
-        } in &calls
-        {
-            let Some(place) = place_of(parts, call.at) else {
-                continue;
+        let mut last = None;
+        loop {
+            let calls = fresh::page(select.clone(), last)
+                .into_model::<Called>()
+                .all(tx)
+                .await?;
+            let rates = fresh::rates(tx, &calls).await?;
+            for Called {
+                call,
+                source,
+                trigger,
+                outcome,
+            } in &calls
+            {
+                let Some(place) = place_of(parts, call.at) else {
+                    continue;
+                };
+                let group = Group::of(
+                    &self.by,
+                    call.coworker_id,
+                    &call.model,
+                    *source,
+                    *trigger,
+                    *outcome,
+                );
+                let rates = call.price_id.and_then(|id| rates.get(&id).copied());
+                self.fact_of(group, place, facts)?.sums += Sums::of_call(call, rates);
+            }
+            last = match calls.last() {
+                Some(Called { call, .. }) if calls.len() == fresh::PAGE => {
+                    Some((call.at, call.run_id, call.seq))
+                }
+                Some(_) | None => return Ok(()),
             };
-            let group = Group::of(
-                &self.by,
-                call.coworker_id,
-                &call.model,
-                *source,
-                *trigger,
-                *outcome,
-            );
-            let rates = call.price_id.and_then(|id| rates.get(&id).copied());
-            self.fact_of(group, place, facts)?.sums += Sums::of_call(call, rates);
         }
-        Ok(())
     }
 
     async fn ended(

@@ -90,6 +90,29 @@ pub fn called() -> Select<usage_ledger::Entity> {
         .column(request::Column::Source)
 }
 
+/// Model calls that are held at once: before they are folded there may be as many as ever were.
+pub const PAGE: usize = 10_000;
+
+/// The first calls of a statement, or those after the `last` one of a page: its moment, run and sequence.
+pub fn page(
+    calls: Select<usage_ledger::Entity>,
+    last: Option<(Millis, RunId, i64)>,
+) -> Select<usage_ledger::Entity> {
+    use usage_ledger::Column::{At, RunId, Seq};
+    let after = last.map(|(at, run, seq)| {
+        let of_run = RunId.eq(run).and(Seq.gt(seq));
+        At.gt(at).or(At.eq(at).and(RunId.gt(run).or(of_run)))
+    });
+    // The moment once more, alone: for the index.
+    let from = last.map(|(at, ..)| At.gte(at));
+    calls
+        .filter(Condition::all().add_option(from).add_option(after))
+        .order_by_asc(At)
+        .order_by_asc(RunId)
+        .order_by_asc(Seq)
+        .limit(PAGE as u64)
+}
+
 fn of_request() -> RelationDef {
     run::Entity::belongs_to(request::Entity)
         .from(run::Column::RequestId)
