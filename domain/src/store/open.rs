@@ -290,6 +290,9 @@ fn postgres(url: &str, connections: u32, lock_timeout: &'static str) -> ConnectO
         o.statement_cache_capacity(512).options([
             // Shorter than a budget's slice outlives what may be written down of it.
             ("idle_in_transaction_session_timeout", "10s"),
+            // To compile a statement takes some ten milliseconds, more than the longest of ours: the planner, which can't know
+            // how few rows a join will find, does so all the same.
+            ("jit", "off"),
             ("lock_timeout", lock_timeout),
         ])
     });
