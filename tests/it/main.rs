@@ -57,6 +57,7 @@ mod import;
 mod intake;
 mod isolate;
 mod keys;
+mod late;
 mod lease;
 mod life;
 mod limit;

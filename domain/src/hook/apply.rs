@@ -211,6 +211,12 @@ async fn stands(
     (filing, status): (&Filing, Option<RequestStatus>),
     ahead: Option<&Ahead>,
 ) -> Result<Applied> {
+    // Before anything else: what is older than what the request says opens nothing either.
+    let late = matches!((event.at, subject.status_at), (Some(at), Some(newest)) if at < newest);
+    if let Some(request) = known.clone().filter(|_| late) {
+        return Ok(Applied::recorded(request, LATE));
+    }
+    subject.status_at = event.at.or(subject.status_at);
     let reopens = status.is_none_or(|status| !status.is_done());
     let request = match known {
         Some(request) if request.status == RequestStatus::Closed && !reopens => {
@@ -220,18 +226,11 @@ async fn stands(
         // Closed for good, and back: another request for the same thing.
         Some(_) | None => {
             subject.status = status;
-            subject.status_at = event.at;
             return Ok(Applied::made(
                 open(tx, actor, subject, filing, ahead).await?,
             ));
         }
     };
-    if let (Some(at), Some(newest)) = (event.at, subject.status_at)
-        && at < newest
-    {
-        return Ok(Applied::recorded(request, LATE));
-    }
-    subject.status_at = event.at.or(subject.status_at);
     subject.status = status.or(subject.status);
     let Filing {
         title,
