@@ -47,6 +47,7 @@ mod export;
 mod files;
 mod flood;
 mod gemini;
+mod giveup;
 mod hand;
 mod heir;
 mod held;

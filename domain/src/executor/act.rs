@@ -9,7 +9,7 @@ use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::brief::named;
 use super::end::{ended, fail};
-use super::ranked::{Ranked, routes};
+use super::ranked::Ranked;
 use crate::access::{Action, Actor};
 use crate::coworker::{Config, handle};
 use crate::error::{Error, Result};
@@ -17,7 +17,7 @@ use crate::model::ToolCall;
 use crate::request::assign::{Assignee, assign};
 use crate::request::desk::Desk;
 use crate::request::note::post;
-use crate::request::route::{Decided, Routing};
+use crate::request::route::{Decided, Routing, routes};
 use crate::run::approval::end_paused_if_closed;
 use crate::run::event::{
     NotePosted, Reassigned, RunCompleted, StatusChanged, SummaryWritten, ToolCompleted,

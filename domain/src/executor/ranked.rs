@@ -1,11 +1,10 @@
 //! What a run needs of the ranking: worked out before its transaction, in which nobody shall wait for it.
 
-use entity::{FailureCode, Outcome, Trigger};
+use entity::{FailureCode, Outcome};
 
 use super::driver::Driver;
 use crate::error::{Error, Result};
-use crate::request::route::{Routing, candidates, decide, gives_up};
-use crate::run::log::Log;
+use crate::request::route::{Routing, candidates, decide, gives_up, routes};
 use crate::tool::Builtin;
 
 /// What the ranking says of a request.
@@ -37,18 +36,6 @@ impl Ranked {
             Self::Candidates(text) => Ok(text.clone()),
             Self::Nothing | Self::Routing(_) => Err(Error::internal("candidates were not listed")),
         }
-    }
-}
-
-/// Whether the run decides to whom its request goes: Triage's, for a new request and for one that came back to it.
-pub(super) fn routes(log: &Log) -> bool {
-    let started = log.state().started.as_ref();
-    match log.run().trigger {
-        Trigger::Intake => true,
-        Trigger::Handoff | Trigger::Assigned | Trigger::Reply | Trigger::Routed => {
-            started.is_some_and(|started| started.coworker.is_triage)
-        }
-        Trigger::Mention => false,
     }
 }
 
@@ -84,7 +71,7 @@ impl Driver {
         &self,
         how: std::result::Result<Outcome, FailureCode>,
     ) -> Result<Option<Routing>> {
-        if self.log.run().trigger != Trigger::Intake || !gives_up(how) {
+        if !routes(&self.log) || !gives_up(how) {
             return Ok(None);
         }
         let request = self.request().await?;

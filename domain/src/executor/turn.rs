@@ -9,7 +9,6 @@ use super::context::Context;
 use super::driver::{Driver, Held};
 use super::money::{Afford, Means};
 use super::pause::pause;
-use super::ranked::routes;
 use super::weigh::Weight;
 use super::{elapsed, limits, prompt};
 use crate::budget::Hold;
@@ -19,6 +18,7 @@ use crate::model::{
     Deltas, Model as _, ModelCall, ModelError, ModelErrorClass, ModelReply, Prompt, Usage,
 };
 use crate::price::{self, Rates, STANDARD};
+use crate::request::route::routes;
 use crate::run::event::{ModelCompleted, ModelFailed, ModelRequested, PartRef, TurnStarted};
 use crate::run::state::{Next, Open, limit_ending};
 use crate::telemetry::figure::ModelCalled;

@@ -282,6 +282,18 @@ pub async fn carry_out(tx: &Tx, desk: &mut Desk, decided: Decided) -> Result<()>
     Ok(())
 }
 
+/// Whether the run decides to whom its request goes: Triage's, for a new request and for one that came back to it.
+pub fn routes(log: &Log) -> bool {
+    let started = log.state().started.as_ref();
+    match log.run().trigger {
+        Trigger::Intake => true,
+        Trigger::Handoff | Trigger::Assigned | Trigger::Reply | Trigger::Routed => {
+            started.is_some_and(|started| started.coworker.is_triage)
+        }
+        Trigger::Mention => false,
+    }
+}
+
 /// Whether a run that ends like this leaves its request to whoever comes next.
 pub fn gives_up(how: Result<Outcome, FailureCode>) -> bool {
     match how {
@@ -317,7 +329,7 @@ pub async fn fall_back(
     let Some(end) = end.filter(|end| gives_up(end.how)) else {
         return Ok(());
     };
-    if run.trigger != Trigger::Intake || !current || desk.request.status.is_done() {
+    if !routes(log) || !current || desk.request.status.is_done() {
         return Ok(());
     }
     let mut decided = match decided.filter(|decided| decided.of.is_of(&desk.request)) {
