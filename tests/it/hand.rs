@@ -68,7 +68,17 @@ turns:
         let log = look::events(&app, &run).await;
         let refused: Vec<_> = look::data(&log, "tool.refused").iter().map(|refused| refused["reason"].clone()).collect();
         assert_eq!(refused, ["bad_arguments", "bad_arguments"]);
-        assert_eq!(look::request(&app, &request).await["assignee"], Value::Null);
+        // What is given to nobody is left to people, and they can see that.
+        let seen = look::request(&app, &request).await;
+        assert_eq!((&seen["assignee"], &seen["status"], &seen["needsPerson"]), (&Value::Null, &json!("OPEN"), &json!(true)));
+        let timeline = look::timeline(&app, &request).await;
+        assert_eq!(timeline[timeline.len() - 3..], ["Assigned nobody", "LeftToPeople", "RunEnded Run-1"]);
+        let query = "query ($id: ID!) { request(id: $id) { timeline { nodes { ... on LeftToPeople { actor { displayName } run { number } reason } } } } }";
+        let entries = look::list(app.gql(query, json!({ "id": request })).await["request"]["timeline"]["nodes"].take());
+        let left: Vec<_> = entries.iter().filter(|entry| entry["reason"].is_string()).collect();
+        assert_eq!(left, [&json!({ "actor": { "displayName": "first" }, "run": { "number": 1 }, "reason": "People should look." })]);
+        let query = "{ requests(filter: { needsPerson: { eq: true } }) { nodes { id } } }";
+        assert_eq!(app.gql(query, json!({})).await["requests"]["nodes"], json!([{ "id": request }]));
     }
 
     /// Decision 4: a run that handed its request on is not called away from its ending, however often its lease is renewed

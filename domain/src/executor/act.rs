@@ -250,6 +250,9 @@ impl Act {
         let made = made.ok_or_else(|| {
             Error::conflict("CONFLICT", "the request is assigned like that already")
         })?;
+        if to.is_none() {
+            desk.leave_to_people(tx.at(), &self.actor, reason.to_owned())?;
+        }
         let after = named(tx.conn(), desk.assignee()).await?;
         let (assignment, epoch, reason) = (made.id, made.epoch, reason.to_owned());
         log.stage(

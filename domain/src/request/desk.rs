@@ -134,6 +134,15 @@ impl Desk {
         Ok(Some(before))
     }
 
+    /// Leaves it to people, and says why: one of them must look.
+    ///
+    /// # Errors
+    /// As [`Desk::entry`].
+    pub fn leave_to_people(&mut self, now: Millis, actor: &Actor, reason: String) -> Result<()> {
+        self.request.needs_person = true;
+        self.entry(now, actor, &TimelineData::LeftToPeople { reason })
+    }
+
     /// The assignee.
     pub fn assignee(&self) -> Option<(ActorKind, Uuid)> {
         self.request.assignee_kind.zip(self.request.assignee_id)

@@ -99,7 +99,7 @@ pub async fn out_of_work(
         let why = Some(reason.clone());
         assign(tx, desk, &stint, None, why, Trigger::Routed).await?;
         desk.set_status(tx.at(), &stint, RequestStatus::Open)?;
-        desk.entry(tx.at(), &stint, &TimelineData::LeftToPeople { reason })?;
+        desk.leave_to_people(tx.at(), &stint, reason)?;
     }
     desk.request.needs_person = true;
     Ok(())

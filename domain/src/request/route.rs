@@ -24,7 +24,6 @@ use tokio::sync::OnceCell;
 
 use super::assign::{Assignee, AssigneeId, assign};
 use super::desk::Desk;
-use super::timeline::TimelineData;
 use crate::access::Actor;
 use crate::coworker::route::{Roster, Verdict};
 use crate::error::Result;
@@ -277,9 +276,7 @@ pub async fn carry_out(tx: &Tx, desk: &mut Desk, decided: Decided) -> Result<()>
         let why = Some(reason.clone());
         assign(tx, desk, &stint, None, why, Trigger::Routed).await?;
     }
-    desk.entry(tx.at(), &stint, &TimelineData::LeftToPeople { reason })?;
-    desk.request.needs_person = true;
-    Ok(())
+    desk.leave_to_people(tx.at(), &stint, reason)
 }
 
 /// Whether the run decides to whom its request goes: Triage's, for a new request and for one that came back to it.

@@ -42,7 +42,7 @@ pub enum TimelineData {
         /// The dispatch, which holds the reason.
         dispatch: DispatchId,
     },
-    /// Nobody fits it clearly enough.
+    /// Nobody fits it clearly enough, or who had it gave it to nobody.
     LeftToPeople {
         /// Why.
         reason: String,
