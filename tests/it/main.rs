@@ -21,6 +21,7 @@ mod circle;
 mod clients;
 mod collide;
 
+mod afford;
 mod apart;
 mod append;
 mod approval;

@@ -123,6 +123,24 @@ both_dbs! {
         look::sound(&app).await;
     }
 
+    /// Nobody reads what becomes of an event's dispatch but who looks for what needs a person.
+    async fn a_reopened_incident_whose_coworker_is_out_of_work_calls_a_person(app: TestApp) {
+        let replies = DECLINES.replace("DECLINED", "REPLIED");
+        let triage = Coworker::new("triage").triage().playbook(&replies).publish(&app).await;
+        let pagerduty = PagerDuty::new(&app).await;
+        pagerduty.send(&incident("01", "incident.triggered", "P1", "triggered")).await;
+        app.drain().await;
+        pagerduty.send(&incident("02", "incident.resolved", "P1", "resolved")).await;
+        app.mutate("coworkerUnpublish", json!({ "id": triage.id }), "").await;
+        let request = only_request(&app).await["id"].take();
+        assert_eq!(look::request(&app, &request).await["needsPerson"], false);
+        pagerduty.send(&incident("03", "incident.reopened", "P1", "triggered")).await;
+        let seen = look::request(&app, &request).await;
+        assert_eq!((&seen["status"], &seen["needsPerson"]), (&json!("OPEN"), &json!(true)));
+        let timeline = look::timeline(&app, &request).await;
+        assert_eq!(timeline.last().map(String::as_str), Some("DispatchDropped triage ASSIGNED NOT_PUBLISHED"));
+    }
+
     /// A note in PagerDuty is the requester's answer, if a coworker waits for one.
     async fn a_note_in_pagerduty_answers_a_coworkers_question(app: TestApp) {
         Coworker::new("triage").triage().playbook("

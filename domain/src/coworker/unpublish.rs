@@ -21,7 +21,7 @@ use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
 use crate::request::TimelineData;
 use crate::request::desk::Desk;
-use crate::request::dropped::{drop_all, out_of_work};
+use crate::request::dropped::{drop_all, see_to};
 use crate::request::escalate::foresee;
 use crate::request::query::is_waiting;
 use crate::request::route::{Anew, Routing, decide_for};
@@ -188,7 +188,8 @@ impl Command for DropWaiting {
             };
             let entry = TimelineData::DispatchDropped { dispatch: row.id };
             desk.entry(tx.at(), actor, &entry)?;
-            out_of_work(tx, desk, row, ahead.get(&row.request_id), &anew).await?;
+            let before = ahead.get(&row.request_id);
+            see_to(tx, desk, row, DropReason::NotPublished, before, &anew).await?;
             changed.insert(row.request_id);
         }
         // Only what was changed: whoever watches the others needs no bell.

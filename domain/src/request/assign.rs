@@ -13,7 +13,7 @@ use super::dropped::{drop_all, is_seen};
 use super::query::is_waiting;
 use super::timeline::TimelineData;
 use super::under_way::UnderWay;
-use crate::access::{Action, Actor};
+use crate::access::{Action, Actor, Principal};
 use crate::bus::Signal;
 use crate::clock::fresh_id;
 use crate::error::{Error, Result};
@@ -356,7 +356,9 @@ pub fn dispatch(
     } else {
         let entry = TimelineData::DispatchDropped { dispatch: row.id };
         desk.entry(now, actor, &entry)?;
-        desk.request.needs_person |= !is_seen(trigger);
+        // Who delivers an event sees nothing of what becomes of it.
+        let event = matches!(actor.principal, Principal::Hook(_));
+        desk.request.needs_person |= event || !is_seen(trigger);
     }
     Ok(row)
 }

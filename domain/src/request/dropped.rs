@@ -14,11 +14,6 @@ use crate::access::Actor;
 use crate::error::Result;
 use crate::store::{Tx, chunks};
 
-/// Why Triage can't take a request: it is not published.
-const TRIAGE_IS_OUT: &str = "Triage was taken out of work.";
-/// Why an escalation comes to nothing.
-const ESCALATED_IS_OUT: &str = "The coworker that it was escalated to was taken out of work.";
-
 /// Drops a waiting dispatch, with the reason on the timeline. One that a claim took meanwhile stays.
 ///
 /// # Errors
@@ -73,16 +68,45 @@ pub(super) fn is_seen(trigger: Trigger) -> bool {
     }
 }
 
-/// Sees to the request of a dispatch that was dropped because its coworker is out of work, so that it does not lie unseen: a
-/// new one is routed without Triage; where nobody chose the coworker a person must look; what was escalated to it
-/// goes to nobody. `before` is what the ranking said beforehand.
+/// Why Triage can't take a request, in a sentence.
+fn not_by_triage(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::NotPublished => "Triage was taken out of work.",
+        DropReason::BudgetExhausted => "The budget for Triage is used up.",
+        DropReason::UnpricedModel => "Triage has a model without a price.",
+        DropReason::Superseded | DropReason::RequestClosed | DropReason::HopLimit => {
+            "Triage could not take it."
+        }
+    }
+}
+
+/// Why an escalation comes to nothing, in a sentence.
+fn escalated_in_vain(reason: DropReason) -> &'static str {
+    match reason {
+        DropReason::NotPublished => "The coworker that it was escalated to was taken out of work.",
+        DropReason::BudgetExhausted => {
+            "The budget for the coworker that it was escalated to is used up."
+        }
+        DropReason::UnpricedModel => {
+            "The coworker that it was escalated to has a model without a price."
+        }
+        DropReason::Superseded | DropReason::RequestClosed | DropReason::HopLimit => {
+            "The coworker that it was escalated to could not take it."
+        }
+    }
+}
+
+/// Sees to the request of a dispatch that was dropped because its coworker is out of work or there is no money for it, so that
+/// it does not lie unseen: a new one is routed without Triage; where nobody chose the coworker a person must look; what was
+/// escalated to it goes to nobody. `before` is what the ranking said beforehand.
 ///
 /// # Errors
 /// As [`without_triage`].
-pub async fn out_of_work(
+pub async fn see_to(
     tx: &Tx,
     desk: &mut Desk,
     dropped: &dispatch::Model,
+    reason: DropReason,
     before: Option<&Routing>,
     anew: &Anew<'_>,
 ) -> Result<()> {
@@ -91,15 +115,15 @@ pub async fn out_of_work(
         return Ok(());
     }
     if dropped.trigger == Trigger::Intake {
-        return without_triage(tx, desk, dropped, TRIAGE_IS_OUT, before, anew).await;
+        let why = not_by_triage(reason);
+        return without_triage(tx, desk, dropped, why, before, anew).await;
     }
     if dropped.trigger == Trigger::Routed && escalated(tx, desk).await? {
         let stint = Actor::stint(dropped.workspace_id);
-        let reason = ESCALATED_IS_OUT.to_owned();
-        let why = Some(reason.clone());
-        assign(tx, desk, &stint, None, why, Trigger::Routed).await?;
+        let why = escalated_in_vain(reason).to_owned();
+        assign(tx, desk, &stint, None, Some(why.clone()), Trigger::Routed).await?;
         desk.set_status(tx.at(), &stint, RequestStatus::Open)?;
-        desk.leave_to_people(tx.at(), &stint, reason)?;
+        desk.leave_to_people(tx.at(), &stint, why)?;
     }
     desk.request.needs_person = true;
     Ok(())

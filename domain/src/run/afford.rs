@@ -11,8 +11,8 @@ use crate::coworker::Config;
 use crate::error::Result;
 use crate::price::{STANDARD, Table, own_prices, price_of};
 use crate::request::desk::Desk;
-use crate::request::dropped::drop_dispatch;
-use crate::request::route::{Anew, without_triage};
+use crate::request::dropped::{drop_dispatch, see_to};
+use crate::request::route::Anew;
 use crate::store::Tx;
 
 /// Whether runs of a workspace may start as far as money goes. Where no money is limited, nothing is asked.
@@ -90,7 +90,7 @@ fn budgets(
     own.chain(all).map(|(key, _)| key)
 }
 
-/// Drops a dispatch for which there is no money; what was on its way to Triage is ranked.
+/// Drops a dispatch for which there is no money, and sees to its request.
 pub(super) async fn drop_unaffordable(
     tx: &Tx,
     desk: &mut Desk,
@@ -100,15 +100,7 @@ pub(super) async fn drop_unaffordable(
 ) -> Result<()> {
     let stint = Actor::stint(row.workspace_id);
     drop_dispatch(tx, desk, &stint, row.id, reason).await?;
-    let why = match reason {
-        DropReason::UnpricedModel => "Triage has a model without a price.",
-        DropReason::BudgetExhausted
-        | DropReason::NotPublished
-        | DropReason::Superseded
-        | DropReason::RequestClosed
-        | DropReason::HopLimit => "The budget for Triage is used up.",
-    };
     // Its place in the round was taken by nothing: there may be more behind it.
     tx.signal(Signal::Work);
-    without_triage(tx, desk, row, why, None, anew).await
+    see_to(tx, desk, row, reason, None, anew).await
 }

@@ -22,7 +22,7 @@ use crate::clock::fresh_id;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
 use crate::request::desk::Desk;
-use crate::request::dropped::{drop_dispatch, out_of_work};
+use crate::request::dropped::{drop_dispatch, see_to};
 use crate::request::escalate::{escalate, may_start};
 use crate::request::route::Anew;
 use crate::request::timeline::TimelineData;
@@ -93,7 +93,7 @@ impl Command for Claim {
                     let anew = anew
                         .entry(row.workspace_id)
                         .or_insert_with(|| Anew::new(tx, row.workspace_id));
-                    out_of_work(tx, desk, row, None, anew).await?;
+                    see_to(tx, desk, row, reason, None, anew).await?;
                 }
                 continue;
             }

@@ -144,7 +144,7 @@ impl Request {
         Ok(labels)
     }
 
-    /// Whether no coworker goes on with it, so that a person must look: it fits none, one of them gave it to nobody, they passed it on too often, or the one that it went to without a person's choice was taken out of work first. A person's note, assignment or status ends this.
+    /// Whether no coworker goes on with it, so that a person must look: it fits none, one of them gave it to nobody, they passed it on too often, or the one that it went to without a person's choice was taken out of work first or had no money left. A person's note, assignment or status ends this.
     async fn needs_person(&self) -> bool {
         self.0.needs_person
     }

@@ -264,7 +264,7 @@ entries! {
         }
     }
 
-    "The request is left to people: no coworker fits it clearly enough, one of them gave it to nobody, or the one that it was escalated to was taken out of work." LeftToPeople { reason: String }
+    "The request is left to people: no coworker fits it clearly enough, one of them gave it to nobody, or the one that it was escalated to was taken out of work or had no money left." LeftToPeople { reason: String }
     actor: "Stint, or the coworker that gave it to nobody.",
     run: "The run that gave it to nobody; null where none did, and for callers with the role REQUESTER.",
     {
