@@ -100,6 +100,30 @@ turns:
         look::sound(&app).await;
     }
 
+    /// R07: nobody calls whom they can't see. What a requester writes after an @ is text, and starts and tells nothing.
+    async fn who_may_not_see_coworkers_mentions_nobody(app: TestApp) {
+        Coworker::new("helper").playbook(ANSWERS).publish(&app).await;
+        let out = Coworker::new("out").publish(&app).await;
+        app.mutate("coworkerUnpublish", json!({ "id": out.id }), "").await;
+        let requester = app.as_role(Role::Requester).await;
+        let request = requester.mutate("requestCreate", json!({ "title": "Where is it?" }), "request { id }").await["request"]["id"].take();
+        let mentionable = requester.gql("{ mentionables(prefix: \"\") { startsRun } }", json!({})).await;
+        assert_eq!(mentionable["mentionables"], json!([]));
+        let before = look::timeline(&app, &request).await.len();
+        let body = "@helper and @out, where is it? ".to_owned() + &(0..20).map(|n| format!("@c{n} ")).collect::<String>();
+        requester.mutate("noteCreate", json!({ "requestId": request, "body": body }), "").await;
+        app.drain().await;
+        assert_eq!(look::timeline(&app, &request).await[before..], ["NotePosted PUBLIC"]);
+        assert_eq!(look::runs(&app).await.len(), 0);
+        // The same words by someone who may see them are a mention.
+        let agent = app.as_role(Role::Agent).await;
+        agent.mutate("noteCreate", json!({ "requestId": request, "body": body }), "").await;
+        app.drain().await;
+        let dropped = "DispatchDropped out MENTION NOT_PUBLISHED".to_owned();
+        assert!(look::timeline(&app, &request).await.contains(&dropped));
+        assert_eq!(look::only_run(&app).await["trigger"], "MENTION");
+    }
+
     /// R73.
     async fn a_question_waits_for_the_requesters_answer_and_nothing_else(app: TestApp) {
         Coworker::new("triage").triage().playbook(ASKS).publish(&app).await;

@@ -32,7 +32,7 @@ pub struct CreateNote {
     pub actor: Actor,
     /// The request.
     pub request: RequestId,
-    /// The text, Markdown, 1 byte to 64 KiB. Each `@handle` of a coworker that a person writes starts a run.
+    /// The text, Markdown, 1 byte to 64 KiB. Each `@handle` of a coworker that a person who may see coworkers writes starts a run.
     pub body: String,
     /// Who may read it.
     pub visibility: NoteVisibility,
@@ -70,18 +70,21 @@ impl Command for CreateNote {
         }
         tx.settle([*request]).await?;
         let row = super::query::get(tx.conn(), actor, *request).await?;
-        let (mentioned, assignee) = coworkers(tx, actor, body, waiting_coworker(&row)).await?;
+        let (mentioned, waiting) = coworkers(tx, actor, body, waiting_coworker(&row)).await?;
         let mut desk = Desk::lock(tx, actor, *request).await?;
-        if waiting_coworker(&desk.request) != assignee.as_ref().map(|coworker| coworker.id) {
+        if waiting_coworker(&desk.request) != waiting.as_ref().map(|coworker| coworker.id) {
             return Err(Error::Unavailable {
                 message: "the request changed meanwhile; repeat it".into(),
             });
         }
         let made = post(tx, &mut desk, actor, *visibility, body)?;
-        for coworker in &mentioned {
+        let answered = waiting.filter(|c| answers(&desk, actor, *visibility, c));
+        // Who is answered reads the note anyway, and may act on it.
+        let answers = |row: &&coworker::Model| answered.as_ref().is_some_and(|a| a.id == row.id);
+        for coworker in mentioned.iter().filter(|row| !answers(row)) {
             dispatch(tx, &mut desk, actor, coworker, Trigger::Mention, None)?;
         }
-        if let Some(coworker) = assignee.filter(|c| answers(&desk, actor, *visibility, c)) {
+        if let Some(coworker) = answered {
             desk.set_status(tx.at(), actor, RequestStatus::InProgress)?;
             let epoch = Some(desk.request.assignment_epoch);
             dispatch(tx, &mut desk, actor, &coworker, Trigger::Reply, epoch)?;
@@ -127,15 +130,16 @@ fn waiting_coworker(row: &request::Model) -> Option<CoworkerId> {
     row.assignee_id.filter(|_| waits).map(CoworkerId)
 }
 
-/// The coworkers that a person mentions, for others mention without starting anything, and the one that waits for an answer.
-/// They are locked together, in the order of everyone.
+/// The coworkers that a person who may see them mentions, for others mention without starting anything, and the one that waits for
+/// an answer. They are locked together, in the order of everyone.
 async fn coworkers(
     tx: &Tx,
     actor: &Actor,
     body: &str,
     waiting: Option<CoworkerId>,
 ) -> Result<(Vec<coworker::Model>, Option<coworker::Model>)> {
-    let handles = if actor.principal.is_person() {
+    let mentions = actor.principal.is_person() && actor.may(Action::CoworkerRead);
+    let handles = if mentions {
         mention::handles(body)
     } else {
         BTreeSet::new()

@@ -105,7 +105,7 @@ pub struct RequestAssignPayload {
 pub struct NoteCreateInput {
     /// The global id of the request to post it on.
     pub request_id: ID,
-    /// The text, Markdown, at most 64 KiB. `@handle` mentions a coworker.
+    /// The text, Markdown, at most 64 KiB. `@handle` mentions a coworker, where the caller may see coworkers.
     pub body: String,
     /// Who may read it.
     #[graphql(default_with = "NoteVisibility::Public")]
@@ -237,7 +237,8 @@ impl RequestMutation {
         })
     }
 
-    /// Posts a note on a request. Each published coworker whose `@handle` a person writes in it starts a run by itself.
+    /// Posts a note on a request. Each published coworker whose `@handle` a person writes in it starts a run by itself, 10 at most; what
+    /// callers write who may not see coworkers, such as those with the role REQUESTER, mentions nobody.
     async fn note_create(
         &self,
         ctx: &Context<'_>,
