@@ -154,6 +154,30 @@ turns:
         assert_eq!(look::runs(&app).await.len(), 2);
     }
 
+    /// R08: one note, one run of whom it answers, whatever else it says.
+    async fn an_answer_that_mentions_who_asked_makes_one_run_of_it(app: TestApp) {
+        Coworker::new("triage").triage().playbook(ASKS).publish(&app).await;
+        Coworker::new("helper").playbook(ANSWERS).publish(&app).await;
+        let request = app.request("Where is it?").await["id"].take();
+        app.drain().await;
+        assert_eq!(look::request(&app, &request).await["status"], "PENDING");
+        app.mutate("noteCreate", json!({ "requestId": request, "body": "@triage it's blue, and @helper has seen it." }), "").await;
+        app.drain().await;
+        look::sound(&app).await;
+        let mut runs: Vec<_> = look::runs(&app).await.iter().map(|run| format!("{} {}", run["coworker"]["handle"], run["trigger"])).collect();
+        runs.sort();
+        assert_eq!(runs, ["\"helper\" \"MENTION\"", "\"triage\" \"INTAKE\"", "\"triage\" \"REPLY\""]);
+        assert_eq!(look::request(&app, &request).await["status"], "RESOLVED");
+        // Once it waits for nothing, to mention it is to call it.
+        app.mutate("requestUpdate", json!({ "id": request, "status": "OPEN" }), "").await;
+        app.drain().await;
+        let before = look::runs(&app).await.len();
+        app.mutate("noteCreate", json!({ "requestId": request, "body": "@triage it's blue." }), "").await;
+        app.drain().await;
+        let runs = look::runs(&app).await;
+        assert_eq!((runs.len(), &runs[before]["trigger"]), (before + 1, &json!("MENTION")));
+    }
+
     async fn two_answers_make_one_run_or_one_after_the_other(app: TestApp) {
         Coworker::new("triage").triage().playbook(ASKS).publish(&app).await;
         let requester = app.as_role(Role::Requester).await;
