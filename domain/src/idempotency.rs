@@ -8,10 +8,14 @@ use uuid::Uuid;
 
 use crate::access::Actor;
 use crate::error::{Error, Result};
-use crate::store::Tx;
+use crate::store::{Command, Tx};
 
 /// How long a key is remembered, milliseconds: 24 hours.
 const KEPT: i64 = 24 * 3_600_000;
+/// How much longer its row stays, milliseconds: the clocks of two nodes may differ.
+const LONGER: i64 = 3_600_000;
+/// The most keys that one sweep deletes.
+pub const BATCH: u64 = 500;
 /// The most characters of a key.
 const LONGEST: usize = 200;
 
@@ -147,5 +151,34 @@ impl Once {
             });
         }
         Ok(())
+    }
+}
+
+/// Sweeps a part of the keys that nobody remembers any more.
+#[derive(Clone, Copy, Debug)]
+pub struct Sweep;
+
+impl Command for Sweep {
+    /// How many keys are gone.
+    type Output = u64;
+
+    async fn run(&self, tx: &Tx) -> Result<u64> {
+        // A key that is used again at this moment, or swept by another node, is left alone.
+        let end = match tx.backend() {
+            DbBackend::Postgres => " FOR UPDATE SKIP LOCKED)",
+            _ => ")",
+        };
+        let sql = format!(
+            "DELETE FROM idempotency_key WHERE (workspace_id, key) IN (SELECT workspace_id, key FROM idempotency_key \
+             WHERE created_at < ? ORDER BY created_at LIMIT ?{end}"
+        );
+        let before = tx.now().await?.plus(-(KEPT + LONGER));
+        let statement = tx.sql(&sql, [before.into(), BATCH.into()]);
+        let done = tx.writing().await?.execute_raw(statement).await?;
+        Ok(done.rows_affected())
+    }
+
+    fn repeatable(&self) -> bool {
+        true
     }
 }

@@ -1,4 +1,4 @@
-//! How a worker keeps the logs of deliveries, in and out, from growing for ever.
+//! How a worker keeps the logs of deliveries, in and out, and the keys of calls from growing for ever.
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use super::{Shared, millis};
 use crate::alert::retain;
 use crate::error::Result;
 use crate::hook::retain::{Sweep, Swept};
+use crate::idempotency;
 
 /// Sweeps what is older than what is kept, batch by batch, now and then.
 pub(super) async fn sweeping(shared: Arc<Shared>, stop: CancellationToken) {
@@ -34,6 +35,13 @@ pub(super) async fn sweeping(shared: Arc<Shared>, stop: CancellationToken) {
             Ok(lines) => tracing::info!(lines, "old alerts were swept"),
             Err(err) => {
                 tracing::warn!(%err, "old alerts could not be swept; trying again later")
+            }
+        }
+        match keys(&shared, &stop).await {
+            Ok(0) => {}
+            Ok(keys) => tracing::info!(keys, "idempotency keys past their time were swept"),
+            Err(err) => {
+                tracing::warn!(%err, "old idempotency keys could not be swept; trying again later")
             }
         }
     }
@@ -69,4 +77,16 @@ async fn alerts(shared: &Shared, stop: &CancellationToken) -> Result<u64> {
         }
     }
     Ok(lines)
+}
+
+async fn keys(shared: &Shared, stop: &CancellationToken) -> Result<u64> {
+    let mut keys = 0;
+    while !stop.is_cancelled() {
+        let swept = shared.store.write(idempotency::Sweep).await?;
+        keys += swept;
+        if swept < idempotency::BATCH {
+            break;
+        }
+    }
+    Ok(keys)
 }
