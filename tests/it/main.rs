@@ -88,6 +88,7 @@ mod run;
 mod schema;
 mod see;
 mod send;
+mod silence;
 mod slice;
 mod spend;
 mod store;

@@ -3,13 +3,14 @@
 
 use std::sync::Arc;
 
-use entity::{Millis, NoteVisibility, Outcome, RequestStatus, SummaryAuthor, Trigger, coworker};
+use entity::{Millis, NoteVisibility, RequestStatus, SummaryAuthor, Trigger, coworker};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter};
 
 use super::brief::named;
 use super::end::{ended, fail};
 use super::ranked::Ranked;
+use super::settle::checked;
 use crate::access::{Action, Actor};
 use crate::coworker::{Config, handle};
 use crate::error::{Error, Result};
@@ -26,11 +27,7 @@ use crate::run::event::{
 use crate::run::log::{FENCED, Log, Logged};
 use crate::run::state::what;
 use crate::store::{Command, Needs, Tx};
-use crate::text::{bounded, required};
 use crate::tool::{Builtin, Effect, Finish};
-
-/// The most bytes of a summary and of a reason.
-pub(super) const LONGEST: usize = 16 * 1024;
 
 /// A log after a transaction that wrote to it, and what it wrote.
 pub type Written = (Log, Vec<Arc<Logged>>);
@@ -210,7 +207,7 @@ impl Act {
         )
     }
 
-    fn set_status(
+    pub(super) fn set_status(
         &self,
         now: Millis,
         log: &mut Log,
@@ -268,77 +265,6 @@ impl Act {
         )
     }
 
-    /// Checks that the run may end like this, and sets the status that the rule asks for.
-    fn settle(&self, now: Millis, log: &mut Log, desk: &mut Desk, finish: &Finish) -> Result<()> {
-        checked("summary", &finish.summary)?;
-        checked("reason", &finish.reason)?;
-        let refuse = |message: &str| Err(Error::conflict("OUTCOME", message));
-        let rules = &self.config.goal.end_of_run;
-        let rule = match &finish.rule {
-            None => None,
-            Some(named) => {
-                let found = rules.iter().find(|rule| rule.when.trim() == named.trim());
-                let known = || {
-                    rules
-                        .iter()
-                        .map(|rule| format!("\"{}\"", rule.when))
-                        .collect::<Vec<_>>()
-                        .join(", ")
-                };
-                Some(found.ok_or_else(|| {
-                    Error::invalid(
-                        "rule",
-                        "INVALID",
-                        format!("your goal has no such rule; it has: {}", known()),
-                    )
-                })?)
-            }
-        };
-        let (handed_off, public_note) = (log.state().handed_off, log.state().public_note);
-        let sets =
-            self.actor.may(Action::RequestSetStatus) && !handed_off && log.state().limit.is_none();
-        if sets && let Some(status) = rule.and_then(|rule| rule.set_status) {
-            self.set_status(now, log, desk, status)?;
-        }
-        // A run at its limit fails whatever it says; its summary counts.
-        if log.state().limit.is_some() {
-            return Ok(());
-        }
-        let status = desk.request.status;
-        match finish.outcome {
-            Outcome::Superseded => refuse("only Stint itself ends a run as SUPERSEDED"),
-            Outcome::HandedOff if !handed_off => {
-                refuse("HANDED_OFF needs a reassignment before; call reassign")
-            }
-            Outcome::Resolved
-            | Outcome::Replied
-            | Outcome::AwaitingReply
-            | Outcome::Declined
-            | Outcome::Blocked
-                if handed_off =>
-            {
-                refuse("the request is handed off: finish with HANDED_OFF")
-            }
-            Outcome::Resolved if status != RequestStatus::Resolved => {
-                refuse("RESOLVED needs the status RESOLVED: set it, or name a rule that does")
-            }
-            Outcome::AwaitingReply if status != RequestStatus::Pending => {
-                refuse("AWAITING_REPLY needs the status PENDING: call ask_requester")
-            }
-            Outcome::Blocked if !public_note => refuse(
-                "BLOCKED needs a public note that explains what is not available: call post_note",
-            ),
-            // R72: whoever picks it up finds it in progress.
-            Outcome::Blocked if sets => self.set_status(now, log, desk, RequestStatus::InProgress),
-            Outcome::Resolved
-            | Outcome::Replied
-            | Outcome::HandedOff
-            | Outcome::AwaitingReply
-            | Outcome::Declined
-            | Outcome::Blocked => Ok(()),
-        }
-    }
-
     async fn finish(
         &self,
         tx: &Tx,
@@ -392,9 +318,4 @@ fn fence(log: &Log, desk: &Desk) -> Result<()> {
 /// The key under which a call is sent, the same for every try of it.
 pub fn idempotency_key(log: &Log, call_id: &str) -> String {
     format!("{}:{call_id}", log.run().id)
-}
-
-fn checked(field: &'static str, text: &str) -> Result<()> {
-    required(field, text)?;
-    bounded(field, text, LONGEST)
 }

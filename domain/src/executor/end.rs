@@ -2,7 +2,8 @@
 
 use entity::{FailureCode, Millis, NoteVisibility, Outcome, RequestStatus, SummaryAuthor};
 
-use super::act::{LONGEST, Written};
+use super::act::Written;
+use super::settle::LONGEST;
 use crate::access::Actor;
 use crate::bus::Signal;
 use crate::error::Result;
@@ -162,6 +163,49 @@ pub(super) async fn fail(
     ended(tx, log, desk, decided).await
 }
 
+/// R72: tools that did not answer leave the request in progress, and a public note that says so, whatever the coworker made of
+/// it. What it handed on is the next one's, and what somebody else took or settled is theirs.
+fn left_by_silence(tx: &Tx, log: &Log, desk: &mut Desk) -> Result<()> {
+    let (run, state) = (log.run(), log.state());
+    let Some(tools) = state.silent_tools() else {
+        return Ok(());
+    };
+    let goes_on = match state.end.as_ref().map(|end| end.how) {
+        Some(Ok(Outcome::HandedOff | Outcome::Superseded)) => true,
+        Some(
+            Ok(
+                Outcome::Resolved
+                | Outcome::Replied
+                | Outcome::AwaitingReply
+                | Outcome::Declined
+                | Outcome::Blocked,
+            )
+            | Err(_),
+        )
+        | None => false,
+    };
+    let epoch = run.assignment_epoch;
+    let anew = epoch.is_some_and(|epoch| epoch != desk.request.assignment_epoch);
+    let status = desk.request.status;
+    let by_others = status.is_done() && state.status_set != Some(status);
+    // Where nobody knows what became of a call, that is what is told.
+    if goes_on || anew || by_others || state.outcome_unknown.is_some() {
+        return Ok(());
+    }
+    let stint = Actor::stint(run.workspace_id);
+    if state.silent_untold() {
+        let text = format!(
+            "Something that is needed for this request does not answer ({tools}). Someone must pick it up again once that is back."
+        );
+        post(tx, desk, &stint, NoteVisibility::Public, &text)?;
+    }
+    // Who was only mentioned moves nothing, and what is closed stays closed.
+    if epoch.is_some() && status != RequestStatus::Closed {
+        in_progress(tx.at(), desk, &stint)?;
+    }
+    Ok(())
+}
+
 /// Whether the run works under the request's current assignment, on a request that is not done.
 fn current(log: &Log, desk: &Desk) -> bool {
     log.run().assignment_epoch == Some(desk.request.assignment_epoch)
@@ -184,6 +228,7 @@ pub(super) async fn ended(
     desk: &mut Desk,
     decided: Option<Decided>,
 ) -> Result<()> {
+    left_by_silence(tx, log, desk)?;
     let coworker = Actor::in_run(log.run());
     desk.entry(tx.at(), &coworker, &TimelineData::RunEnded)?;
     tx.signal(Signal::Work);

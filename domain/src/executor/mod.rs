@@ -16,6 +16,7 @@ mod pause;
 mod prompt;
 pub mod ranked;
 mod renewal;
+mod settle;
 mod sweep;
 mod toolbox;
 mod turn;

@@ -7,8 +7,9 @@ mod asked;
 mod ending;
 mod next;
 mod reading;
+mod silent;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use entity::{
@@ -72,6 +73,8 @@ pub struct State {
     pub public_note: bool,
     /// The status that the coworker set last.
     pub status_set: Option<RequestStatus>,
+    /// The tools that did not answer when they were called last, each with whether a public note came since.
+    pub silent: BTreeMap<String, bool>,
     /// A call whose outcome is unknown.
     pub outcome_unknown: Option<String>,
     /// Where notes that arrived meanwhile stand among the messages: the index, and the part's digest.
@@ -185,8 +188,14 @@ impl State {
                 self.opened_in = self.attempt;
                 self.open = Some(Open::Tool(e.clone()));
             }
-            Event::ToolCompleted(e) => self.answered(&e.call_id, e.response.clone(), false),
-            Event::ToolFailed(e) => self.answered(&e.call_id, e.message.clone(), true),
+            Event::ToolCompleted(e) => {
+                self.heard(None);
+                self.answered(&e.call_id, e.response.clone(), false);
+            }
+            Event::ToolFailed(e) => {
+                self.heard(Some(e.class));
+                self.answered(&e.call_id, e.message.clone(), true);
+            }
             Event::ToolRefused(e) => {
                 self.called(&e.call_id, &e.tool);
                 self.messages.push(Message::Tool {
@@ -225,7 +234,13 @@ impl State {
                 self.stop_requested_at.get_or_insert(at);
                 self.stop.get_or_insert_with(|| e.clone());
             }
-            Event::NotePosted(e) => self.public_note |= e.visibility == NoteVisibility::Public,
+            Event::NotePosted(e) => match e.visibility {
+                NoteVisibility::Public => {
+                    self.public_note = true;
+                    self.told();
+                }
+                NoteVisibility::Private => {}
+            },
             Event::StatusChanged(e) => self.status_set = Some(e.after),
             Event::Reassigned(_) => self.handed_off = true,
             Event::LimitReached(e) => self.limit = Some(e.clone()),

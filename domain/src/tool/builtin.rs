@@ -11,6 +11,8 @@ use super::{Effect, ToolSpec};
 
 /// The name of the tool that ends a run.
 pub const FINISH: &str = "finish";
+/// The name of the tool that asks the requester.
+pub const ASK: &str = "ask_requester";
 
 /// The server that built-in tools belong to; their names go without it.
 pub const BUILT_IN: &str = "stint";
@@ -126,7 +128,7 @@ static SPECS: LazyLock<Vec<ToolSpec>> = LazyLock::new(|| {
             "Assigns the request to another coworker. It is your last act: only `finish` may follow.",
         ),
         spec::<AskRequester>(
-            "ask_requester",
+            ASK,
             "Asks the requester in a public note and sets the request to PENDING; finish with AWAITING_REPLY then.",
         ),
         spec::<Finish>(
@@ -186,7 +188,7 @@ impl Builtin {
             "post_note" => read(arguments, Self::PostNote),
             "set_status" => read(arguments, Self::SetStatus),
             "reassign" => read(arguments, Self::Reassign),
-            "ask_requester" => read(arguments, Self::AskRequester),
+            ASK => read(arguments, Self::AskRequester),
             "list_candidates" => read(arguments, Self::ListCandidates),
             FINISH => read(arguments, Self::Finish),
             _ => return None,

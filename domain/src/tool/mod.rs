@@ -13,7 +13,7 @@ mod outside;
 pub mod schema;
 pub mod server;
 
-pub use builtin::{BUILT_IN, Builtin, FINISH, Finish, specs, triage_specs};
+pub use builtin::{ASK, BUILT_IN, Builtin, FINISH, Finish, specs, triage_specs};
 pub use catalog::{Catalog, Given, Server, Withheld};
 pub use entity::ToolEffect as Effect;
 pub use guard::{Exception, Guard, is_public};

@@ -56,7 +56,7 @@ pub enum RunOutcome {
     AwaitingReply,
     /// It can't handle the request, and says why.
     Declined,
-    /// Something outside is not available; someone must pick the request up again.
+    /// Something outside is not available; someone must pick the request up again. Whatever its outcome, a run that did not hand its request on leaves it IN_PROGRESS with a public note where a tool that it called did not answer.
     Blocked,
     /// The request was assigned anew while it ran.
     Superseded,

@@ -52,6 +52,10 @@ turns:
     calls: [{ tool: device.telemetry, arguments: { device: FAILED } }]
   - when: { title_contains: "[away]" }
     calls: [{ tool: device.telemetry, arguments: { device: AWAY } }]
+  - when: { title_contains: "[away]" }
+    calls:
+      - { tool: post_note, arguments: { visibility: PUBLIC, body: It does not answer. Someone has to look. } }
+      - { tool: finish, arguments: { outcome: BLOCKED, rule: Something is away., reason: It is away., summary: I could not reach it. } }
   - when: { title_contains: "[logs]" }
     calls: [{ tool: device.logs, arguments: {} }]
   - when: { title_contains: "[bad1]" }
