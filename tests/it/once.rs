@@ -76,6 +76,20 @@ fn every_mutation_that_creates_something_takes_an_idempotency_key() {
     assert!(known.is_empty(), "no such mutations: {known:?}");
 }
 
+/// What a payload holds besides what errors and callers say.
+fn payload(mutation: &FieldDefinition) -> Vec<String> {
+    let name = mutation.ty.node.to_string();
+    let TypeKind::Object(ObjectType { fields, .. }) = definition(name.trim_matches('!')) else {
+        panic!("{name} is no object");
+    };
+    let names = fields
+        .iter()
+        .map(|field| field.node.name.node.to_string());
+    names
+        .filter(|name| !["userErrors", "clientMutationId"].contains(&name.as_str()))
+        .collect()
+}
+
 /// A creating call, another input for the same key, and what of the answer must be the same.
 struct Sample {
     mutation: &'static str,
@@ -106,7 +120,8 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
     .await;
     app.mutate("coworkerPublish", json!({ "id": published.id }), "")
         .await;
-    let endpoint = json!({ "name": "Old", "kind": "PAGERDUTY" });
+    let mapping = json!({ "title": "/title", "eventId": "/id" });
+    let endpoint = json!({ "name": "Old", "kind": "GENERIC", "mapping": mapping });
     let endpoint = app
         .mutate("webhookEndpointCreate", endpoint, "webhookEndpoint { id }")
         .await["webhookEndpoint"]["id"]
@@ -186,13 +201,13 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
             "coworkerPublish",
             json!({ "id": draft.id, "force": true, "reason": "Once" }),
             json!({ "reason": "Twice" }),
-            "coworker { id version { id number } }",
+            "coworker { id version { id number } } findings { severity rule place message remedy }",
         ),
         sample(
             "coworkerRollback",
             json!({ "id": published.id, "version": 1 }),
             json!({ "version": 2 }),
-            "coworker { id version { id number } }",
+            "coworker { id version { id number } } findings { severity rule place message remedy }",
         ),
         sample(
             "skillCreate",
@@ -216,37 +231,37 @@ async fn samples(app: &TestApp) -> Vec<Sample> {
             "apiKeyCreate",
             json!({ "name": "Once", "role": "AGENT" }),
             json!({ "name": "Twice" }),
-            "apiKey { id }",
+            "apiKey { id } secret",
         ),
         sample(
             "modelPriceSet",
-            json!({ "model": "scripted", "input": "1", "output": "2" }),
+            json!({ "model": "scripted", "input": "1", "output": "2", "tiers": [{ "promptOver": 1000, "input": "3", "output": "4" }] }),
             json!({ "output": "3" }),
-            "modelPrice { id }",
+            "modelPrice { id } tiers { id input }",
         ),
         sample(
             "webhookEndpointCreate",
-            json!({ "name": "Once", "kind": "PAGERDUTY" }),
+            json!({ "name": "Once", "kind": "GENERIC", "mapping": mapping }),
             json!({ "name": "Twice" }),
-            "webhookEndpoint { id }",
+            "webhookEndpoint { id } secret",
         ),
         sample(
             "webhookEndpointSecretRotate",
-            json!({ "id": endpoint, "secret": "0123456789abcdef" }),
+            json!({ "id": endpoint }),
             json!({ "secret": "fedcba9876543210" }),
-            "webhookEndpoint { id }",
+            "webhookEndpoint { id } secret",
         ),
         sample(
             "alertEndpointCreate",
             json!({ "name": "Once", "url": "https://desk.example.com/", "kinds": ["RUN_ENDED"] }),
             json!({ "name": "Twice" }),
-            "alertEndpoint { id }",
+            "alertEndpoint { id } secret",
         ),
         sample(
             "alertEndpointSecretRotate",
-            json!({ "id": told, "secret": "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA" }),
+            json!({ "id": told }),
             json!({ "overlap": "PT1H" }),
-            "alertEndpoint { id }",
+            "alertEndpoint { id } secret",
         ),
         sample(
             "alertDeliveryReplay",
@@ -271,6 +286,10 @@ both_dbs! {
         let sampled: BTreeSet<String> = samples.iter().map(|sample| sample.mutation.to_owned()).collect();
         assert_eq!(sampled, creating, "each mutation that creates something has a sample here");
         for Sample { mutation, input, other, made } in samples {
+            let definition = mutations().into_iter().find(|one| one.name.node == mutation).expect("a mutation");
+            for field in payload(&definition) {
+                assert!(made.contains(&field), "{mutation}: {field} must be the same too");
+            }
             let keyed = |mut input: Value| { input["idempotencyKey"] = json!("k"); input };
             // Five at once, and one afterwards.
             let mut answers = join_all((0..5).map(|_| app.mutate(mutation, keyed(input.clone()), made))).await;
@@ -278,10 +297,19 @@ both_dbs! {
             app.drain().await;
             let before = look::counts(&app).await;
             answers.push(app.mutate(mutation, keyed(input.clone()), made).await);
+            // A secret is shown to one of them, and to nobody again.
+            if made.ends_with(" secret") {
+                let secrets = answers.iter_mut().map(|answer| answer["secret"].take());
+                assert_eq!(secrets.filter(Value::is_string).count(), 1, "{mutation}");
+            }
             assert!(answers.iter().all(|answer| *answer == answers[0]), "{mutation}: {answers:#?}");
             assert_eq!(app.refused(mutation, keyed(other)).await[0]["code"], "IDEMPOTENCY_MISMATCH", "{mutation}");
             assert_eq!(look::counts(&app).await, before, "{mutation}");
         }
+        // What was found once is told again: the forced publication had findings.
+        let query = "{ coworker(handle: \"draft\") { version { findings { rule } } } }";
+        let found = app.gql(query, json!({})).await["coworker"]["version"]["findings"].take();
+        assert_ne!(found, json!([]));
         // What five calls at once made is one thing each.
         let made = app.gql("{ requests { totalCount } coworkers { totalCount } skills { totalCount } \
                              draft: coworker(handle: \"draft\") { versions { totalCount } } \

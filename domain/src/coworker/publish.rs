@@ -6,6 +6,7 @@ use entity::{
 };
 use sea_orm::sea_query::LockType;
 use sea_orm::{EntityTrait, QuerySelect};
+use uuid::Uuid;
 
 use super::config::Config;
 use super::history::numbered;
@@ -79,8 +80,8 @@ impl Command for PublishCoworker {
             &(coworker, force.force, &force.reason),
         )
         .await?;
-        if once.made().is_some() {
-            return Ok(Published::Done(Box::new(row), Vec::new()));
+        if let Some(made) = once.made() {
+            return Published::again(tx, row, made).await;
         }
         let config = Config::from_row(&row.draft)?;
         config.check()?;
@@ -153,8 +154,8 @@ impl Command for RollbackCoworker {
             &(coworker, version, force.force, &force.reason),
         )
         .await?;
-        if once.made().is_some() {
-            return Ok(Published::Done(Box::new(row), Vec::new()));
+        if let Some(made) = once.made() {
+            return Published::again(tx, row, made).await;
         }
         let old = numbered(tx.conn(), &row, *version).await?;
         if row.version_id == Some(old.id) && row.state == CoworkerState::Published {
@@ -329,12 +330,24 @@ impl Published {
         }
     }
 
+    /// What the same call answers again: the coworker as it is now, and what was found then.
+    async fn again(tx: &Tx, row: coworker::Model, made: Uuid) -> Result<Self> {
+        let version = coworker_version::Entity::find_by_id(CoworkerVersionId(made));
+        let findings = match version.one(tx.conn()).await? {
+            Some(version) => serde_json::from_str(&version.findings).map_err(Error::internal)?,
+            None => Vec::new(),
+        };
+        Ok(Self::Done(Box::new(row), findings))
+    }
+
+    /// What is remembered of it: the version that keeps the findings, or the coworker where there were none.
     async fn remember(&self, tx: &Tx, once: &Once) -> Result<()> {
         match self {
-            Self::Done(row, _) => match row.version_id {
-                Some(version) => once.remember(tx, version.0).await,
-                None => Ok(()),
-            },
+            Self::Done(row, findings) => {
+                let keeps = row.version_id.filter(|_| !findings.is_empty());
+                once.remember(tx, keeps.map_or(row.id.0, |version| version.0))
+                    .await
+            }
             // Nothing was made: the same call may succeed once the findings are put right.
             Self::Refused(_) => Ok(()),
         }
