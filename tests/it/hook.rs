@@ -278,7 +278,7 @@ both_dbs! {
             let signature = format!("sha256={}", hex(&tag(secret.as_bytes(), &[body.as_bytes()])));
             deliver(&app, &path, body.as_bytes(), &[("X-Event-Id", event), ("X-Signature", &signature)]).await
         };
-        // Two events with the very same body are two events.
+        // Two events with the very same body are two events: what is signed does not tell one that is sent again from another.
         let bare = json!({ "alert": { "name": "Backup failed\u{0}", "text": 7 } });
         assert_eq!(outcome(&send("1", &bare).await), "REQUEST_MADE");
         assert_eq!(outcome(&send("2", &bare).await), "REQUEST_MADE");

@@ -36,7 +36,7 @@ pub struct Mapping {
     pub subject: Option<String>,
     /// Where the event's id is, for generic endpoints. A payload without one is refused.
     pub event_id: Option<String>,
-    /// The header that holds the event's id, for generic endpoints.
+    /// The header that holds the event's id, for generic endpoints. No signature covers it.
     pub event_id_header: Option<String>,
     /// Where the event's type is.
     pub event_type: Option<String>,

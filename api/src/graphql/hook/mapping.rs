@@ -29,7 +29,7 @@ pub struct WebhookMapping {
     pub subject: Option<String>,
     /// Generic endpoints: where the event's id is. An event counts once by it; a delivery without it is refused.
     pub event_id: Option<String>,
-    /// Generic endpoints: the header that holds the event's id, where it is not in the payload.
+    /// Generic endpoints: the header that holds the event's id, where it is not in the payload. The signature covers the payload alone: whoever gets hold of a delivery can send it again under another id, and it counts again. Prefer `eventId` where the payload has one.
     pub event_id_header: Option<String>,
     /// Where the event's type is; `/type` for Standard Webhooks without it.
     pub event_type: Option<String>,
