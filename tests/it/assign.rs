@@ -290,6 +290,27 @@ turns:
         look::sound(&app).await;
     }
 
+    /// Nothing changes, and whom it needs it needs.
+    async fn what_nobody_has_is_given_to_nobody_without_a_trace(app: TestApp) {
+        let request = app.request("Where is it?").await["id"].take();
+        let seen = look::request(&app, &request).await;
+        assert_eq!((&seen["assignee"], &seen["needsPerson"]), (&Value::Null, &json!(true)));
+        let timeline = look::timeline(&app, &request).await;
+        let input = json!({ "id": request, "assigneeId": null, "reason": "Not mine.", "idempotencyKey": "a" });
+        for _ in 0..2 {
+            app.mutate("requestAssign", input.clone(), "request { id }").await;
+        }
+        assert_eq!(look::request(&app, &request).await, seen);
+        assert_eq!(look::timeline(&app, &request).await, timeline);
+        // The first assignment is the first epoch.
+        let worker = Coworker::new("worker").playbook(DECLINES).publish(&app).await;
+        app.mutate("requestAssign", json!({ "id": request, "assigneeId": worker.id }), "").await;
+        app.mutate("requestAssign", json!({ "id": request, "assigneeId": null }), "").await;
+        app.drain().await;
+        let epochs: Vec<_> = look::list(look::request(&app, &request).await["assignments"]["nodes"].take()).iter().map(|one| one["epoch"].clone()).collect();
+        assert_eq!(epochs, [json!(1), json!(2)]);
+    }
+
     async fn a_person_who_is_assigned_starts_nothing(app: TestApp) {
         let me = app.gql("{ viewer { actor { id } } }", json!({})).await["viewer"]["actor"]["id"].take();
         let made = app.mutate("requestCreate", json!({ "title": "Where is it?", "assigneeId": me }), "request { id assignee { kind id } waiting { id } }").await;

@@ -182,7 +182,7 @@ impl Command for AssignRequest {
 
 /// Assigns the request on the desk, begins an epoch, supersedes what waits and runs under the old
 /// one, and makes the dispatch. Assigning to the current assignee keeps the epoch and only makes a
-/// dispatch if the coworker has nothing under way.
+/// dispatch if the coworker has nothing under way; to assign to nobody what nobody has changes nothing.
 ///
 /// # Errors
 /// [`Error::Conflict`] if the request is done; else what the database said.
@@ -201,10 +201,14 @@ pub async fn assign(
             format!("the request is {status}; set its status to OPEN first"),
         ));
     }
+    let parts = to.map(Assignee::parts);
+    if parts.is_none() && desk.assignee().is_none() {
+        // Nobody had it, and nobody has it.
+        return Ok(None);
+    }
     let now = tx.at();
     desk.touch(actor);
-    let parts = to.map(Assignee::parts);
-    if parts == desk.assignee() && desk.request.assignment_epoch > 0 {
+    if parts == desk.assignee() {
         if let Some(Assignee::Coworker(coworker)) = to
             && !under_way(tx, desk.request.id, coworker, desk.request.assignment_epoch).await?
         {
