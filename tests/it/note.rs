@@ -148,10 +148,12 @@ turns:
         let runs = look::runs(&app).await;
         assert_eq!((runs.len(), &runs[1]["trigger"], &runs[1]["outcome"]), (2, &json!("REPLY"), &json!("RESOLVED")), "{runs:#?}");
         assert_eq!(look::request(&app, &request).await["status"], "RESOLVED");
-        // Thanks start nothing.
+        // Thanks start nothing, and call nobody.
         requester.mutate("noteCreate", json!({ "requestId": request, "body": "Thank you." }), "").await;
         app.drain().await;
         assert_eq!(look::runs(&app).await.len(), 2);
+        let seen = look::request(&app, &request).await;
+        assert_eq!((&seen["status"], &seen["needsPerson"]), (&json!("RESOLVED"), &json!(false)));
     }
 
     /// R08: one note, one run of whom it answers, whatever else it says.

@@ -239,6 +239,10 @@ impl RequestMutation {
 
     /// Posts a note on a request. Each published coworker whose `@handle` a person writes in it starts a run by itself, 10 at most; what
     /// callers write who may not see coworkers, such as those with the role REQUESTER, mentions nobody.
+    ///
+    /// The requester's public note on a request that is PENDING and assigned to a coworker is the answer that it waits for: the coworker
+    /// goes on with it, in one run, also where the note mentions it. On a request that is RESOLVED or CLOSED a note starts nothing, and
+    /// calls nobody to look: whoever may sets its status to OPEN where there is more to do.
     async fn note_create(
         &self,
         ctx: &Context<'_>,
