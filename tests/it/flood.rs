@@ -21,8 +21,11 @@ use crate::sender::{PagerDuty, SECRET, hex, incident, tag};
 const EVENTS: usize = 1_000;
 const COPIES: usize = 5;
 const BAD: usize = 300;
-/// How often a server is killed.
-const KILLS: usize = 12;
+/// How many of the incidents are acknowledged, and then resolved.
+const UPDATED: usize = 150;
+/// How often a server is killed in each of the stages: three of new incidents, and two of what becomes of them.
+const KILLS: usize = 4;
+const STAGES: usize = 5;
 /// How many deliveries are under way at once.
 const AT_ONCE: usize = 16;
 /// How long anything that is waited for may take.
@@ -61,6 +64,16 @@ fn triggered(event: &str) -> String {
         "triggered",
     )
     .to_string()
+}
+
+/// What becomes of an incident: it is acknowledged, then resolved. The event's name begins with `a` or `r`.
+fn becomes(event: &str) -> String {
+    let n = &event[1..];
+    let (kind, status) = match event.as_bytes()[0] {
+        b'a' => ("incident.acknowledged", "acknowledged"),
+        _ => ("incident.resolved", "resolved"),
+    };
+    incident(event, kind, &format!("Pe{n}"), status).to_string()
 }
 
 /// The stage in which an event happens.
@@ -120,18 +133,34 @@ fn bad(n: usize, stage: usize) -> Delivery {
 
 /// What is sent before the secret is replaced, while both are in force, and after. The copies of an event follow one another, some
 /// of them after the next change.
-fn stages() -> [Vec<Delivery>; 3] {
-    let mut stages = [const { Vec::new() }; 3];
+fn stages() -> [Vec<Delivery>; STAGES] {
+    let mut stages = [const { Vec::new() }; STAGES];
     for event in 0..EVENTS {
         for n in 0..COPIES {
             let stage = (happens(event) + n / 4).min(2);
             stages[stage].push(copy(event, n, stage));
         }
     }
-    for (stage, list) in stages.iter_mut().enumerate() {
+    for (stage, list) in stages.iter_mut().take(3).enumerate() {
         for n in (stage..BAD).step_by(3) {
             let at = n * list.len() / BAD;
             list.insert(at, bad(n, stage));
+        }
+    }
+    // Once there are requests of all of them. As before, two of five come to one node alone while they are new.
+    for (list, first) in stages[3..].iter_mut().zip(["a", "r"]) {
+        for (n, copy) in (0..UPDATED).flat_map(|n| (0..COPIES).map(move |copy| (n, copy))) {
+            let event = format!("{first}{n}");
+            let body = becomes(&event);
+            let signature = Some(sign(NEXT, &body));
+            let node = if n % 5 < 2 { n % 5 } else { n + copy };
+            list.push(Delivery {
+                node,
+                event,
+                body,
+                signature,
+                good: true,
+            });
         }
     }
     stages
@@ -155,7 +184,7 @@ impl Death {
     /// Whether the answer that this node gave is lost.
     fn takes(&self, node: usize, outcome: &str) -> bool {
         let relaxed = Ordering::Relaxed;
-        let takes = outcome == "REQUEST_MADE"
+        let takes = matches!(outcome, "REQUEST_MADE" | "REQUEST_UPDATED")
             && self
                 .due
                 .compare_exchange(node + 1, 0, relaxed, relaxed)
@@ -267,7 +296,8 @@ impl Nodes {
 }
 
 on_both! {
-    /// G16: 1,000 events, 5 copies of each, 300 deliveries that are not the sender's, 12 kills: exactly 1,000 requests.
+    /// G16: 1,000 events, 5 copies of each, 300 deliveries that are not the sender's, 12 kills: exactly 1,000 requests. Then 300 events of
+    /// what becomes of 150 of them, 5 copies of each, 8 kills: exactly one change of status by each.
     async fn an_event_counts_once_whatever_is_killed(backend: Backend) {
         let site = Site::start_with(TestDb::new(backend).await, &["--secret-key", "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="]);
         let pagerduty = PagerDuty::new(&site.client).await;
@@ -279,7 +309,7 @@ on_both! {
         let death = Arc::new(Death::default());
         let (mut all, mut kills) = (Vec::new(), 0);
         for (stage, deliveries) in stages().into_iter().enumerate() {
-            if stage > 0 {
+            if (1..3).contains(&stage) {
                 // The new secret beside the old one, then without it.
                 let overlap = ["", "P1D", "PT0S"][stage];
                 let input = json!({ "id": pagerduty.id, "secret": NEXT, "overlap": overlap });
@@ -300,12 +330,12 @@ on_both! {
                 stream::iter(each).buffer_unordered(AT_ONCE).collect::<Vec<_>>().await
             });
             // The last one while some are still to come: what matters is what happens after it too.
-            for part in 1..=KILLS / 3 {
-                let then = all.len() + total * part / (KILLS / 3 + 1);
+            for part in 1..=KILLS {
+                let then = all.len() + total * part / (KILLS + 1);
                 let what = format!("{then} answers before death {kills}");
                 nodes.meanwhile(&mut sending, &what, answered.wait_for(|n| *n >= then)).await.unwrap();
                 let node = kills % urls.len();
-                let what = format!("node {node} to make a request of an event");
+                let what = format!("node {node} to do what a new event says");
                 nodes.meanwhile(&mut sending, &what, death.strike(node)).await;
                 nodes.crash(node);
                 kills += 1;
@@ -313,17 +343,19 @@ on_both! {
             let rest = timeout(LIMIT, sending).await;
             all.extend(rest.expect("the rest of a stage is answered in time").unwrap());
         }
-        assert_eq!((kills, all.len()), (KILLS, EVENTS * COPIES + BAD));
-        let mut made: HashMap<&str, usize> = HashMap::new();
+        assert_eq!((kills, all.len()), (KILLS * STAGES, (EVENTS + 2 * UPDATED) * COPIES + BAD));
+        let (mut made, mut updated): (HashMap<&str, usize>, HashMap<&str, usize>) = Default::default();
         for told in &all {
             match (told.good, told.status, told.outcome.as_str()) {
                 (true, 200, "REQUEST_MADE") => *made.entry(&told.event).or_default() += 1,
+                (true, 200, "REQUEST_UPDATED") => *updated.entry(&told.event).or_default() += 1,
                 (true, 200, "DUPLICATE") | (false, 401, _) => {}
                 (good, status, outcome) => panic!("{}: good {good}, {status} {outcome}", told.event),
             }
         }
-        assert!(made.values().all(|times| *times == 1), "an answer may be lost, and is never given twice");
-        assert!(made.len() <= EVENTS - KILLS, "each death came between a commit and its answer");
+        assert!(made.values().chain(updated.values()).all(|times| *times == 1), "an answer may be lost, and is never given twice");
+        let lost = (EVENTS - made.len(), 2 * UPDATED - updated.len());
+        assert!(lost.0 >= 3 * KILLS && lost.1 >= 2 * KILLS, "each death came between a commit and its answer: {lost:?}");
 
         let site = &nodes.site;
         assert_eq!(site.number("SELECT COUNT(*) FROM request").await, EVENTS as i64);
@@ -331,6 +363,11 @@ on_both! {
         assert_eq!(site.number(events).await, EVENTS as i64);
         let accepted = "SELECT COUNT(*) FROM webhook_delivery WHERE event_id LIKE 'bad%' OR (outcome = 'REFUSED') = verified";
         assert_eq!(site.number(accepted).await, 0);
+        // Each update has one entry on the timeline, and no other has one.
+        let changes = "SELECT COUNT(*) FROM request_event WHERE kind = 'STATUS_CHANGED'";
+        assert_eq!(site.number(changes).await, 2 * UPDATED as i64);
+        let settled = "SELECT COUNT(*) FROM request r WHERE status = 'RESOLVED' AND 2 = (SELECT COUNT(*) FROM request_event e WHERE e.request_id = r.id AND e.kind = 'STATUS_CHANGED')";
+        assert_eq!(site.number(settled).await, UPDATED as i64);
         // Also after the last death, on each node.
         for (n, url) in urls.iter().enumerate() {
             let outcome = async |event: &str| {
