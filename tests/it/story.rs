@@ -216,6 +216,29 @@ both_dbs! {
         assert_eq!(prefix(asked), prefix(look::data(&second, "model.requested")[0]));
     }
 
+    /// R20: what the colleague found out stands in its note alone, and that is what the AWS Engineer goes by.
+    async fn the_aws_engineer_goes_by_the_note_of_its_colleague(app: TestApp) {
+        install(&app).await;
+        let aws = app.gql("{ coworker(handle: \"aws-engineer\") { id } }", json!({})).await["coworker"]["id"].take();
+        let me = app.gql("{ viewer { actor { id } } }", json!({})).await["viewer"]["actor"]["id"].take();
+        let note = "The device is fine; 387 ms arise at tgw-0b7e41.";
+        for (title, told) in [("The network is slow", false), ("The gateway is slow", false), ("It is slow", true)] {
+            let input = json!({ "title": title, "assigneeId": me });
+            let request = app.mutate("requestCreate", input, "request { id }").await["request"]["id"].take();
+            let before = look::runs(&app).await.len();
+            if told {
+                app.mutate("noteCreate", json!({ "requestId": request, "body": note, "visibility": "PRIVATE" }), "").await;
+            }
+            app.mutate("requestAssign", json!({ "id": request, "assigneeId": aws }), "").await;
+            app.drain().await;
+            let run = &look::runs(&app).await[before];
+            assert_eq!(run["coworker"]["handle"], "aws-engineer");
+            let log = look::events(&app, run).await;
+            let called: Vec<_> = look::data(&log, "tool.requested").iter().map(|call| call["tool"].as_str().expect("a tool")).collect();
+            assert_eq!(called.contains(&"aws.describe_gateway"), told, "{title}: {called:?}");
+        }
+    }
+
     /// R38: summary, steps, events.
     async fn the_three_views_of_a_run_agree(app: TestApp) {
         play(&app, &app).await;
