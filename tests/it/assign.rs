@@ -25,7 +25,7 @@ turns:
 const PONDERS: &str = "turns: [{ text: Never said., delay: 10m }]";
 
 /// An application with a desk that answers no call until the test lets it.
-async fn with_desk(app: &TestApp, effect: &str) -> (TestApp, Counter) {
+pub async fn with_desk(app: &TestApp, effect: &str) -> (TestApp, Counter) {
     let desk = Counter::open().await;
     let exception = Exception::parse(&desk.host()).expect("an exception");
     let change = |settings: &mut Settings| settings.tools.exceptions.push(exception);

@@ -5,8 +5,12 @@ use domain::run::claim::Claim;
 use serde_json::{Value, json};
 use tests::{Coworker, TestApp, both_dbs};
 
+use crate::approval;
+use crate::assign::{first_run, outcomes, requested, until, with_desk};
+use crate::counter::ALL;
 use crate::held::{LEASE, ME};
 use crate::look;
+use crate::tools::enabled;
 
 /// What became of a request's dropped dispatches, as its timeline tells it.
 async fn dropped(app: &TestApp, request: &Value) -> Vec<Value> {
@@ -50,5 +54,49 @@ both_dbs! {
         assert_eq!(look::request(&app, &request).await["waiting"], json!([]));
         assert_eq!(look::only_run(&app).await["coworker"]["handle"], "second");
         app.stop().await;
+    }
+
+    /// Decision 4: of two calls in one turn the second is not sent once the request is somebody else's, though nobody rang: what its
+    /// intent is written with looks at the epoch itself.
+    async fn a_call_after_the_assignment_is_not_sent_though_nobody_rang(app: TestApp) {
+        let (app, desk) = with_desk(&app, "EFFECT").await;
+        let playbook = "
+turns:
+  - calls: [{ tool: desk.look }, { tool: desk.look }]
+  - calls: [{ tool: finish, arguments: { outcome: DECLINED, reason: Nothing to do., summary: I had nothing to do. } }]
+";
+        let first = Coworker::new("first").playbook(playbook).with("tools", enabled("desk", &["look"])).publish(&app).await;
+        let request = requested(&app, "Where is it?", &first.id).await;
+        let (run, mut events) = first_run(&app, &request).await;
+        until(&mut events, "tool.requested").await;
+        desk.until(1).await;
+        // As if the ring had been lost.
+        look::tamper(&app, "UPDATE request SET assignment_epoch = assignment_epoch + 1, assignee_kind = NULL, assignee_id = NULL").await;
+        desk.answer(ALL);
+        events.all().await;
+        app.drain().await;
+        look::sound(&app).await;
+        assert_eq!(desk.come(), 1, "the second call was sent");
+        let log = look::events(&app, &json!({ "id": run })).await;
+        let types = look::types(&log);
+        assert_eq!(types[types.len() - 3..], ["tool.completed", "summary.written", "run.completed"]);
+        assert_eq!(look::data(&log, "tool.requested").len(), 1);
+        assert_eq!(outcomes(&look::runs(&app).await)[0], ("first", "ASSIGNED", "SUPERSEDED"));
+        app.stop().await;
+    }
+
+    /// Decision 4: whoever assigns anew ends what waits for a decision; and should a run have been left waiting all the same, nobody
+    /// approves its call.
+    async fn nobody_approves_a_call_of_an_epoch_that_is_over(app: TestApp) {
+        approval::wait_for_a_reset(&app).await;
+        let asked = approval::pending(&app).await;
+        // As if the assignment had forgotten it.
+        look::tamper(&app, "UPDATE request SET assignment_epoch = assignment_epoch + 1").await;
+        for what in ["APPROVE", "DENY"] {
+            assert_eq!(approval::refused(&app, &asked, what).await, "SUPERSEDED");
+        }
+        assert_eq!(approval::pending(&app).await["id"], asked["id"]);
+        let log = look::events(&app, &asked["run"]).await;
+        assert_eq!(look::types(&log).last(), Some(&"run.paused"));
     }
 }
