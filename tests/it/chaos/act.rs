@@ -55,6 +55,7 @@ pub enum Act {
         coworker: usize,
         changed: bool,
     },
+    /// After a change of its own, so that there is something to bring back.
     Rollback {
         coworker: usize,
         version: i32,

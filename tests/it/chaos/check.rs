@@ -48,7 +48,7 @@ pub async fn in_order(app: &TestApp, admin: &Client) -> usize {
 }
 
 /// What must not be in the database, and how many of it there are.
-const WRONG: [(&str, &str); 8] = [
+const WRONG: [(&str, &str); 11] = [
     (
         "timelines and epochs with gaps",
         "SELECT COUNT(*) AS n FROM request r WHERE last_seq <> (SELECT COUNT(*) FROM request_event e WHERE e.request_id = r.id)
@@ -87,6 +87,30 @@ const WRONG: [(&str, &str); 8] = [
         "SELECT COUNT(*) AS n FROM (SELECT 1 AS one FROM webhook_delivery WHERE outcome NOT IN ('DUPLICATE', 'REFUSED')
             GROUP BY endpoint_id, event_id HAVING COUNT(*) > 1) twice",
     ),
+    (
+        "open requests that nobody has, of which no person knows",
+        "SELECT COUNT(*) AS n FROM request r WHERE status NOT IN ('RESOLVED', 'CLOSED') AND assignee_id IS NULL AND NOT needs_person
+            AND hop_count > 0 AND NOT EXISTS (SELECT 1 FROM request_event e WHERE e.request_id = r.id AND e.actor_kind = 'PERSON'
+                AND e.kind IN ('NOTE_POSTED', 'STATUS_CHANGED', 'ASSIGNED')
+                AND e.seq >= (SELECT MAX(seq) FROM request_event a WHERE a.request_id = r.id AND a.kind IN ('ASSIGNED', 'LEFT_TO_PEOPLE')))",
+    ),
+    (
+        "open requests that Triage gave up and has all the same",
+        "SELECT COUNT(*) AS n FROM request r JOIN coworker c ON c.id = r.assignee_id AND c.is_triage
+            JOIN run u ON u.request_id = r.id AND u.coworker_id = c.id AND u.assignment_epoch = r.assignment_epoch
+            WHERE r.status NOT IN ('RESOLVED', 'CLOSED') AND (u.outcome = 'DECLINED' OR u.failure_code <> 'STOPPED')
+            AND NOT EXISTS (SELECT 1 FROM request_event e WHERE e.request_id = r.id AND e.kind = 'STATUS_CHANGED'
+                AND e.seq > (SELECT MAX(seq) FROM request_event a WHERE a.run_id = u.id AND a.kind = 'RUN_ENDED'))",
+    ),
+    (
+        "open requests whose work was dropped, of which no person knows though none chose who should do it",
+        "SELECT COUNT(*) AS n FROM dispatch d JOIN request r ON r.id = d.request_id AND r.assignment_epoch = d.assignment_epoch
+            WHERE r.status NOT IN ('RESOLVED', 'CLOSED') AND NOT r.needs_person AND d.trigger <> 'ASSIGNED'
+            AND d.drop_reason IN ('NOT_PUBLISHED', 'BUDGET_EXHAUSTED', 'UNPRICED_MODEL')
+            AND NOT EXISTS (SELECT 1 FROM request_event e WHERE e.request_id = r.id AND e.at >= d.decided_at
+                AND (e.kind IN ('RUN_STARTED', 'RUN_ENDED') OR e.actor_kind = 'PERSON' AND e.kind IN ('NOTE_POSTED', 'STATUS_CHANGED', 'ASSIGNED')))
+            AND NOT EXISTS (SELECT 1 FROM dispatch n WHERE n.request_id = r.id AND n.trigger = 'ASSIGNED' AND n.created_at >= d.decided_at)",
+    ),
 ];
 
 /// For how many cases [`HAPPENS`] is said.
@@ -94,7 +118,7 @@ const USUAL: i64 = 16;
 
 /// What must have happened in all cases together, how often at least in [`USUAL`] of them, and how many of it there are: where
 /// nothing happens, nothing breaks. Several times as many are seen whatever the seed.
-const HAPPENS: [(&str, i64, &str); 18] = [
+const HAPPENS: [(&str, i64, &str); 24] = [
     (
         "runs for new requests",
         4,
@@ -184,6 +208,36 @@ const HAPPENS: [(&str, i64, &str); 18] = [
         "events that came again",
         1,
         "SELECT COUNT(*) AS n FROM webhook_delivery WHERE outcome = 'DUPLICATE'",
+    ),
+    (
+        "dispatches past the hop budget",
+        2,
+        "SELECT COUNT(*) AS n FROM dispatch WHERE drop_reason = 'HOP_LIMIT'",
+    ),
+    (
+        "dispatches for which there was no money",
+        2,
+        "SELECT COUNT(*) AS n FROM dispatch WHERE drop_reason = 'BUDGET_EXHAUSTED'",
+    ),
+    (
+        "calls that nobody may decide about any more",
+        1,
+        "SELECT COUNT(*) AS n FROM approval WHERE state = 'VOID'",
+    ),
+    (
+        "versions that were brought back",
+        3,
+        "SELECT COUNT(*) AS n FROM coworker_version WHERE restored_from IS NOT NULL",
+    ),
+    (
+        "requests that a coworker gave to nobody",
+        1,
+        "SELECT COUNT(*) AS n FROM request_event WHERE kind = 'LEFT_TO_PEOPLE' AND actor_kind = 'COWORKER'",
+    ),
+    (
+        "requests that Triage gave up",
+        2,
+        "SELECT COUNT(*) AS n FROM assignment WHERE reason LIKE 'Triage declined in %' OR reason LIKE 'Triage failed in %'",
     ),
 ];
 

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{join_all, select_all};
@@ -27,6 +28,8 @@ pub struct Place {
     coworkers: Vec<String>,
     triage: Option<String>,
     requests: Mutex<Vec<Value>>,
+    /// How often a draft was changed: no change is the same as the one before.
+    changes: AtomicUsize,
 }
 
 impl Place {
@@ -36,22 +39,32 @@ impl Place {
         let others = more.iter().map(|node| Client::new(*node, admin.key()));
         let doors = [admin.clone()].into_iter().chain(others).collect();
         let limits = json!({ "maxTurns": 6, "maxToolCalls": 12, "maxDuration": "PT5S" });
-        let hire = async |handle: &str, playbook: &str, triage: bool| {
-            let coworker = Coworker::new(handle)
+        // Who has hardly any money must have a model with a price.
+        let price = json!({ "model": "scripted", "input": "1000", "output": "10" });
+        admin.mutate("modelPriceSet", price, "").await;
+        let hire = async |handle: &str, playbook: &str, more: Value| {
+            let mut coworker = Coworker::new(handle)
                 .playbook(playbook)
                 .with("tools", ask("desk", "reset"))
                 .limits(limits.clone());
-            coworker.with("isTriage", triage).publish(&admin).await.id
+            for (field, value) in more.as_object().into_iter().flatten() {
+                coworker = coworker.with(field, value.clone());
+            }
+            coworker.publish(&admin).await.id
         };
         let mut coworkers = Vec::new();
-        for (handle, playbook) in STAFF.iter().zip(&plan.staff) {
-            coworkers.push(hire(handle, playbook, false).await);
+        for (n, (handle, playbook)) in STAFF.iter().zip(&plan.staff).enumerate() {
+            let more = match plan.poor {
+                Some(poor) if poor == n => json!({ "budget": { "daily": "0.000001" } }),
+                Some(_) | None => json!({}),
+            };
+            coworkers.push(hire(handle, playbook, more).await);
         }
         let triage = match &plan.triage {
-            Some(playbook) => Some(hire("triage", playbook, true).await),
+            Some(playbook) => Some(hire("triage", playbook, json!({ "isTriage": true })).await),
             None => None,
         };
-        let input = json!({ "hopBudget": 5, "escalationAssigneeId": coworkers[3] });
+        let input = json!({ "hopBudget": plan.hops, "escalationAssigneeId": coworkers[3] });
         admin.mutate("workspaceUpdate", input, "").await;
         let place = Self {
             pagerduty: PagerDuty::new(&admin).await,
@@ -59,6 +72,7 @@ impl Place {
             coworkers,
             triage,
             requests: Mutex::default(),
+            changes: AtomicUsize::default(),
         };
         for (i, to) in plan.requests.iter().enumerate() {
             place.create(0, &format!("Request {i}"), Some(*to)).await;
@@ -122,8 +136,13 @@ impl Place {
                 ("noteCreate", input)
             }
             Act::Status { request, status } => {
-                let input = json!({ "id": self.request(*request), "status": status });
-                ("requestUpdate", input)
+                let request = self.request(*request);
+                let input = json!({ "id": request, "status": status });
+                self.attempt(door, "requestUpdate", input, "").await;
+                // To set the status that it has leaves no trace; a note does.
+                let input =
+                    json!({ "requestId": request, "body": "Seen.", "visibility": "PRIVATE" });
+                ("noteCreate", input)
             }
             Act::Create { title, to } => return self.create(door, title, *to).await,
             Act::Deliver {
@@ -172,8 +191,7 @@ impl Place {
                     return;
                 };
                 if *changed {
-                    let input = json!({ "id": id, "soul": "Calm." });
-                    self.attempt(door, "coworkerUpdate", input, "").await;
+                    self.change(door, id).await;
                 }
                 ("coworkerPublish", json!({ "id": id }))
             }
@@ -181,31 +199,37 @@ impl Place {
                 let Some(id) = self.maker(*coworker) else {
                     return;
                 };
+                self.change(door, id).await;
+                let input = json!({ "id": id });
+                self.attempt(door, "coworkerPublish", input, "").await;
                 ("coworkerRollback", json!({ "id": id, "version": version }))
             }
         };
         self.attempt(door, mutation, input, "").await;
     }
 
+    /// Gives a coworker's draft another soul.
+    async fn change(&self, door: usize, coworker: &str) {
+        let nth = self.changes.fetch_add(1, Ordering::Relaxed);
+        let input = json!({ "id": coworker, "soul": format!("Calm, {nth} times.") });
+        self.attempt(door, "coworkerUpdate", input, "").await;
+    }
+
     /// The calls that wait for a person.
     async fn asked(&self, door: usize) -> Vec<Value> {
-        let query = "{ approvals(state: PENDING) { nodes { id } } }";
+        let query = "{ approvals(state: PENDING) { nodes { id request { id } } } }";
         let mut data = self.doors[door].gql(query, json!({})).await;
-        let asked = look::list(data["approvals"]["nodes"].take());
-        asked
-            .into_iter()
-            .map(|mut approval| approval["id"].take())
-            .collect()
+        look::list(data["approvals"]["nodes"].take())
     }
 
     async fn decide(&self, door: usize, approval: &Value, approve: bool) {
         let decision = if approve { "APPROVE" } else { "DENY" };
-        let input = json!({ "approvalId": approval, "decision": decision });
+        let input = json!({ "approvalId": approval["id"], "decision": decision });
         self.attempt(door, "approvalDecide", input, "").await;
     }
 
-    /// Lets everything come to its end: whatever still waits for a person is decided, one way and the other, and who asked is
-    /// answered once.
+    /// Lets everything come to its end: whatever still waits for a person is decided, one way and the other, or its request taken away,
+    /// and who asked is answered once.
     pub async fn settle(&self, app: &TestApp) {
         let settled = tokio::time::timeout(END, self.decide_all(app)).await;
         if settled.is_err() {
@@ -218,7 +242,7 @@ impl Place {
     }
 
     async fn decide_all(&self, app: &TestApp) {
-        let mut approve = false;
+        let mut ways = (0..3).cycle();
         let mut answered = HashSet::new();
         let mut calls = Vec::new();
         for door in &self.doors {
@@ -228,8 +252,13 @@ impl Place {
         loop {
             let asked = self.asked(0).await;
             for approval in &asked {
-                approve = !approve;
-                self.decide(0, approval, approve).await;
+                match ways.next() {
+                    Some(0) => {
+                        let input = json!({ "id": approval["request"]["id"], "assigneeId": null });
+                        self.attempt(0, "requestAssign", input, "").await;
+                    }
+                    way => self.decide(0, approval, way == Some(1)).await,
+                }
             }
             // What asks meanwhile may keep others waiting, at whichever node.
             let asks = calls.iter_mut().map(|calls| Box::pin(calls.next()));

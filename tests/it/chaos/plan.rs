@@ -85,6 +85,10 @@ pub struct Plan {
     pub staff: Vec<String>,
     /// What Triage plays, if there is one.
     pub triage: Option<String>,
+    /// Who of [`STAFF`] has hardly any money, if anybody.
+    pub poor: Option<usize>,
+    /// How many runs a request may have without a person.
+    pub hops: i32,
     /// Who gets the requests that are there from the start; a coworker that does not exist is nobody.
     pub requests: Vec<usize>,
     /// What each person does, one after the other; people do it at the same time.
@@ -96,12 +100,16 @@ pub fn plan() -> impl Strategy<Value = Plan> {
     let parts = (
         vec(playbook(), STAFF.len()),
         proptest::option::weighted(0.7, playbook()),
+        proptest::option::weighted(0.5, 0..STAFF.len()),
+        1..5_i32,
         vec(0..=STAFF.len(), 1..=4),
         vec(vec(act(), 0..=10), 1..=4),
     );
-    parts.prop_map(|(staff, triage, requests, people)| Plan {
+    parts.prop_map(|(staff, triage, poor, hops, requests, people)| Plan {
         staff,
         triage,
+        poor,
+        hops,
         requests,
         people,
     })
