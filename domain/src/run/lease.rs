@@ -21,7 +21,7 @@ use super::query::is_running;
 use crate::bus::Signal;
 use crate::coworker::Config;
 use crate::error::{Error, Result};
-use crate::store::{Command, Tx, update_all};
+use crate::store::{Command, Needs, Tx, update_all};
 
 /// Deaths of a worker without progress in between, after which a run is poisoned.
 pub const ATTEMPTS: i32 = 3;
@@ -233,14 +233,16 @@ impl Command for Renew {
 
     async fn run(&self, tx: &Tx) -> Result<Renewed> {
         let now = tx.now().await?;
+        let own = Condition::all()
+            .add(run::Column::Id.is_in(self.runs.iter().copied()))
+            .add(run::Column::LeaseOwner.eq(self.worker));
+        let held = lock_in_order(tx, own).await?;
         let rows = run::Entity::update_many()
             .col_expr(
                 run::Column::LeaseUntil,
                 sea_orm::sea_query::Expr::value(now.plus(self.lease_ms).0),
             )
-            .filter(run::Column::Id.is_in(self.runs.iter().copied()))
-            .filter(run::Column::LeaseOwner.eq(self.worker))
-            .filter(is_running())
+            .filter(run::Column::Id.is_in(held))
             .exec_with_returning(tx.writing().await?)
             .await?;
         let requests: HashSet<RequestId> = rows.iter().map(|row| row.request_id).collect();
@@ -272,6 +274,23 @@ impl Command for Renew {
     fn repeatable(&self) -> bool {
         true
     }
+
+    fn needs(&self) -> Needs {
+        // Many runs, of which no other command knows.
+        Needs::ALONE
+    }
+}
+
+/// Locks the running runs that are like this in the order of everyone, so that no two wait for each other.
+async fn lock_in_order(tx: &Tx, which: Condition) -> Result<Vec<RunId>> {
+    let held = run::Entity::find()
+        .select_only()
+        .column(run::Column::Id)
+        .filter(which)
+        .filter(is_running())
+        .order_by_asc(run::Column::Id)
+        .lock(LockType::NoKeyUpdate);
+    Ok(held.into_tuple().all(tx.conn()).await?)
 }
 
 /// Those of these runs that assigned their request to another themselves: that is no reason to call them away from their
@@ -303,11 +322,12 @@ impl Command for HandBack {
 
     async fn run(&self, tx: &Tx) -> Result<()> {
         use sea_orm::sea_query::Expr;
+        let own = Condition::all().add(run::Column::LeaseOwner.eq(self.worker));
+        let held = lock_in_order(tx, own).await?;
         run::Entity::update_many()
             .col_expr(run::Column::LeaseOwner, Expr::value(Option::<Uuid>::None))
             .col_expr(run::Column::LeaseUntil, Expr::value(Option::<i64>::None))
-            .filter(run::Column::LeaseOwner.eq(self.worker))
-            .filter(is_running())
+            .filter(run::Column::Id.is_in(held))
             .exec(tx.writing().await?)
             .await?;
         tx.signal(Signal::Work);
@@ -316,6 +336,10 @@ impl Command for HandBack {
 
     fn repeatable(&self) -> bool {
         true
+    }
+
+    fn needs(&self) -> Needs {
+        Needs::ALONE
     }
 }
 
