@@ -187,6 +187,35 @@ fn requests_go_to_whom_they_fit() {
     }
 }
 
+/// The README says what the snapshots do.
+#[test]
+fn the_readme_has_the_figures_of_the_ranking() {
+    let readme = include_str!("../../../../README.md");
+    let all = [figures(1), figures(0), incident_figures()];
+    let share = |n: usize, all: usize| match n {
+        0 => format!("0 of {all}"),
+        n => format!("{n} of {all} ({} %)", (100 * n + all / 2) / all),
+    };
+    let row = |what: &str, cell: &dyn Fn(&Figures) -> String| {
+        let cells: Vec<String> = all.iter().map(cell).collect();
+        format!("| {what} | {} |", cells.join(" | "))
+    };
+    for row in [
+        row("right coworker in the first place", &|of| {
+            share(of.first_is_right, of.fits)
+        }),
+        row(
+            "assigned without anyone looking: right, wrong",
+            &|of| format!("{}, {}", of.assigned_right, of.assigned_wrong),
+        ),
+        row("assigned although they fit nobody", &|of| {
+            share(of.misfits_assigned, of.misfits)
+        }),
+    ] {
+        assert!(readme.contains(&row), "the README lacks {row}");
+    }
+}
+
 #[test]
 fn reasons_are_said_in_plain_words() {
     let roster = roster(&labelled().coworkers);
