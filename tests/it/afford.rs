@@ -29,7 +29,8 @@ turns:
 
 async fn given(app: &TestApp, coworker: &str) -> Value {
     let input = json!({ "title": "Where is it?", "assigneeId": coworker });
-    let request = app.mutate("requestCreate", input, "request { id }").await["request"]["id"].take();
+    let request =
+        app.mutate("requestCreate", input, "request { id }").await["request"]["id"].take();
     app.drain().await;
     request
 }

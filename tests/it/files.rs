@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tests::binary::{Finished, Stint, run};
 use tests::{Backend, Client, TestDb, on_both, terminal};
 
-const HELPDESK: &str = "\
+pub const HELPDESK: &str = "\
 kind: coworker
 name: Helpdesk
 handle: helpdesk
@@ -44,7 +44,7 @@ limits:
   maxTurns: 5
 ";
 
-const PRINTERS: &str = "\
+pub const PRINTERS: &str = "\
 kind: coworker
 name: Printers
 handle: printers
@@ -65,7 +65,7 @@ tools:
 model: { provider: scripted, playbook: \"turns: [{ text: Done. }]\" }
 ";
 
-const GREETING: &str = "kind: skill\nname: Greeting\nhandle: greeting\ntext: |\n  Say hello.\n\n    Then ask what is wrong.\n";
+pub const GREETING: &str = "kind: skill\nname: Greeting\nhandle: greeting\ntext: |\n  Say hello.\n\n    Then ask what is wrong.\n";
 
 const PRICES: &str = "\
 kind: prices
@@ -352,37 +352,6 @@ on_both! {
         let told = apply(&db, dir.path(), &["--yes"]);
         assert!(refused(&told).contains("prices.yaml:3:") && told.stderr.contains("what was set stays"), "{}", told.stderr);
     }
-}
-
-#[tokio::test]
-async fn what_is_wrong_with_files_is_told_with_file_line_and_column() {
-    let db = TestDb::new(Backend::Sqlite).await;
-    let dir = folder(&[
-        ("a.yaml", &HELPDESK.replace("  scope:", "  scoop:")),
-        (
-            "b.yaml",
-            &PRINTERS.replace("setStatus: PENDING", "setStatus: MAYBE"),
-        ),
-        ("c.yaml", &GREETING.replace("kind: skill", "kind: tool")),
-    ]);
-    let done = apply(&db, dir.path(), &["--yes"]);
-    let told = refused(&done);
-    let lines: Vec<&str> = told.lines().collect();
-    let at = |name: &str| dir.path().join(name).display().to_string();
-    assert_eq!(lines.len(), 4, "{told}");
-    assert_eq!(lines[0], "3 problems in the files; nothing was changed");
-    assert!(
-        lines[1].starts_with(&format!("{}:7:3: unknown key `scoop`", at("a.yaml"))),
-        "{told}"
-    );
-    assert!(
-        lines[2].starts_with(&format!("{}:13:33: unknown word `MAYBE`", at("b.yaml"))),
-        "{told}"
-    );
-    assert!(
-        lines[3].starts_with(&format!("{}:1:7: there is no kind \"tool\"", at("c.yaml"))),
-        "{told}"
-    );
 }
 
 #[tokio::test]

@@ -45,6 +45,7 @@ mod drift;
 mod epoch;
 mod escalate;
 mod export;
+mod fault;
 mod files;
 mod flood;
 mod gemini;

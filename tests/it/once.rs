@@ -82,9 +82,7 @@ fn payload(mutation: &FieldDefinition) -> Vec<String> {
     let TypeKind::Object(ObjectType { fields, .. }) = definition(name.trim_matches('!')) else {
         panic!("{name} is no object");
     };
-    let names = fields
-        .iter()
-        .map(|field| field.node.name.node.to_string());
+    let names = fields.iter().map(|field| field.node.name.node.to_string());
     names
         .filter(|name| !["userErrors", "clientMutationId"].contains(&name.as_str()))
         .collect()

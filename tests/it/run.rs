@@ -147,6 +147,7 @@ fn connections_that_break_lose_no_request_and_leave_no_gap() {
 }
 
 both_dbs! {
+    /// R26, R27: numbered across the workforce, by when they start.
     async fn runs_that_start_at_once_are_numbered_without_gaps_in_the_order_of_their_start(app: TestApp) {
         let app = look::with_settings(&app, |settings| settings.clock = Clock::system()).await;
         request_many(&app, &hire(&app).await).await;

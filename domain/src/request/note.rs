@@ -80,7 +80,8 @@ impl Command for CreateNote {
         let made = post(tx, &mut desk, actor, *visibility, body)?;
         let answered = waiting.filter(|c| answers(&desk, actor, *visibility, c));
         // Who is answered reads the note anyway, and may act on it.
-        let is_answered = |row: &&coworker::Model| answered.as_ref().is_some_and(|a| a.id == row.id);
+        let is_answered =
+            |row: &&coworker::Model| answered.as_ref().is_some_and(|a| a.id == row.id);
         for coworker in mentioned.iter().filter(|row| !is_answered(row)) {
             dispatch(tx, &mut desk, actor, coworker, Trigger::Mention, None)?;
         }

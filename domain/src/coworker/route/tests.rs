@@ -204,10 +204,9 @@ fn the_readme_has_the_figures_of_the_ranking() {
         row("right coworker in the first place", &|of| {
             share(of.first_is_right, of.fits)
         }),
-        row(
-            "assigned without anyone looking: right, wrong",
-            &|of| format!("{}, {}", of.assigned_right, of.assigned_wrong),
-        ),
+        row("assigned without anyone looking: right, wrong", &|of| {
+            format!("{}, {}", of.assigned_right, of.assigned_wrong)
+        }),
         row("assigned although they fit nobody", &|of| {
             share(of.misfits_assigned, of.misfits)
         }),
