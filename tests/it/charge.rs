@@ -1,8 +1,9 @@
 //! What calls of models are charged at, whatever their providers do and say (R60, G14).
 
-use domain::model::Kind;
+use domain::model::{Kind, Provider};
 use serde_json::{Value, json};
-use tests::provider::{Reply, StubProvider, bytes, calls, chunk, finishes, stream};
+use tests::process::free_port;
+use tests::provider::{Reply, StubProvider, bytes, calls, chunk, finishes, http, stream};
 use tests::{Coworker, TestApp, both_dbs};
 
 use crate::look;
@@ -82,6 +83,47 @@ both_dbs! {
         assert_eq!((nano(&daily["spent"]), &daily["reserved"]), (reserved + 100_100_000, &json!("0")));
         let query = "{ metrics(range: { start: \"-PT1H\", end: \"2030-01-01T00:00:00Z\" }) { totals { cost { unknownCalls } } } }";
         assert_eq!(app.gql(query, json!({})).await["metrics"]["totals"]["cost"]["unknownCalls"], 1);
+        look::sound(&app).await;
+        app.stop().await;
+    }
+
+    /// G14: an outage is no spending: what was never sent costs nothing, however often it is tried, nor does what was turned
+    /// away, nor the page of whoever lives at a wrong address. What a gateway gave up on may have been worked on and billed.
+    async fn what_no_model_can_have_worked_on_costs_nothing(app: TestApp) {
+        let gone = Provider { base_url: format!("http://127.0.0.1:{}/v1", free_port()), ..Provider::new("gone", Kind::OpenAi) };
+        let answers = [
+            ("page", "200 OK", false), ("busy", "503 Service Unavailable", false), ("many", "429 Too Many Requests", false),
+            ("waited", "408 Request Timeout", true), ("lost", "502 Bad Gateway", true), ("late", "504 Gateway Timeout", true), ("edge", "524 A Timeout Occurred", true),
+        ];
+        let (mut providers, mut stubs) = (vec![gone], Vec::new());
+        for (name, status, _) in &answers {
+            let stub = StubProvider::start(vec![http(status, &["content-type: text/html"], "<html>")]).await;
+            providers.push(provider(name, Kind::OpenAi, &stub));
+            stubs.push(stub);
+        }
+        let app = with(&app, providers).await;
+        let cases: Vec<(&str, bool)> = [("gone", false)].into_iter().chain(answers.iter().map(|(name, _, charged)| (*name, *charged))).collect();
+        let mut made = Vec::new();
+        for (name, _) in &cases {
+            price(&app, "m", json!({ "model": format!("{name}:m") })).await;
+            let one = worker(name, "m", json!({ "daily": "1000" })).with("model", json!({ "provider": format!("{name}:m") })).publish(&app).await;
+            app.mutate("requestCreate", json!({ "title": "Where is it?", "assigneeId": one.id }), "").await;
+            made.push(one.id);
+        }
+        app.drain().await;
+        let query = "query ($id: ID!) { coworker(id: $id) { budget { daily { spent reserved exhausted } } runs(first: 2) { nodes { id failureCode } } } }";
+        for ((name, charged), id) in cases.iter().zip(&made) {
+            let seen = app.gql(query, json!({ "id": id })).await["coworker"].take();
+            let run = &seen["runs"]["nodes"][0];
+            assert_eq!(run["failureCode"], "MODEL_ERROR", "{name}: {seen:#}");
+            let events = look::events(&app, run).await;
+            let failed = look::data(&events, "model.failed");
+            assert_eq!(failed.len(), 4, "{name}: each of them is tried four times");
+            let reserved: i64 = failed.iter().filter_map(|failed| failed["reservation"].as_i64()).sum();
+            let daily = &seen["budget"]["daily"];
+            assert_eq!((nano(&daily["spent"]), &daily["reserved"], &daily["exhausted"]), (reserved, &json!("0"), &json!(false)), "{name}: {daily:#}");
+            assert_eq!(reserved > 0, *charged, "{name}: {failed:#?}");
+        }
         look::sound(&app).await;
         app.stop().await;
     }

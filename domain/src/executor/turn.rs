@@ -239,7 +239,7 @@ impl Driver {
             err.message.clone()
         };
         let (price, cost_nano) = self.cost(STANDARD, err.usage);
-        let may_cost = err.usage.is_some() || err.begun || err.class.may_cost();
+        let may_cost = err.usage.is_some() || err.may_cost;
         let reservation = self.open_reservation();
         let reservation = reservation.filter(|_| cost_nano.is_none() && may_cost);
         self.charge(cost_nano.or(reservation));

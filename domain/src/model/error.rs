@@ -19,8 +19,9 @@ pub struct ModelError {
     pub retry_after: Option<Duration>,
     /// What the failed call used, if the provider said so.
     pub usage: Option<Usage>,
-    /// Whether the answer had begun: what was written of it is charged for, whatever the failure is.
-    pub begun: bool,
+    /// Whether the provider may have worked on the call, and so charge for it, although it reported no usage: not where
+    /// nothing of it was sent.
+    pub may_cost: bool,
 }
 
 impl ModelError {
@@ -31,7 +32,15 @@ impl ModelError {
             message: message.into(),
             retry_after: None,
             usage: None,
-            begun: false,
+            may_cost: class.may_cost(),
+        }
+    }
+
+    /// The same, where no model can have read any of the call.
+    pub(super) fn unread(self) -> Self {
+        Self {
+            may_cost: false,
+            ..self
         }
     }
 }
@@ -89,9 +98,9 @@ impl ModelErrorClass {
         }
     }
 
-    /// Whether the provider may have worked on the call, and so charge for it, although it reported no usage.
-    /// Where it answered with an error instead of the beginning of an answer, it does not.
-    pub const fn may_cost(self) -> bool {
+    /// Whether the provider may have worked on a call that ended like this, as long as no more is known of it. Where it
+    /// answered with an error instead of the beginning of an answer, it did not.
+    const fn may_cost(self) -> bool {
         match self {
             Self::Unreachable
             | Self::Truncated

@@ -177,7 +177,9 @@ impl Http {
         if kind == "text/html" {
             let name = &self.name;
             let message = format!("{name} answered with a web page; is its address right?");
-            return Err(ModelError::new(ModelErrorClass::Malformed, message));
+            // No model writes one: it is the page of whoever lives at a wrong address, or stands in front of the right one
+            // and let nothing through. A gateway that lost an answer says so with its status.
+            return Err(ModelError::new(ModelErrorClass::Malformed, message).unread());
         }
         let mut stream = Stream::new(&self.name, assemble);
         loop {
@@ -211,8 +213,11 @@ impl Http {
             } else {
                 "broke off before it answered"
             };
+            // No name, no connection, no handshake: nothing was sent.
+            let unsent = err.is_connect();
             let message = format!("{} {what}: {}", self.name, root(err.without_url()));
-            ModelError::new(ModelErrorClass::Unreachable, message)
+            let error = ModelError::new(ModelErrorClass::Unreachable, message);
+            if unsent { error.unread() } else { error }
         })?;
         let status = response.status();
         if status.is_success() {

@@ -31,7 +31,17 @@ pub(super) fn refusal(name: &str, status: StatusCode, body: &str) -> ModelError 
     } else {
         format!(": {said}")
     };
-    ModelError::new(class, format!("{name} {what} ({code}){said}"))
+    let error = ModelError::new(class, format!("{name} {what} ({code}){said}"));
+    ModelError {
+        may_cost: is_impatience(code),
+        ..error
+    }
+}
+
+/// Whether a status is the word of someone who waited for an answer and gave up, or lost it: a gateway behind which the
+/// model may have worked all the same. Whoever is too busy (429, 503, 529) turned the call away before.
+const fn is_impatience(code: u16) -> bool {
+    matches!(code, 408 | 502 | 504 | 520 | 524)
 }
 
 /// What an error's text says, in whichever form; on one line. It is cut only once no secret is in it any more
@@ -71,7 +81,8 @@ pub(in crate::model) fn failed_within(
 ) -> ModelError {
     let message = format!("{name} failed in the middle of its answer: {}", said(text));
     ModelError {
-        begun: true,
+        // What was written before is charged for, whatever the failure is.
+        may_cost: true,
         ..ModelError::new(class_within(error), message)
     }
 }
