@@ -106,6 +106,22 @@ both_dbs! {
         assert_eq!(app.gql_code("{ modelPrices(first: 0) { id } }", json!({})).await, "PAGE_TOO_LARGE");
     }
 
+    /// Two models with one other name in common, from the same moment on: the price that was set last counts, whole.
+    async fn a_name_that_two_prices_have_goes_by_the_newest_of_them_as_a_whole(app: TestApp) {
+        let set = |model: &str, input: &str, tiers: Value| json!({
+            "model": model, "aliases": ["scripted"], "effectiveFrom": "2026-05-01T00:00:00Z", "input": input, "output": "0", "tiers": tiers,
+        });
+        app.mutate("modelPriceSet", set("a:one", "1", json!([{ "promptOver": 1000, "input": "2", "output": "0" }])), "").await;
+        app.advance(std::time::Duration::from_secs(1)).await;
+        app.mutate("modelPriceSet", set("b:two", "4", json!([{ "promptOver": 5000, "input": "5", "output": "0" }])), "").await;
+        // 900 × 4, 2,000 × 4, 6,000 × 5 USD per million.
+        for (handle, tokens, amount) in [("short", 900, "0.0036"), ("long", 2000, "0.008"), ("longest", 6000, "0.03")] {
+            let seen = charged(&app, handle, &format!("{{ input: {tokens}, output: 1 }}")).await;
+            assert_eq!(seen["cost"]["amount"], amount, "{handle}: {seen:#}");
+        }
+        look::sound(&app).await;
+    }
+
     async fn a_price_that_cant_be_meant_is_refused(app: TestApp) {
         let set = |more: Value| {
             let mut input = json!({ "model": "m", "input": "1", "output": "1" });

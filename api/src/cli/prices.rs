@@ -78,7 +78,7 @@ async fn import(args: ImportArgs) -> anyhow::Result<()> {
         Format::Text => print(&table(&changes))?,
         Format::Json => print(&format!("{:#}\n", as_json(&changes, &said)))?,
     }
-    left_out(&said);
+    left_out(&said, &changes);
     if changes.prices.is_empty() {
         say(format_args!(
             "Nothing to change: {} in force as the file says.",
@@ -106,18 +106,19 @@ async fn import(args: ImportArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn left_out(read: &Read) {
+fn left_out(read: &Read, changes: &Changes) {
     let warning = style::WARNING;
-    for model in read.left_out.iter().take(SHOWN) {
+    let all = || read.left_out.iter().chain(&changes.left_out);
+    for model in all().take(SHOWN) {
         say(format_args!(
             "{warning}left out:{warning:#} {}: {}",
             model.model, model.why
         ));
     }
-    if read.left_out.len() > SHOWN {
+    let more = all().count().saturating_sub(SHOWN);
+    if more > 0 {
         say(format_args!(
-            "… and {} more are left out; --format json names them.",
-            read.left_out.len() - SHOWN
+            "… and {more} more are left out; --format json names them."
         ));
     }
 }
@@ -243,7 +244,7 @@ fn as_json(changes: &Changes, read: &Read) -> Value {
     let set: Vec<Value> = set
         .map(|(before, now)| json!({ "before": before.as_ref().map(price), "price": price(now) }))
         .collect();
-    let left_out = read.left_out.iter();
+    let left_out = read.left_out.iter().chain(&changes.left_out);
     let left_out: Vec<Value> = left_out
         .map(|left| json!({ "model": left.model, "why": left.why }))
         .collect();

@@ -37,9 +37,12 @@ impl Card {
         at: Millis,
     ) -> Option<Self> {
         let mine = rows.filter(|row| row.service_tier == service_tier && row.effective_from <= at);
-        let newest = mine.clone().map(|row| row.effective_from).max()?;
+        // Two models may have one name as another name of theirs: the newest row counts, with the others of its own price.
+        let newest = mine
+            .clone()
+            .max_by_key(|row| (row.effective_from, row.created_at, row.id))?;
         let mut rows: Vec<_> = mine
-            .filter(|row| row.effective_from == newest)
+            .filter(|row| row.effective_from == newest.effective_from && row.model == newest.model)
             .cloned()
             .collect();
         rows.sort_by_key(|row| row.prompt_over);

@@ -74,6 +74,8 @@ fn price(
     let mut price = NewPrice::from_now(name.to_owned(), SOURCE);
     price.service_tier = service_tier.into();
     price.rates = rates(fields, "", suffix)?;
+    // What has no rate of its own in a service tier goes by the standard one.
+    reasoning(fields, "", "")?;
     let mut lengths = BTreeSet::new();
     for key in fields
         .iter()
@@ -115,10 +117,22 @@ fn price(
     Ok(price)
 }
 
+/// Refuses rates of output that are not those of reasoning: here they are one kind of tokens.
+fn reasoning(fields: &Map<String, Value>, above: &str, suffix: &str) -> Result<(), String> {
+    let of = |stem: &str| rate(fields, &format!("{stem}{above}{suffix}"), SHIFT);
+    match of("output_cost_per_reasoning_token")? {
+        Some(reasoning) if of("output_cost_per_token")? != Some(reasoning) => {
+            Err("its reasoning has a rate of its own".into())
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// The rates whose keys end like this; input and output must be there.
 fn rates(fields: &Map<String, Value>, above: &str, suffix: &str) -> Result<Rates, String> {
     let of = |stem: &str| rate(fields, &format!("{stem}{above}{suffix}"), SHIFT);
     let needed = |stem: &str| of(stem)?.ok_or_else(|| format!("{stem}{above}{suffix} is missing"));
+    reasoning(fields, above, suffix)?;
     let long = format!("cache_creation_input_token_cost_above_1hr{above}{suffix}");
     Ok(Rates {
         input: needed("input_cost_per_token")?,

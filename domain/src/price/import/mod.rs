@@ -3,16 +3,17 @@
 //!
 //! What a form says that Stint can't hold exactly is left out with a reason, never approximated.
 
+mod changes;
 mod litellm;
 mod models_dev;
 #[cfg(test)]
 mod tests;
 
-use entity::Millis;
 use serde_json::{Map, Value};
 
+pub use self::changes::{Changes, changes};
 use super::card::STANDARD;
-use super::{NewPrice, Rates, Table, Tier};
+use super::{NewPrice, Rates, Tier};
 use crate::error::{Error, Result};
 use crate::money::scaled;
 
@@ -68,9 +69,25 @@ impl Read {
     fn sorted(mut self) -> Self {
         let key = |price: &NewPrice| (price.model.clone(), price.service_tier.clone());
         self.prices.sort_by_key(key);
-        // Two spellings of one model: the first one counts, if they say the same of it.
-        self.prices
-            .dedup_by(|later, earlier| key(later) == key(earlier));
+        let mut prices = Vec::with_capacity(self.prices.len());
+        // Two spellings of one model: they count once if they say the same of it; else nobody knows which of them is meant.
+        for spellings in self.prices.chunk_by(|a, b| key(a) == key(b)) {
+            let price = &spellings[0];
+            let says = |other: &NewPrice| other.rates == price.rates && other.tiers == price.tiers;
+            if spellings.iter().all(says) {
+                prices.push(price.clone());
+            } else {
+                let n = spellings.len();
+                self.left_out.push(LeftOut {
+                    model: price.model.clone(),
+                    why: format!(
+                        "{}: the file has it in {n} spellings that differ in price",
+                        price.service_tier
+                    ),
+                });
+            }
+        }
+        self.prices = prices;
         self.left_out.sort_by(|a, b| a.model.cmp(&b.model));
         self
     }
@@ -103,53 +120,7 @@ impl Read {
     }
 }
 
-/// What an import changes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changes {
-    /// Prices that differ from those in force, with what is in force: its row for short prompts.
-    pub prices: Vec<(Option<NewPrice>, NewPrice)>,
-    /// Prices that are in force as the file says.
-    pub same: usize,
-}
-
-/// What of a file differs from what is in force at `at`, by a workspace's own rows or the shipped ones.
-pub fn changes(read: &Read, own: &Table, at: Millis) -> Changes {
-    let mut changes = Changes::default();
-    for price in &read.prices {
-        let before = super::price_of(own, &price.model, &price.service_tier, at)
-            // The price of the model, not of one that it was derived from.
-            .and_then(|card| NewPrice::of(card.rows(), &price.model));
-        let same = before
-            .as_ref()
-            .is_some_and(|before| before.rates == price.rates && before.tiers == price.tiers);
-        if same {
-            changes.same += 1;
-        } else {
-            changes.prices.push((before, price.clone()));
-        }
-    }
-    changes
-}
-
 impl NewPrice {
-    /// A price as its rows say it, the one for short prompts first; none if they are not of this model.
-    fn of(rows: &[entity::model_price::Model], model: &str) -> Option<Self> {
-        let base = rows.first().filter(|row| row.model == model)?;
-        let tier = |row: &entity::model_price::Model| Tier {
-            prompt_over: row.prompt_over,
-            rates: Rates::from(row),
-        };
-        Some(Self {
-            model: base.model.clone(),
-            aliases: super::aliases(base),
-            service_tier: base.service_tier.clone(),
-            effective_from: Some(base.effective_from),
-            rates: Rates::from(base),
-            tiers: rows[1..].iter().map(tier).collect(),
-            source: base.source.clone(),
-        })
-    }
-
     /// A price that holds from now on.
     fn from_now(model: String, source: &str) -> Self {
         Self {

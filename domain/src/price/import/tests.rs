@@ -1,6 +1,9 @@
 //! The two forms, as their files have them.
 
+use entity::Millis;
+
 use super::*;
+use crate::price::Table;
 
 const LITELLM: &str = r#"{
   "sample_spec": { "litellm_provider": "one of", "mode": "chat", "input_cost_per_token": 0.0 },
@@ -19,7 +22,13 @@ const LITELLM: &str = r#"{
   "half": { "litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06,
     "input_cost_per_token_above_128k_tokens": 2e-06 },
   "odd": { "litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 1e-06,
-    "cache_read_input_token_cost": 2e-06 }
+    "cache_read_input_token_cost": 2e-06 },
+  "thinker": { "litellm_provider": "openai", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 4e-06,
+    "output_cost_per_reasoning_token": 1.2e-05, "input_cost_per_token_flex": 5e-07, "output_cost_per_token_flex": 2e-06 },
+  "gemini/gemini-2.5-pro": { "litellm_provider": "gemini", "mode": "chat", "input_cost_per_token": 1.25e-06, "output_cost_per_token": 1e-05,
+    "output_cost_per_reasoning_token": 1e-05 },
+  "deepseek-chat": { "litellm_provider": "deepseek", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 2e-06 },
+  "deepseek/deepseek-chat": { "litellm_provider": "deepseek", "mode": "chat", "input_cost_per_token": 1e-06, "output_cost_per_token": 3e-06 }
 }"#;
 
 const MODELS_DEV: &str = r#"{
@@ -86,7 +95,12 @@ fn litellms_table_is_read_with_tiers_service_tiers_and_both_caches() {
             .cache_read,
         None
     );
-    assert_eq!(read.prices.len(), 4, "{:?}", read.prices);
+    // Reasoning at the rate of output is output.
+    assert_eq!(
+        found(&read, "google:gemini-2.5-pro", STANDARD).rates.output,
+        usd("10")
+    );
+    assert_eq!(read.prices.len(), 5, "{:?}", read.prices);
 }
 
 #[test]
@@ -101,8 +115,11 @@ fn what_cant_be_meant_is_left_out_with_its_reason() {
     assert_eq!(
         why(&lite),
         [
+            "deepseek:deepseek-chat: standard: the file has it in 2 spellings that differ in price",
             "openai:half: standard: output_cost_per_token_above_128k_tokens is missing",
             "openai:odd: cacheRead is dearer than input; no provider charges more for what it had in its cache",
+            "openai:thinker: standard: its reasoning has a rate of its own",
+            "openai:thinker: flex: its reasoning has a rate of its own",
         ]
     );
     let dev = read(MODELS_DEV).expect("it is models.dev's form");
