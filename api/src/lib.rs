@@ -98,9 +98,9 @@ impl App {
         let sweep = settings.worker.reap;
         let guard = Guard::new(settings.tools.exceptions.clone())?;
         let outside = Outside::new(store.clone(), vault.clone(), settings.tools)?;
-        let names = settings.worker.providers.iter();
-        let names = names.map(|provider| provider.name.clone());
-        let providers = works.then(|| Arc::new(names.collect()));
+        let known = settings.worker.providers.iter();
+        let known = known.map(|provider| (provider.name.clone(), provider.kind));
+        let providers = works.then(|| Arc::new(known.collect()));
         let executor = if works {
             Some(Executor::start(store.clone(), settings.worker, outside.clone()).await?)
         } else {

@@ -1,6 +1,7 @@
 //! What can be seen of a configuration before it works: the faults that make a coworker do what it
 //! shouldn't, stop in the middle, or name what is not there. Pure: what it looks at is passed in.
 
+mod parameters;
 mod scope;
 #[cfg(test)]
 mod tests;
@@ -78,6 +79,8 @@ pub enum Rule {
     UnpricedModel,
     /// This process has no provider for the model.
     ProviderNotConfigured,
+    /// The model's provider refuses a parameter.
+    ParameterRefused,
 }
 
 /// A configuration, and whose it is.
@@ -130,6 +133,7 @@ pub fn lint(subject: &Subject<'_>, world: &World) -> Vec<Finding> {
     ends(subject, &mut findings);
     money(subject, world, &mut findings);
     provider(subject, world, &mut findings);
+    parameters::lint(subject, world, &mut findings);
     findings.sort_by_key(|finding| finding.severity);
     findings.truncate(MOST);
     findings
@@ -284,7 +288,7 @@ fn provider(subject: &Subject<'_>, world: &World, findings: &mut Vec<Finding>) {
     let Some(known) = &world.providers else {
         return;
     };
-    if model.is_scripted() || known.contains(&model.provider) {
+    if model.is_scripted() || known.contains_key(&model.provider) {
         return;
     }
     let (name, provider) = (model.name(), &model.provider);

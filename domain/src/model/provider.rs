@@ -1,6 +1,6 @@
 //! The providers of models that an installation has, by name; and the port over all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -130,8 +130,8 @@ impl Provider {
     }
 }
 
-/// The names of the providers that a process has; none: it executes no runs, and can't tell what those have that do.
-pub type KnownProviders = Option<Arc<BTreeSet<String>>>;
+/// The providers that a process has, and what they speak; none: it executes no runs, and can't tell what those have that do.
+pub type KnownProviders = Option<Arc<BTreeMap<String, Kind>>>;
 
 /// The models of an installation: the scripted one, and those of the providers that this process can reach.
 #[derive(Debug, Default)]

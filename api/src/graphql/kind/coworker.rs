@@ -66,6 +66,8 @@ pub enum FindingRule {
     UnpricedModel,
     /// The model's provider is not configured on the server that answers, which would execute its runs. Not looked for by a server that executes none.
     ProviderNotConfigured,
+    /// The model's provider refuses a parameter as it is, alone or beside another one: its runs would fail with MODEL_ERROR.
+    ParameterRefused,
 }
 
 /// How much a model shall reason. May grow.

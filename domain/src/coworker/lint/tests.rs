@@ -3,7 +3,7 @@
 use super::*;
 use crate::coworker::config::{EndOfRun, OutOfScope};
 use crate::coworker::tools::{Approval, ToolAction, ToolServer};
-use crate::model::ModelConfig;
+use crate::model::{Kind, ModelConfig};
 
 fn peer(handle: &str, scope: Option<&str>) -> Peer {
     Peer {
@@ -314,7 +314,10 @@ fn a_model_without_a_provider_is_doubtful_and_its_remedy_names_what_to_set() {
             // Its tools were those of the playbook.
             config.goal.flow.clear();
         }
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let names = |names: &[&str]| {
+            let all = names.iter();
+            all.map(|name| ((*name).to_owned(), Kind::OpenAi)).collect()
+        };
         let world = World {
             providers: known.map(|known| std::sync::Arc::new(names(known))),
             ..World::default()

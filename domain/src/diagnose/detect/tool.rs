@@ -191,6 +191,7 @@ pub(in crate::diagnose) fn unknown_tool(history: &History) -> Found {
             | Rule::ScopeCollision
             | Rule::SkillUnknown
             | Rule::ProviderNotConfigured
+            | Rule::ParameterRefused
             | Rule::UnpricedModel => false,
         });
     let mut place = None;

@@ -99,7 +99,7 @@ pub(super) fn body(
         long_cache: _,
     } = &call.config.parameters;
     if thinking_budget_tokens.is_some() {
-        let message = "thinkingBudgetTokens is for providers of the kind anthropic; say reasoningEffort instead";
+        let message = "thinkingBudgetTokens is for providers of the kinds anthropic and gemini; say reasoningEffort instead";
         return Err(ModelError::new(ModelErrorClass::Rejected, message));
     }
     let most = |wanted| (limit == wanted).then_some(call.max_output_tokens);
