@@ -1,7 +1,7 @@
 //! A service desk over HTTP that misbehaves as its paths say: the outside end of declared calls.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use api::config::Settings;
@@ -16,21 +16,31 @@ use tokio::net::{TcpListener, TcpStream};
 pub struct Desk {
     port: u16,
     calls: Arc<AtomicUsize>,
+    heard: Heard,
 }
+
+/// The heads and bodies of the calls so far.
+type Heard = Arc<Mutex<Vec<(String, String)>>>;
+
+/// What `/binary` answers: no text in UTF-8.
+pub const BINARY: &[u8] = b"\x89PNG\r\n\x1a\n\x00\xff\xfe";
+/// What `/spaced` answers: JSON as no program of ours writes it.
+pub const SPACED: &str = "{ \"b\" : 1.50,\n  \"a\":[ ] , \"c\":\"\\u00e9 \\/ ü\" }\r\n";
 
 impl Desk {
     pub async fn open() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("an address").port();
         let calls = Arc::new(AtomicUsize::new(0));
-        let counter = calls.clone();
+        let heard = Heard::default();
+        let (counter, ears) = (calls.clone(), heard.clone());
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let counter = counter.clone();
-                tokio::spawn(async move { answer(stream, &counter).await });
+                let (counter, ears) = (counter.clone(), ears.clone());
+                tokio::spawn(async move { answer(stream, &counter, &ears).await });
             }
         });
-        Self { port, calls }
+        Self { port, calls, heard }
     }
 
     /// An address at the desk.
@@ -38,13 +48,22 @@ impl Desk {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
 
+    /// Where it listens.
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
     /// Excepts it from the outbound guard.
     pub fn allow(&self, settings: &mut Settings) {
-        let host = format!("127.0.0.1:{}", self.port);
         settings
             .tools
             .exceptions
-            .push(Exception::parse(&host).expect("an exception"));
+            .push(Exception::parse(&self.host()).expect("an exception"));
+    }
+
+    /// The heads and bodies of the calls that have reached it.
+    pub fn heard(&self) -> Vec<(String, String)> {
+        self.heard.lock().expect("nobody failed").clone()
     }
 
     /// How many calls have reached it.
@@ -53,9 +72,10 @@ impl Desk {
     }
 }
 
-async fn answer(mut stream: TcpStream, calls: &AtomicUsize) -> Option<()> {
+async fn answer(mut stream: TcpStream, calls: &AtomicUsize, heard: &Heard) -> Option<()> {
     let (head, body) = request(&mut stream).await?;
     calls.fetch_add(1, Ordering::SeqCst);
+    heard.lock().ok()?.push((head.clone(), body.clone()));
     let mut first = head.lines().next()?.split(' ');
     let (method, path) = (first.next()?, first.next()?);
     let response = |status: &str, kind: &str, body: &str| {
@@ -91,6 +111,19 @@ async fn answer(mut stream: TcpStream, calls: &AtomicUsize) -> Option<()> {
             });
             let value = value?.trim_start_matches("Bearer ");
             response("200 OK", "text/plain", &forms(value).join("\n"))
+        }
+        "/spaced" => response("200 OK", "application/json", SPACED),
+        "/verbose" => response("404 Not Found", "text/plain", &"é".repeat(5_000)),
+        "/binary" => {
+            let head = format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: image/png\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+                BINARY.len()
+            );
+            stream
+                .write_all(&[head.as_bytes(), BINARY].concat())
+                .await
+                .ok()?;
+            return stream.shutdown().await.ok();
         }
         "/nonsense" => response("200 OK", "application/json", "{\"half\":"),
         "/huge" => response("200 OK", "text/plain", &"x".repeat(2_000_000)),

@@ -17,6 +17,10 @@ use crate::tool::{
     Answer, Builtin, Effect, FINISH, Invocation, LARGEST, ToolError, ToolErrorClass,
 };
 
+/// What a model is told besides of a call that nobody knows the end of and that is not harmless twice.
+const IN_DOUBT: &str = ". It may have had its effect all the same, and a second call would be a new one: look first, or \
+                        say so and finish";
+
 impl Driver {
     pub(super) async fn dispatch(&mut self, call: ToolCall) -> Result<Held> {
         let state = self.state();
@@ -166,6 +170,8 @@ impl Driver {
                 call_id: call.call_id,
                 class: ToolErrorClass::Offline,
                 message,
+                response: None,
+                encoding: None,
                 redacted: Vec::new(),
                 latency_ms: 0,
             })?;
@@ -197,13 +203,13 @@ impl Driver {
                     call.tool,
                     time.as_secs_f32()
                 );
-                Err(ToolError::new(ToolErrorClass::TimedOut, message))
+                Err(ToolError::new(ToolErrorClass::TimedOut, message).doubted())
             });
         let answer = answer.and_then(|answer| {
             let size = answer.text.len();
             if size > LARGEST {
                 let message = format!("{} answered {size} bytes; {LARGEST} are allowed", call.tool);
-                return Err(ToolError::new(ToolErrorClass::BadResponse, message));
+                return Err(ToolError::new(ToolErrorClass::BadResponse, message).doubted());
             }
             Ok(answer)
         });
@@ -223,15 +229,25 @@ impl Driver {
             })?,
             Err(ToolError {
                 class,
-                message,
+                mut message,
+                response,
+                encoding,
                 redacted,
-            }) => self.fact(ToolFailed {
-                call_id,
-                class,
-                message,
-                redacted,
-                latency_ms,
-            })?,
+                in_doubt,
+            }) => {
+                if in_doubt && call.effect == Effect::Effect {
+                    message.push_str(IN_DOUBT);
+                }
+                self.fact(ToolFailed {
+                    call_id,
+                    class,
+                    message,
+                    response,
+                    encoding,
+                    redacted,
+                    latency_ms,
+                })?;
+            }
         }
         Ok(Held::Yes)
     }

@@ -11,7 +11,7 @@ use super::envelope;
 use super::event::{
     ApprovalRequested, Event, ModelCompleted, ModelFailed, NotePosted, Reassigned, StatusChanged,
 };
-use crate::tool::ToolErrorClass;
+use crate::tool::Encoding;
 
 /// The steps of a run, in their order.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -266,8 +266,10 @@ pub enum Body {
         tool: String,
         /// The exact arguments.
         request: String,
-        /// The exact response; none while it runs, or if it failed.
+        /// The exact response; none while it runs, or if nothing came.
         response: Option<String>,
+        /// How the response is written; none: as it came.
+        encoding: Option<Encoding>,
         /// What went wrong.
         error: Option<CallError>,
         /// Milliseconds that it took.
@@ -364,6 +366,7 @@ fn thinking(events: Vec<Event>) -> Body {
 fn tool_call(events: Vec<Event>) -> Body {
     let (mut tool, mut request, mut response, mut error, mut duration_ms) =
         (String::new(), String::new(), None, None, None);
+    let mut encoding = None;
     for event in events {
         match event {
             Event::ToolRequested(e) => (tool, request) = (e.tool, e.arguments),
@@ -371,9 +374,9 @@ fn tool_call(events: Vec<Event>) -> Body {
                 (response, duration_ms) = (Some(e.response), Some(e.latency_ms))
             }
             Event::ToolFailed(e) => {
-                duration_ms = Some(e.latency_ms);
+                (response, encoding, duration_ms) = (e.response, e.encoding, Some(e.latency_ms));
                 error = Some(CallError {
-                    code: class(e.class).into(),
+                    code: e.class.as_str().into(),
                     message: e.message,
                 });
             }
@@ -397,16 +400,8 @@ fn tool_call(events: Vec<Event>) -> Body {
         tool,
         request,
         response,
+        encoding,
         error,
         duration_ms,
-    }
-}
-
-const fn class(class: ToolErrorClass) -> &'static str {
-    match class {
-        ToolErrorClass::Offline => "offline",
-        ToolErrorClass::TimedOut => "timed_out",
-        ToolErrorClass::Failed => "failed",
-        ToolErrorClass::BadResponse => "bad_response",
     }
 }

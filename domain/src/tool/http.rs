@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Response, Url};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::server::{Header, HttpMethod, HttpTool, Reference, Template, plain};
@@ -55,7 +56,9 @@ impl Http<'_> {
         let url = template.fill(&arguments).map_err(unsent)?;
         let mut url = Url::parse(&url).map_err(|err| unsent(err.to_string()))?;
         let placed: Vec<&str> = template.arguments().collect();
-        let body = self.place(&mut url, &arguments, &placed);
+        let body = self
+            .place(&mut url, invocation.arguments, &arguments, &placed)
+            .map_err(|err| unsent(err.to_string()))?;
         let client = guard.client(&url).map_err(unsent)?;
         let method = match tool.method {
             HttpMethod::Get => Method::GET,
@@ -82,11 +85,10 @@ impl Http<'_> {
                 .starts_with(b"application/json")
         });
         let most = tool.max_response_bytes.unwrap_or(LARGEST);
-        let text = read(name, response, most).await?;
+        let body = read(name, response, most).await?;
         if !status.is_success() {
             // What a cut halves can't be found any more.
-            let (text, redacted) = veil.over(text);
-            let shown = &text[..text.floor_char_boundary(TOLD)];
+            let (told, redacted) = veil.over(String::from_utf8_lossy(&body).into_owned());
             // What passes by itself is not what the model did wrong.
             let class = if status.is_server_error() || status.as_u16() == 429 {
                 ToolErrorClass::Offline
@@ -95,34 +97,47 @@ impl Http<'_> {
             } else {
                 ToolErrorClass::BadResponse
             };
-            let message = format!("{name} answered {status}: {shown}");
-            return Err(ToolError {
+            let error = ToolError {
                 redacted,
-                ..ToolError::new(class, message)
-            });
+                // Behind a gateway the call may have been done.
+                in_doubt: status.is_server_error(),
+                ..ToolError::new(class, format!("{name} answered {status}: {}", cut(&told)))
+            };
+            return Err(error.answered(body));
         }
+        let bad = |message: String| ToolError::new(ToolErrorClass::BadResponse, message).doubted();
+        let text = String::from_utf8(body).map_err(|err| {
+            let n = err.as_bytes().len();
+            bad(format!(
+                "{name} answered {n} bytes that are no text (UTF-8); they are kept in the log, and can't be shown to you"
+            ))
+            .answered(err.into_bytes())
+        })?;
         if is_json && let Err(err) = serde_json::from_str::<serde::de::IgnoredAny>(&text) {
             let message = format!("{name} answered what it calls JSON and is none: {err}");
-            return Err(ToolError::new(ToolErrorClass::BadResponse, message));
+            return Err(bad(message).answered(text.into_bytes()));
         }
         Ok(text)
     }
 
-    /// Puts the arguments that stand in no place into the query or the body.
+    /// Puts the arguments that stand in no place into the query or the body: there each is as it is written, and the whole
+    /// text if all of them are in it.
     fn place(
         &self,
         url: &mut Url,
+        written: &str,
         arguments: &Map<String, Value>,
         placed: &[&str],
-    ) -> Option<String> {
+    ) -> serde_json::Result<Option<String>> {
         let has_body = self.tool.method.has_body();
-        let (mut body, mut query) = (Map::new(), Vec::new());
+        let mut body: BTreeMap<String, &RawValue> = serde_json::from_str(written)?;
+        let mut query = Vec::new();
         for (name, value) in arguments {
-            if placed.contains(&name.as_str()) {
+            if has_body && !placed.contains(&name.as_str()) && !self.tool.query.contains(name) {
                 continue;
             }
-            if has_body && !self.tool.query.contains(name) {
-                body.insert(name.clone(), value.clone());
+            body.remove(name.as_str());
+            if placed.contains(&name.as_str()) {
                 continue;
             }
             match value {
@@ -136,7 +151,16 @@ impl Http<'_> {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        has_body.then(|| Value::Object(body).to_string())
+        if !has_body {
+            return Ok(None);
+        }
+        let all = body.len() == arguments.len();
+        let body = if all {
+            written.to_owned()
+        } else {
+            serde_json::to_string(&body)?
+        };
+        Ok(Some(body))
     }
 }
 
@@ -162,6 +186,19 @@ pub(super) fn headers<'a>(
     Ok(map)
 }
 
+/// A failed answer as the model is told of it.
+fn cut(text: &str) -> String {
+    if text.len() <= TOLD {
+        return text.to_owned();
+    }
+    let end = text.floor_char_boundary(TOLD);
+    format!(
+        "{}\n… cut: {end} of {} bytes shown",
+        &text[..end],
+        text.len()
+    )
+}
+
 /// Why nothing came. The address stays out of it: it may hold what nobody shall read.
 pub(super) fn unreachable(name: &str, err: reqwest::Error) -> ToolError {
     let err = err.without_url();
@@ -176,16 +213,21 @@ pub(super) fn unreachable(name: &str, err: reqwest::Error) -> ToolError {
         message.push_str(&format!(": {cause}"));
         source = cause.source();
     }
-    ToolError::new(class, message)
+    ToolError {
+        // Without a connection nothing was sent.
+        in_doubt: !err.is_connect(),
+        ..ToolError::new(class, message)
+    }
 }
 
 /// The whole body, as long as it is not longer than `most` bytes.
-async fn read(name: &str, mut response: Response, most: usize) -> Result<String, ToolError> {
+async fn read(name: &str, mut response: Response, most: usize) -> Result<Vec<u8>, ToolError> {
     let too_large = || {
         ToolError::new(
             ToolErrorClass::BadResponse,
             format!("{name} answered more than {most} bytes, which is what it may answer"),
         )
+        .doubted()
     };
     if response
         .content_length()
@@ -202,10 +244,5 @@ async fn read(name: &str, mut response: Response, most: usize) -> Result<String,
             Err(err) => return Err(unreachable(name, err)),
         }
     }
-    String::from_utf8(body).map_err(|_| {
-        ToolError::new(
-            ToolErrorClass::BadResponse,
-            format!("{name} answered something that is no text (UTF-8)"),
-        )
-    })
+    Ok(body)
 }

@@ -4,6 +4,7 @@
 //! transaction; they are not behind this port. Everything that reaches out of the process is: the tools of a
 //! playbook, and those of [`server`]s, which [`Outside`] calls through the [`Guard`] or as programs of the operator's.
 
+mod arguments;
 mod builtin;
 mod catalog;
 mod guard;
@@ -21,6 +22,8 @@ pub use mcp::{KEEP, Program, keep};
 pub use outside::{Outside, Settings};
 
 use async_trait::async_trait;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -102,17 +105,50 @@ pub struct ToolError {
     pub class: ToolErrorClass,
     /// One sentence.
     pub message: String,
-    /// The names of the secrets that were taken out of it.
+    /// The exact answer that it failed with, where one came.
+    pub response: Option<String>,
+    /// How that is written, if it is no text.
+    pub encoding: Option<Encoding>,
+    /// The names of the secrets that were taken out of both.
     pub redacted: Vec<String>,
+    /// Whether the call may have had its effect all the same: it was sent, and nothing came that denies it.
+    pub in_doubt: bool,
 }
 
 impl ToolError {
-    /// A failure that holds no secret.
+    /// A failure that holds no secret, of a call that had no effect.
     pub fn new(class: ToolErrorClass, message: impl Into<String>) -> Self {
         Self {
             class,
             message: message.into(),
+            response: None,
+            encoding: None,
             redacted: Vec::new(),
+            in_doubt: false,
+        }
+    }
+
+    /// The same, of a call that may have had its effect.
+    pub(crate) fn doubted(self) -> Self {
+        Self {
+            in_doubt: true,
+            ..self
+        }
+    }
+
+    /// The same, with what came, byte for byte.
+    fn answered(self, body: Vec<u8>) -> Self {
+        let (response, encoding) = match String::from_utf8(body) {
+            Ok(text) => (Some(text).filter(|text| !text.is_empty()), None),
+            Err(err) => (
+                Some(STANDARD.encode(err.as_bytes())),
+                Some(Encoding::Base64),
+            ),
+        };
+        Self {
+            response,
+            encoding,
+            ..self
         }
     }
 
@@ -120,14 +156,28 @@ impl ToolError {
         let (message, found) = veil.over(self.message);
         let mut redacted = self.redacted;
         redacted.extend(found);
+        let response = self.response.map(|response| {
+            let (response, found) = veil.over(response);
+            redacted.extend(found);
+            response
+        });
         redacted.sort();
         redacted.dedup();
         Self {
-            class: self.class,
             message,
+            response,
             redacted,
+            ..self
         }
     }
+}
+
+/// How bytes that are no text are written as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// Base64 of RFC 4648, with its padding.
+    Base64,
 }
 
 /// The kinds of tool failures.

@@ -30,11 +30,7 @@ impl Schemas {
     /// # Errors
     /// A sentence for the model that says what is wrong with them.
     pub fn check(&self, schema: &Value, arguments: &str) -> Result<(), String> {
-        let arguments: Value = match serde_json::from_str(arguments) {
-            Ok(arguments @ Value::Object(_)) => arguments,
-            Ok(_) => return Err("the arguments must be a JSON object".into()),
-            Err(err) => return Err(format!("the arguments must be a JSON object: {err}")),
-        };
+        let arguments = super::arguments::read(arguments)?;
         let validator = self.get(schema)?;
         let mistakes: Vec<String> = validator
             .iter_errors(&arguments)

@@ -230,6 +230,8 @@ fn a_run_reads_as_a_story() {
             call_id: "c1".into(),
             class: ToolErrorClass::Offline,
             message: "AWS did not answer.".into(),
+            response: None,
+            encoding: None,
             redacted: Vec::new(),
             latency_ms: 900,
         }

@@ -4,6 +4,7 @@ use async_graphql::Context;
 use domain::run::envelope;
 use domain::run::event::Event;
 use domain::run::step::{Body, CallError, belongs, body};
+use domain::tool::Encoding;
 use entity::run_step;
 use tokio::sync::OnceCell;
 
@@ -116,6 +117,7 @@ pub(super) struct Call<'a> {
     pub(super) tool: &'a str,
     pub(super) request: &'a str,
     pub(super) response: Option<&'a str>,
+    pub(super) encoding: Option<Encoding>,
     pub(super) error: Option<&'a CallError>,
     pub(super) duration_ms: Option<i64>,
 }
@@ -126,6 +128,7 @@ pub(super) async fn called<'a>(step: &'a Header, ctx: &Context<'_>) -> Result<Ca
         tool,
         request,
         response,
+        encoding,
         error,
         duration_ms,
     } = step.body(ctx).await?
@@ -136,6 +139,7 @@ pub(super) async fn called<'a>(step: &'a Header, ctx: &Context<'_>) -> Result<Ca
         tool,
         request,
         response: response.as_deref(),
+        encoding: *encoding,
         error: error.as_ref(),
         duration_ms: *duration_ms,
     })

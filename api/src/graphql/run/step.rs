@@ -2,6 +2,7 @@
 
 use async_graphql::{Context, ID, Interface, Object, SimpleObject};
 use domain::run::step::{Body, CallError};
+use domain::tool::Encoding;
 use entity::{StepKind as Kind, run_step};
 
 use super::body::{Header, called, said, taken_over, thought};
@@ -195,14 +196,19 @@ steps! {
             Ok(called(&self.0, ctx).await?.tool.to_owned())
         }
 
-        /// The exact text that was sent to the tool.
+        /// The exact arguments as the model wrote them, which is what was sent to the tool. An MCP server gets the same values in the protocol's own spelling.
         async fn request(&self, ctx: &Context<'_>) -> Result<String> {
             Ok(called(&self.0, ctx).await?.request.to_owned())
         }
 
-        /// The exact text that came back; null while the call is open, or where nothing came back.
+        /// The exact text that came back, also where the call failed with it; null while the call is open, or where nothing came back, or more than the tool may answer. Secrets that it was called with are replaced by `‹secret:name›`. Of an MCP server over HTTP that answers with a JSON document instead of a stream of events: the result as the protocol's SDK writes it again, with the same values.
         async fn response(&self, ctx: &Context<'_>) -> Option<Result<String>> {
             called(&self.0, ctx).await.map(|call| call.response.map(str::to_owned)).transpose()
+        }
+
+        /// Whether `response` is base64 (RFC 4648), because what came back is no text (UTF-8).
+        async fn response_is_base64(&self, ctx: &Context<'_>) -> Result<bool> {
+            Ok(matches!(called(&self.0, ctx).await?.encoding, Some(Encoding::Base64)))
         }
 
         /// What went wrong: the tool failed, the call was refused, or its outcome is unknown. Null if nothing did.

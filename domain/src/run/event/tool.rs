@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::tool::{Effect, ToolErrorClass};
+use crate::tool::{Effect, Encoding, ToolErrorClass};
 
 /// See [`Event::ToolRequested`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,7 +42,13 @@ pub struct ToolFailed {
     pub class: ToolErrorClass,
     /// One sentence.
     pub message: String,
-    /// The names of the secrets that were taken out of the message.
+    /// The exact answer that it failed with; none: nothing came, or more than is read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub response: Option<String>,
+    /// How the answer is written here; none: as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<Encoding>,
+    /// The names of the secrets that were taken out of the message and the answer.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub redacted: Vec<String>,
     /// Milliseconds that it took.

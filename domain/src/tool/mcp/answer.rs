@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::tool::{LARGEST, ToolError, ToolErrorClass};
+use crate::tool::{ToolError, ToolErrorClass};
 
 /// A result as the model is told of it: its exact text, or what failed.
 pub(super) fn read(name: &str, text: String) -> Result<String, ToolError> {
@@ -22,23 +22,20 @@ pub(super) fn read(name: &str, text: String) -> Result<String, ToolError> {
         #[serde(default)]
         text: Option<String>,
     }
-    let bad = |message: String| Err(ToolError::new(ToolErrorClass::BadResponse, message));
-    if text.len() > LARGEST {
-        return bad(format!(
-            "{name} answered {} bytes; {LARGEST} are allowed",
-            text.len()
-        ));
-    }
+    let bad = |message: String, text: String| {
+        let error = ToolError::new(ToolErrorClass::BadResponse, message).doubted();
+        Err(error.answered(text.into_bytes()))
+    };
     // A list would be read as the fields in their order.
     if !text.trim_start().starts_with('{') {
-        return bad(format!(
-            "{name} answered something that is no result: it is no object"
-        ));
+        let message = format!("{name} answered something that is no result: it is no object");
+        return bad(message, text);
     }
     match serde_json::from_str::<Answer>(&text) {
-        Err(err) => bad(format!(
-            "{name} answered something that is no result: {err}"
-        )),
+        Err(err) => {
+            let message = format!("{name} answered something that is no result: {err}");
+            bad(message, text)
+        }
         Ok(answer) if answer.is_error => {
             let told: Vec<String> = answer
                 .content
@@ -51,7 +48,8 @@ pub(super) fn read(name: &str, text: String) -> Result<String, ToolError> {
                 (false, _) => told.join("\n"),
             };
             let message = format!("{name} failed: {told}");
-            Err(ToolError::new(ToolErrorClass::Failed, message))
+            let error = ToolError::new(ToolErrorClass::Failed, message);
+            Err(error.answered(text.into_bytes()))
         }
         Ok(_) => Ok(text),
     }
@@ -73,6 +71,12 @@ mod tests {
         assert_eq!(
             (error.class, error.message.as_str()),
             (ToolErrorClass::Failed, "a.b failed: No such file.")
+        );
+        // Told is what it says, kept is how it says it.
+        assert!(
+            error
+                .response
+                .is_some_and(|response| response.ends_with(r#""isError":true}"#))
         );
         let error = read("a.b", "[]".into()).expect_err("no result");
         assert_eq!(error.class, ToolErrorClass::BadResponse);

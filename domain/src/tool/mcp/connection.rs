@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
@@ -25,9 +25,10 @@ use serde_json::Value;
 use tokio_util::task::TaskTracker;
 
 use super::answer::read;
+use super::exact::{Announced, Exact, Listening, Results};
 use super::group::Group;
 use super::stdio;
-use super::tap::{Results, TOO_LONG};
+use super::tap::TOO_LONG;
 use crate::coworker::tools::is_action;
 use crate::secret::{Secret, Veil};
 use crate::tool::catalog::Server;
@@ -46,8 +47,10 @@ pub(super) struct Connection {
     peer: Peer<RoleClient>,
     /// The digests of what the server offers.
     offered: Mutex<HashMap<String, Vec<u8>>>,
-    /// The server said that its list of tools has changed.
-    stale: Arc<AtomicBool>,
+    /// How often the server said that its list of tools has changed.
+    changed: Arc<AtomicU64>,
+    /// Which of these changes `offered` has.
+    listed: tokio::sync::Mutex<u64>,
     results: Results,
     /// Takes the server's secrets out of what it says of itself.
     veil: Veil,
@@ -58,7 +61,7 @@ pub(super) struct Connection {
 
 /// What Stint is to a server: it offers nothing that a server may ask for.
 struct Listener {
-    stale: Arc<AtomicBool>,
+    changed: Arc<AtomicU64>,
 }
 
 impl ClientHandler for Listener {
@@ -66,7 +69,7 @@ impl ClientHandler for Listener {
         &self,
         _: NotificationContext<RoleClient>,
     ) -> impl Future<Output = ()> + Send + '_ {
-        self.stale.store(true, Ordering::Relaxed);
+        self.changed.fetch_add(1, Ordering::Relaxed);
         std::future::ready(())
     }
 
@@ -91,9 +94,9 @@ impl Connection {
     ) -> Result<(Self, Vec<Defined>), ToolError> {
         let name = &server.row.name;
         let (_, veil) = outside.secrets(server)?;
-        let stale = Arc::new(AtomicBool::new(false));
+        let changed = Arc::new(AtomicU64::new(0));
         let listener = Listener {
-            stale: stale.clone(),
+            changed: changed.clone(),
         };
         let failed = |err: ClientInitializeError| {
             offline(format!("{name} could not be reached: {}", causes(&err)))
@@ -103,7 +106,10 @@ impl Connection {
                 let program = outside.program(&declared.command).map_err(offline)?;
                 let started = stdio::start(&declared.command, program, outside.keeper(), tasks);
                 let started = started.map_err(offline)?;
-                let transport = AsyncRwTransport::new_client(started.output, started.input);
+                let transport = Announced {
+                    transport: AsyncRwTransport::new_client(started.output, started.input),
+                    results: started.results.clone(),
+                };
                 let service = match listener.serve(transport).await {
                     Ok(service) => service,
                     Err(err) => {
@@ -133,13 +139,21 @@ impl Connection {
                 config.custom_headers = custom.collect::<HashMap<HeaderName, HeaderValue>>();
                 config.max_sse_event_size = 2 * LARGEST;
                 config.max_json_response_size = 2 * LARGEST;
-                let transport = StreamableHttpClientTransport::with_client(client, config);
+                let results = Results::default();
+                let client = Listening {
+                    client,
+                    results: results.clone(),
+                };
+                let transport = Announced {
+                    transport: StreamableHttpClientTransport::with_client(client, config),
+                    results: results.clone(),
+                };
                 let mode = ClientLifecycleMode::Auto {
                     preferred_versions: vec![ProtocolVersion::V_2026_07_28],
                     legacy_version: None,
                 };
                 let service = listener.serve_with_lifecycle(transport, mode).await;
-                (service.map_err(failed)?, Results::default(), None)
+                (service.map_err(failed)?, results, None)
             }
             Declaration::Http(_) => {
                 return Err(offline(format!("{name} is no MCP server")));
@@ -148,7 +162,8 @@ impl Connection {
         let connection = Self {
             peer: service.peer().clone(),
             offered: Mutex::default(),
-            stale,
+            changed,
+            listed: tokio::sync::Mutex::default(),
             results,
             veil,
             _service: service,
@@ -163,12 +178,18 @@ impl Connection {
         !self.peer.is_transport_closed()
     }
 
-    /// Asks again what the server offers, if it said that this has changed.
+    /// Asks again what the server offers, if it said that this has changed. Who comes while it is asked waits for the
+    /// answer: no call is compared with what was offered before.
     pub(super) async fn relist(&self, name: &str) -> Result<Option<Vec<Defined>>, ToolError> {
-        if self.stale.swap(false, Ordering::Relaxed) {
-            return self.list(name).await.map(Some);
+        let mut listed = self.listed.lock().await;
+        // What changes while the answer comes is asked about again.
+        let changed = self.changed.load(Ordering::Relaxed);
+        if *listed == changed {
+            return Ok(None);
         }
-        Ok(None)
+        let found = self.list(name).await?;
+        *listed = changed;
+        Ok(Some(found))
     }
 
     /// Asks what the server offers. What has a name or a schema that can't be is left out.
@@ -254,16 +275,36 @@ impl Connection {
         let options = PeerRequestOptions::no_options().with_meta(RequestMetaObject::from(meta));
         let request = ClientRequest::CallToolRequest(Request::new(params));
         let sent = self.peer.send_cancellable_request(request, options).await;
-        let sent = sent.map_err(|err| classify(name, &err))?;
+        let sent = sent.map_err(|err| classify(name, &err).doubted())?;
         let id = serde_json::to_string(&sent.id).unwrap_or_default();
         let result = sent.await_response().await;
-        let result = result.map_err(|err| classify(name, &err))?;
-        // Over HTTP the SDK reads the answer itself, and its own words are the nearest to the exact ones.
-        let text = match self.results.take(&id) {
-            Some(text) => text,
-            None => serde_json::to_string(&result).unwrap_or_default(),
+        let exact = match self.results.take(&id) {
+            Some(Exact::TooLong) => return Err(too_long(name)),
+            Some(Exact::Text(text)) => Some(text),
+            None => None,
         };
-        read(name, text)
+        match result {
+            Ok(result) => {
+                // A document over HTTP is read by the SDK, whose own words are the nearest to the exact ones.
+                let read_by_sdk = || serde_json::to_string(&result).unwrap_or_default();
+                let text = exact.unwrap_or_else(read_by_sdk);
+                if text.len() > LARGEST {
+                    return Err(too_long(name));
+                }
+                read(name, text)
+            }
+            Err(err) => {
+                let error = classify(name, &err);
+                // Only a refusal says that nothing was done.
+                let error = match error.class {
+                    ToolErrorClass::Failed => error,
+                    ToolErrorClass::Offline
+                    | ToolErrorClass::TimedOut
+                    | ToolErrorClass::BadResponse => error.doubted(),
+                };
+                Err(error.answered(exact.unwrap_or_default().into_bytes()))
+            }
+        }
     }
 }
 
@@ -281,12 +322,15 @@ fn hints(hints: Option<&ToolAnnotations>) -> (Effect, bool) {
     (effect, hint(|hints| hints.destructive_hint) != Some(false))
 }
 
+fn too_long(name: &str) -> ToolError {
+    let message = format!("{name} answered more than {LARGEST} bytes, which is what it may answer");
+    ToolError::new(ToolErrorClass::BadResponse, message).doubted()
+}
+
+/// What a request that was sent failed with.
 fn classify(name: &str, err: &ServiceError) -> ToolError {
     let (class, message) = match err {
-        ServiceError::McpError(err) if err.code == ErrorCode(TOO_LONG) => (
-            ToolErrorClass::BadResponse,
-            format!("{name} answered more than {LARGEST} bytes, which is what it may answer"),
-        ),
+        ServiceError::McpError(err) if err.code == ErrorCode(TOO_LONG) => return too_long(name),
         ServiceError::McpError(err) => (
             ToolErrorClass::Failed,
             format!("{name} failed: {}", err.message),

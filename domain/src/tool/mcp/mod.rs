@@ -2,6 +2,7 @@
 
 mod answer;
 mod connection;
+mod exact;
 mod group;
 mod keeper;
 mod pool;

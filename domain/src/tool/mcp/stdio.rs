@@ -15,9 +15,10 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
+use super::exact::Results;
 use super::group::Group;
 use super::keeper::through;
-use super::tap::{self, Results};
+use super::tap;
 use crate::secret::{Secret, Veil};
 
 /// The variables that every program gets, where this process has them.

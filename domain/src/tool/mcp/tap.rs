@@ -1,57 +1,17 @@
 //! What a program writes, line by line, before the SDK reads it: bounded, and the exact text of each result kept for
 //! whoever waits for it.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-
-use parking_lot::Mutex;
-use serde::Deserialize;
-use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader};
 
+use super::exact::Results;
 use crate::tool::LARGEST;
 
 /// The most bytes of a line: an answer of the largest size, with what JSON adds to it.
 const LINE: usize = 2 * LARGEST;
-/// Results that are kept until they are fetched.
-const KEPT: usize = 16;
 /// Bytes of either end of a line in which its id is looked for.
 const ENDS: usize = 256;
 /// The code of the error that stands for a line that was too long.
 pub(super) const TOO_LONG: i32 = -32_099;
-
-/// The exact texts of results, by the id of their request.
-#[derive(Clone, Default)]
-pub(super) struct Results {
-    kept: Arc<Mutex<VecDeque<(String, String)>>>,
-}
-
-impl Results {
-    /// The exact text of the result of a request, once.
-    pub(super) fn take(&self, id: &str) -> Option<String> {
-        let mut kept = self.kept.lock();
-        let place = kept.iter().position(|(known, _)| known == id)?;
-        kept.remove(place).map(|(_, text)| text)
-    }
-
-    fn keep(&self, line: &[u8]) {
-        #[derive(Deserialize)]
-        struct Response<'a> {
-            #[serde(borrow)]
-            id: &'a RawValue,
-            #[serde(borrow)]
-            result: &'a RawValue,
-        }
-        let Ok(Response { id, result }) = serde_json::from_slice(line) else {
-            return;
-        };
-        let mut kept = self.kept.lock();
-        if kept.len() == KEPT {
-            kept.pop_front();
-        }
-        kept.push_back((id.get().to_owned(), result.get().to_owned()));
-    }
-}
 
 /// Passes lines on until either side ends. A line that is too long is dropped as it comes, and the request that it
 /// answers gets an error in its place; who asked for something else is not concerned.
@@ -125,9 +85,10 @@ fn id_of(line: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tool::mcp::exact::Exact;
 
     async fn passed(input: Vec<u8>) -> (String, Results) {
-        let results = Results::default();
+        let results = Results::default().awaiting("3");
         let mut out = Vec::new();
         pass(input.as_slice(), &mut out, results.clone())
             .await
@@ -140,10 +101,8 @@ mod tests {
         let lines = "{\"jsonrpc\":\"2.0\",\"id\":3,\"result\":{ \"b\": 1.0,\"a\" : [] }}\nno json\n{\"method\":\"x\"}\n";
         let (out, results) = passed(lines.into()).await;
         assert_eq!(out, lines);
-        assert_eq!(
-            results.take("3").as_deref(),
-            Some("{ \"b\": 1.0,\"a\" : [] }")
-        );
+        let exact = Exact::Text("{ \"b\": 1.0,\"a\" : [] }".into());
+        assert_eq!(results.take("3"), Some(exact));
         assert_eq!(results.take("3"), None);
     }
 
