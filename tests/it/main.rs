@@ -16,6 +16,7 @@ mod sinks;
 mod access;
 mod alert;
 mod assign;
+mod change;
 mod chaos;
 mod circle;
 mod clients;

@@ -78,6 +78,11 @@ impl Driver {
                     if let Some(held) = self.approved(&call).await? {
                         return Ok(held);
                     }
+                    // What an administrator takes away is gone for the very next call: it is looked at anew.
+                    if tool.is_stale().await? {
+                        self.forget_tools();
+                        return Ok(Held::Yes);
+                    }
                     // Who approved one call did not approve a second one, whatever harm that would do.
                     let effect = match self.state().asked {
                         Some(_) => Effect::Effect,

@@ -200,23 +200,26 @@ impl Driver {
         }
     }
 
-    /// Reads what the coworker was given of servers, once in a worker's hands: what changes afterwards holds for later runs.
-    async fn read_tools(&mut self) -> Result<()> {
-        let run = self.log.run();
-        let given = self
-            .shared
-            .outside
-            .given(run.workspace_id, &self.config)
-            .await?;
+    /// Reads what the coworker was given of servers: once in a worker's hands, and again when a tool that is about to be
+    /// called is not any more what it was. A server that is asked for the first time may take its time.
+    async fn read_tools(&mut self) -> Result<Held> {
+        let (outside, config) = (&self.shared.outside, &self.config);
+        let given = tokio::select! {
+            given = outside.given(self.log.run().workspace_id, config) => given?,
+            () = self.interrupt.notified() => return self.reload().await,
+        };
         self.tools = self.shared.toolbox(&self.config, routes(&self.log), given);
         self.tools_read = true;
-        Ok(())
+        Ok(Held::Yes)
+    }
+
+    /// Lets go of the tools that the run was given: the next step reads them again.
+    pub(super) fn forget_tools(&mut self) {
+        self.shared.outside.forget(self.log.run().workspace_id);
+        self.tools_read = false;
     }
 
     async fn step(&mut self) -> Result<Held> {
-        if !self.tools_read {
-            self.read_tools().await?;
-        }
         let next = match self.state().next() {
             next @ (Next::Ended | Next::Wait | Next::AbandonModel(_) | Next::OutcomeUnknown(_)) => {
                 next
@@ -230,6 +233,9 @@ impl Driver {
             next => next,
         };
         match next {
+            Next::Repeat(_) | Next::Dispatch(_) | Next::CallModel { .. } if !self.tools_read => {
+                self.read_tools().await
+            }
             Next::Ended | Next::Wait => Ok(Held::No),
             Next::End(ending) => self.end(ending).await,
             Next::AbandonModel(call) => {

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use entity::{Millis, ToolActionState, WorkspaceId, secret, tool_action, tool_server};
+use futures_util::future::join_all;
 use parking_lot::RwLock;
+use tokio::time::timeout;
 
 use super::outside::{Outside, Served};
 use super::server::{Declaration, query};
@@ -15,6 +18,8 @@ use crate::store::Store;
 
 /// After this time servers are read again without a signal, milliseconds.
 const STALE: i64 = 10_000;
+/// How long a run waits at its start for all servers together that never said what they offer.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server with all that a call of it needs.
 #[derive(Clone, Debug)]
@@ -96,6 +101,11 @@ impl Catalog {
         Ok(servers)
     }
 
+    /// Reads the servers of a workspace anew when they are next asked for.
+    pub(super) fn forget(&self, workspace: WorkspaceId) {
+        self.known.write().remove(&workspace);
+    }
+
     /// What a coworker's run has of the servers that its configuration names. An action that it does not name is not
     /// enabled, and neither is one that an administrator has not looked at.
     ///
@@ -120,10 +130,12 @@ impl Catalog {
         };
         let silent: Vec<Arc<Server>> = servers.iter().filter(silent).cloned().collect();
         if !silent.is_empty() {
-            for server in silent {
-                outside.ask(&server).await?;
+            let asking = join_all(silent.iter().map(|server| outside.ask(server)));
+            // Who has not answered by then has no tools in this run; the next one asks again.
+            if let Ok(asked) = timeout(PATIENCE, asking).await {
+                asked.into_iter().collect::<Result<()>>()?;
             }
-            self.known.write().remove(&workspace);
+            self.forget(workspace);
             servers = self.servers(outside.store(), workspace).await?;
         }
         for server in servers.iter() {

@@ -44,6 +44,15 @@ pub trait Tool: Send + Sync {
     /// # Errors
     /// A [`ToolError`] that the model is told.
     async fn call(&self, invocation: Invocation<'_>) -> Result<Answer, ToolError>;
+
+    /// Whether it is not any more as it was given to the run: disabled, defined anew, reached otherwise. Asked before each
+    /// call.
+    ///
+    /// # Errors
+    /// What the database said.
+    async fn is_stale(&self) -> crate::error::Result<bool> {
+        Ok(false)
+    }
 }
 
 /// What a model needs to know to call a tool.

@@ -113,6 +113,11 @@ impl Outside {
         self.catalog.given(self, workspace, config).await
     }
 
+    /// Reads the servers of a workspace anew when they are next asked for, whatever the bus says.
+    pub fn forget(&self, workspace: WorkspaceId) {
+        self.catalog.forget(workspace);
+    }
+
     /// Refuses a declaration that this installation would never call.
     ///
     /// # Errors
@@ -319,6 +324,11 @@ impl Tool for Served {
         let result = result.map_err(|err| err.veiled(&veil));
         self.outside.noted(&self.server, &result);
         result.map(|text| Answer::veiled(&veil, text))
+    }
+
+    async fn is_stale(&self) -> Result<bool> {
+        let db = self.outside.store.read();
+        query::differs(db, &self.action, &self.server).await
     }
 }
 

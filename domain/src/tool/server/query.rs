@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::page::{self, Direction, Key, KeyValue, List, Page, Slice};
 use crate::request::query::nothing;
 use crate::secret::kept;
+use crate::tool::catalog::Server;
 
 /// The servers that the actor may see.
 pub fn visible(actor: &Actor) -> Select<tool_server::Entity> {
@@ -148,6 +149,37 @@ pub(crate) async fn all<C: ConnectionTrait>(
         (server, actions)
     });
     Ok((servers.collect(), secrets))
+}
+
+/// Whether an action, the way to its server, or a secret on that way is not any more as a run read it. Not scoped: the run is
+/// about to call it.
+///
+/// # Errors
+/// What the database said.
+pub(crate) async fn differs<C: ConnectionTrait>(
+    db: &C,
+    action: &tool_action::Model,
+    server: &Server,
+) -> Result<bool> {
+    let now = tool_action::Entity::find_by_id(action.id).one(db).await?;
+    let row = tool_server::Entity::find_by_id(action.server_id)
+        .one(db)
+        .await?;
+    if now.as_ref() != Some(action) || row.is_none_or(|row| row.version != server.row.version) {
+        return Ok(true);
+    }
+    let wanted = server.declaration.secrets();
+    if wanted.is_empty() {
+        return Ok(false);
+    }
+    let secrets = secret::Entity::find()
+        .filter(secret::Column::WorkspaceId.eq(action.workspace_id))
+        .filter(secret::Column::Name.is_in(wanted))
+        .limit(kept::MOST)
+        .all(db)
+        .await?;
+    let known = |secret: &secret::Model| server.secrets.get(&secret.name) == Some(secret);
+    Ok(secrets.len() != server.secrets.len() || !secrets.iter().all(known))
 }
 
 /// The tools of a workspace's servers by name, each with why it can't be called now, if it can't; and the servers that have not
