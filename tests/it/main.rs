@@ -78,6 +78,7 @@ mod orphan;
 mod outbox;
 mod pagerduty;
 mod plan;
+mod prefix;
 mod price;
 mod queue;
 mod reach;

@@ -113,6 +113,47 @@ both_dbs! {
         assert_eq!(app.gql_code("{ run(id: \"req_00000000000000000000000000000000\") { id } }", json!({})).await, "BAD_USER_INPUT");
     }
 
+    /// R46: headers of steps are rows of their own; what a step opens to is read from the log when it is asked for, and not
+    /// before: without the log the headers are still there.
+    async fn the_headers_of_steps_are_cheap_and_their_bodies_are_read_on_demand(app: TestApp) {
+        let made = Coworker::new("hardware").playbook(RUNBOOK).publish(&app).await;
+        app.mutate("requestCreate", json!({ "title": "Slow network", "assigneeId": made.id }), "").await;
+        app.drain().await;
+        let headers = "{ run(number: 1) { steps(first: 40) { totalCount nodes { id index kind title failed startedAt endedAt } } } }";
+        let bodies = "{ run(number: 1) { steps(first: 40) { nodes { ... on ToolCallStep { request response } ... on ThinkingStep { thinking } } } } }";
+        let before = app.gql(headers, json!({})).await;
+        crate::look::tamper(&app, "ALTER TABLE run_event RENAME TO run_event_away").await;
+        let without = app.gql(headers, json!({})).await;
+        let errors = app.gql_errors(bodies, json!({})).await;
+        crate::look::tamper(&app, "ALTER TABLE run_event_away RENAME TO run_event").await;
+        assert_eq!(without, before);
+        assert!(!errors.is_empty());
+        let opened = app.gql(bodies, json!({})).await["run"]["steps"]["nodes"].take();
+        assert!(opened.to_string().contains("The device comes first.") && opened.to_string().contains("latency_ms"), "{opened:#}");
+    }
+
+    /// R49: runs can be sorted by how many tools they called, page by page.
+    async fn runs_are_sorted_by_their_tool_calls(app: TestApp) {
+        let looks = |n: usize| {
+            let call = "{ tool: device.telemetry, arguments: {} }";
+            let calls = vec![call; n].join(", ");
+            format!("tools: [{{ name: device.telemetry, description: Reads., answers: [{{ response: ok }}] }}]\n\
+                     turns:\n  - calls: [{calls}]\n  - calls: [{{ tool: finish, arguments: {{ outcome: DECLINED, reason: No., summary: No. }} }}]\n")
+        };
+        for n in [2, 5, 1, 3] {
+            let made = Coworker::new(&format!("looks-{n}")).playbook(&looks(n)).publish(&app).await;
+            app.mutate("requestCreate", json!({ "title": "Slow network", "assigneeId": made.id }), "").await;
+            app.drain().await;
+        }
+        let query = "query ($direction: OrderDirection!, $after: String) { runs(first: 3, after: $after, order: [{ toolCallCount: $direction }]) {
+            nodes { toolCallCount } pageInfo { hasNextPage endCursor } } }";
+        for (direction, expected) in [("DESC", [6, 4, 3, 2]), ("ASC", [2, 3, 4, 6])] {
+            let runs = crate::look::pages(&app, query, json!({ "direction": direction }), "/runs").await;
+            let counts: Vec<_> = runs.iter().filter_map(|run| run["toolCallCount"].as_i64()).collect();
+            assert_eq!(counts, expected, "{direction}");
+        }
+    }
+
     /// R31–R36: all runs of one coworker, and each by its number.
     async fn a_coworkers_runs_lead_to_each_run_and_to_its_request(app: TestApp) {
         let made = Coworker::new("hardware").playbook(RUNBOOK).publish(&app).await;
