@@ -135,7 +135,7 @@ both_dbs! {
         for (mode, classes) in [
             ("hang", &["timed_out"][..]), ("drip", &["timed_out"]), ("drop", &["offline"]), ("cut", &["offline", "timed_out"]),
             ("broken", &["offline"]), ("missing", &["offline", "failed"]), ("page", &["offline", "bad_response"]), ("nonsense", &["offline", "bad_response"]),
-            ("wrong", &["bad_response"]), ("oversize", &["offline", "bad_response"]), ("flood", &["offline", "bad_response", "timed_out"]), ("large", &["bad_response"]),
+            ("wrong", &["bad_response"]), ("oversize", &["offline", "bad_response"]), ("flood", &["offline", "bad_response", "timed_out"]),
         ] {
             let made = server(&app, at(address, mode)).await;
             assert_eq!(made["health"]["state"], "OK", "{mode}: {made:#}");
@@ -165,18 +165,21 @@ both_dbs! {
 
     /// R47.
     async fn what_an_mcp_server_over_http_answers_is_kept_as_it_came(app: TestApp) {
-        let (app, address) = with_stub(&app, Duration::from_secs(10)).await;
-        for mode in ["answer", "fails", "plain"] {
+        let (app, address) = with_stub(&app, Duration::from_secs(30)).await;
+        for mode in ["answer", "fails", "plain", "large"] {
             server(&app, at(address, mode)).await;
         }
-        let calls = [("answer.act", "{ text: hi }"), ("fails.act", "{}"), ("plain.act", "{}")];
-        let tools = ["answer", "fails", "plain"].map(|name| json!({ "server": name, "actions": [{ "name": "act" }] }));
+        let calls = [("answer.act", "{ text: hi }"), ("fails.act", "{}"), ("large.act", "{}"), ("plain.act", "{}")];
+        let tools = ["answer", "fails", "plain", "large"].map(|name| json!({ "server": name, "actions": [{ "name": "act" }] }));
         let (_, events) = work(&app, caller(&calls, json!(tools))).await;
         let done = look::data(&events, "tool.completed");
         assert_eq!(done[0]["response"], EXACT, "{events:#?}");
         let failed = look::data(&events, "tool.failed")[0];
         assert_eq!(failed["response"], r#"{ "content":[{"type":"text","text":"No such ticket."}],  "isError":true }"#);
         assert_eq!(failed["message"], "fails.act failed: No such ticket.");
+        let large = look::data(&events, "tool.failed")[1];
+        assert_eq!((&large["class"], &large["response"]), (&json!("bad_response"), &Value::Null));
+        assert!(large["message"].as_str().unwrap().contains("large.act answered more than 1048576 bytes"), "{large:#}");
         // One document is read within the SDK: the same values, in its own words.
         let plain: Value = serde_json::from_str(done[1]["response"].as_str().unwrap()).unwrap();
         assert_eq!(plain["content"][0]["text"], "done é 1.0");
