@@ -9,8 +9,8 @@ use entity::{
     usage_ledger, usage_rollup, workspace,
 };
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, ExprTrait as _, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select, Statement,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, ExprTrait as _, QueryFilter,
+    QueryOrder, QuerySelect, QueryTrait, Select, Statement,
 };
 use serde_json::json;
 use tests::{Backend, Coworker, TestApp, TestDb};
@@ -47,6 +47,12 @@ async fn a_few_rows_are_found_by_what_is_few() {
     let of_staff =
         || fresh::ended(WORKSPACE).filter(run::Column::CoworkerId.is_in(ids(CoworkerId)));
     let within = || ended.gte(month.0).and(ended.lt(month.1));
+    let rims = || {
+        (0..30).fold(Condition::any(), |any, n| {
+            let at = usage_ledger::Column::At;
+            any.add(at.gte(Millis(n * 10)).and(at.lt(Millis(n * 10 + 1))))
+        })
+    };
     let waiting = dispatch::Entity::find().filter(is_waiting());
     let newest = |runs: Select<run::Entity>| runs.order_by_desc(run::Column::Number).limit(30);
     let by_id = runs().filter(run::Column::Id.is_in(ids(RunId)));
@@ -105,6 +111,23 @@ async fn a_few_rows_are_found_by_what_is_few() {
             )
             .await,
             "usage_ledger_fresh (workspace_id=? AND at>?)",
+        ),
+        (
+            plan(
+                &store,
+                fresh::page(
+                    calls()
+                        .filter(fresh::of_ledger())
+                        .filter(usage_ledger::Column::At.gte(month.0)),
+                    Some((month.0, RunId(Uuid::nil()), 7)),
+                ),
+            )
+            .await,
+            "usage_ledger_fresh (workspace_id=? AND at>?)",
+        ),
+        (
+            plan(&store, calls().filter(rims())).await,
+            "usage_ledger_at (workspace_id=? AND at>? AND at<?)",
         ),
         (
             plan(

@@ -275,10 +275,13 @@ impl Ask {
         }
         let mut last = None;
         loop {
-            let calls = fresh::page(select.clone(), last)
-                .into_model::<Called>()
-                .all(tx)
-                .await?;
+            // Page by page where it is one span. In the order of time, the many rims would be looked for from the first to
+            // the last moment.
+            let page = match fresh {
+                true => fresh::page(select.clone(), last),
+                false => select.clone(),
+            };
+            let calls = page.into_model::<Called>().all(tx).await?;
             let rates = fresh::rates(tx, &calls).await?;
             for Called {
                 call,
@@ -302,7 +305,7 @@ impl Ask {
                 self.fact_of(group, place, facts)?.sums += Sums::of_call(call, rates);
             }
             last = match calls.last() {
-                Some(Called { call, .. }) if calls.len() == fresh::PAGE => {
+                Some(Called { call, .. }) if fresh && calls.len() == fresh::PAGE => {
                     Some((call.at, call.run_id, call.seq))
                 }
                 Some(_) | None => return Ok(()),
