@@ -3,7 +3,8 @@
 use domain::clock::Clock;
 use serde_json::{Value, json};
 use tests::binary::{self, Finished};
-use tests::{Coworker, TestApp, both_dbs, terminal};
+use tests::terminal::{self, Screen};
+use tests::{Coworker, TestApp, both_dbs};
 
 use crate::look;
 
@@ -84,6 +85,79 @@ both_dbs! {
         let (enters, leaves) = ("\u{1b}[?1049h", "\u{1b}[?1049l");
         assert!(left.stdout.contains(enters), "{left:?}");
         assert!(left.stdout.rfind(leaves) > left.stdout.rfind(enters), "the terminal is given back: {left:?}");
+        app.stop().await;
+    }
+
+    /// The board looks again every second: what a run cost that has ended meanwhile is there without a key pressed.
+    async fn a_board_on_a_terminal_shows_what_is_new(app: TestApp) {
+        let app = look::with_settings(&app, |settings| settings.clock = Clock::system()).await;
+        let price = json!({ "model": "scripted", "input": "3", "cacheRead": "0.3", "output": "15" });
+        app.mutate("modelPriceSet", price, "modelPrice { id }").await;
+        let aws = Coworker::new("aws").playbook(PLAYBOOK).publish(&app).await;
+        let board = tokio::task::block_in_place(|| {
+            let board = Screen::start(&["top", "--database-url", app.db().url()]);
+            board.until("q leaves");
+            board
+        });
+        assert!(!board.shown().contains("$0.0045") && !board.shown().contains("Run-1"), "{}", board.shown());
+        app.mutate("requestCreate", json!({ "title": "A slow network", "assigneeId": aws.id }), "request { id }").await;
+        app.drain().await;
+        tokio::task::block_in_place(|| {
+            board.until("Run-1");
+            board.until("$0.0045");
+            assert!(board.leave("q"));
+        });
+        app.stop().await;
+    }
+
+    /// Decision 6: what has no price, or broke off before its usage was known, is never shown as free: not in the table, not in JSON, not on
+    /// the board.
+    async fn what_nobody_knows_the_cost_of_is_marked(app: TestApp) {
+        let app = look::with_settings(&app, |settings| settings.clock = Clock::system()).await;
+        let breaks_off = "turns:\n  - { fault: timed_out }\n";
+        let both = "tools: [{ name: desk.look, description: Looks., effect: READ, answers: [{ response: there }] }]\nturns:\n  - calls: [{ tool: desk.look }]\n    usage: { input: 1000, output: 100 }\n  - { fault: timed_out }\n";
+        // Nobody knows a price yet.
+        let unpriced = Coworker::new("unpriced").playbook(PLAYBOOK).publish(&app).await;
+        let unknown = Coworker::new("unknown").playbook(breaks_off).publish(&app).await;
+        let some = Coworker::new("some").playbook(both).publish(&app).await;
+        let ask = async |id: &str| {
+            app.mutate("requestCreate", json!({ "title": "A slow network", "assigneeId": id }), "").await;
+            app.drain().await;
+        };
+        ask(&unpriced.id).await;
+        let price = json!({ "model": "scripted", "input": "3", "cacheRead": "0.3", "output": "15" });
+        app.mutate("modelPriceSet", price, "modelPrice { id }").await;
+        ask(&unknown.id).await;
+        ask(&some.id).await;
+
+        let costs = stint(&app, &["costs"]);
+        let costs = said(&costs);
+        let row = |handle: &str| -> Vec<String> {
+            let line = costs.lines().find(|line| line.trim_start().starts_with(handle)).unwrap_or_else(|| panic!("no {handle} in\n{costs}"));
+            line.split("  ").map(|cell| cell.trim().to_owned()).filter(|cell| !cell.is_empty()).collect()
+        };
+        for handle in ["unpriced", "unknown"] {
+            let row = row(handle);
+            // The line of blocks, the total, by run and this week.
+            assert_eq!(row.iter().filter(|cell| *cell == "?").count(), 4, "{row:?}");
+        }
+        assert!(row("some").iter().filter(|cell| *cell == "$0.0045 +?").count() == 3, "{:?}", row("some"));
+        assert!(costs.contains("?: 1 model calls have no price; see modelPriceSet.") && costs.contains("model calls broke off before their usage was known."), "{costs}");
+
+        let list = stint(&app, &["costs", "--format", "json", "--weeks", "2"]);
+        let list: Value = serde_json::from_str(said(&list)).unwrap();
+        let of = |handle: &str| list.as_array().unwrap().iter().find(|line| line["coworker"] == handle).unwrap().clone();
+        assert_eq!((&of("unpriced")["weeklyCost"], &of("unpriced")["unpricedCalls"], &of("unpriced")["unknownCalls"]), (&json!(["0", null]), &json!(1), &json!(0)));
+        assert_eq!((&of("unknown")["weeklyCost"], &of("unknown")["unpricedCalls"]), (&json!(["0", null]), &json!(0)));
+        assert!(of("unknown")["unknownCalls"].as_i64() >= Some(1), "{list:#}");
+        assert_eq!(of("some")["weeklyCost"], json!(["0", "0.0045"]));
+        assert!(of("some")["unknownCalls"].as_i64() >= Some(1), "{list:#}");
+
+        let board = stint(&app, &["top"]);
+        let board = said(&board);
+        assert!(board.contains("this hour $0.0045 +? · 24 hours $0.0045 +?"), "{board}");
+        let cost = |run: &str| board.lines().find(|line| line.contains(run)).unwrap().trim_end_matches(['│', ' ']).rsplit("  ").next().unwrap().trim().to_owned();
+        assert_eq!([cost("Run-1"), cost("Run-2"), cost("Run-3")], ["?", "?", "$0.0045 +?"], "{board}");
         app.stop().await;
     }
 }

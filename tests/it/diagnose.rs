@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 use tests::{Backend, TestApp, both_dbs};
 
+mod climb;
 mod generate;
+mod whole;
 
 use generate::{Desk, Subject};
 

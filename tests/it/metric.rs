@@ -11,9 +11,14 @@ use tests::{Backend, Coworker, TestApp, both_dbs};
 
 use crate::{access, look};
 
+mod audit;
 mod backlog;
+mod buckets;
+mod causes;
 mod chance;
 mod figures;
+mod outcome;
+mod unpriced;
 
 use figures::{HOUR_MS, agree_everywhere, moment, nano, truth};
 
@@ -45,6 +50,16 @@ async fn work(app: &TestApp, coworker: &Value) {
     let input = json!({ "title": "Do it", "assigneeId": coworker });
     app.mutate("requestCreate", input, "request { id }").await;
     app.drain().await;
+}
+
+/// Goes on to the next noon of UTC; gives that day's first moment.
+async fn to_noon(app: &TestApp) -> i64 {
+    let now = app.store().await.now().0;
+    let day = (now / (24 * HOUR_MS) + 1) * 24 * HOUR_MS;
+    let ahead = day + 12 * HOUR_MS - now;
+    app.advance(Duration::from_millis(u64::try_from(ahead).unwrap()))
+        .await;
+    day
 }
 
 async fn fold(app: &TestApp) {
@@ -111,13 +126,16 @@ both_dbs! {
         fold(&app).await;
         assert_eq!(look::number(&app, "SELECT COUNT(*) FROM usage_ledger WHERE NOT rolled_up").await, 0);
         agree_everywhere(&app, &truth).await;
+        audit::sound(&app).await;
 
         // Another reporting zone: before its days are made, while they are, and after.
         let zone = app.mutate("workspaceUpdate", json!({ "timeZone": "Asia/Kathmandu" }), "workspace { timeZone }").await;
         assert_eq!(zone["workspace"]["timeZone"], "Asia/Kathmandu");
         agree_everywhere(&app, &truth).await;
+        audit::sound(&app).await;
         tidy(&app).await;
         agree_everywhere(&app, &truth).await;
+        audit::sound(&app).await;
         let kept_by_zone = |row: &usage_rollup::Model| matches!(row.grain, RollupGrain::Day | RollupGrain::Week);
         assert!(stored(&app).await.iter().all(|row| !kept_by_zone(row) || row.generation == 1), "days and weeks of the old zone are gone");
         assert!(stored(&app).await.iter().any(|row| row.grain == RollupGrain::Week));
@@ -129,6 +147,7 @@ both_dbs! {
         tidy(&app).await;
         agree_everywhere(&app, &truth).await;
         assert!(stored(&app).await.iter().all(|row| !kept_by_zone(row) || row.generation == 2), "they are gone");
+        audit::sound(&app).await;
 
         // Quarter-hours that have grown old are hours.
         app.advance(Duration::from_secs(100 * DAY)).await;
@@ -137,6 +156,7 @@ both_dbs! {
         assert!(rows.iter().any(|row| row.grain == RollupGrain::Hour));
         assert!(rows.iter().all(|row| row.grain != RollupGrain::Quarter), "all of it is old");
         agree_everywhere(&app, &truth).await;
+        audit::sound(&app).await;
 
         // Stored = rebuilt.
         let (workspace, before) = (workspace_of(&app).await, stored(&app).await);
@@ -160,10 +180,22 @@ both_dbs! {
         }
         app.stop().await;
         look::tamper(&app, "UPDATE usage_rollup SET cost_nano = cost_nano + 7, runs = runs + 1").await;
-        let checked = binary::run(&["rebuild", "--check", "--database-url", &url]);
-        assert_eq!((checked.status.success(), checked.stdout.as_str()), (true, "2 runs are what their logs say.\n"), "{}", checked.stderr);
+        let check = || binary::run(&["rebuild", "--check", "--database-url", &url]);
+        let spoilt = check();
+        assert_eq!((spoilt.status.success(), spoilt.stdout.as_str()), (false, "2 runs are what their logs say.\n"), "{}", spoilt.stderr);
+        for told in [
+            "the quarter-hour from 2026-05-20T03:30:00.000Z, scripted, EMPLOYEE, ASSIGNED, DECLINED, of one: runs is 3 instead of 2, cost_nano is 18900007 instead of 18900000",
+            "the day from 2026-05-20T00:00:00.000Z, scripted, of one: runs is 3 instead of 2",
+            "the week from 2026-05-18T00:00:00.000Z, scripted, of one: runs is 3 instead of 2",
+            "error: 4 of 4 rows of the rollups are not what was folded into them; stint rebuild without --check makes them anew",
+        ] {
+            assert!(spoilt.stderr.contains(told), "{told}: {}", spoilt.stderr);
+        }
         let rebuilt = binary::run(&["rebuild", "--database-url", &url]);
         assert!(rebuilt.status.success() && rebuilt.stdout.contains("anew from 2 runs"), "{}{}", rebuilt.stdout, rebuilt.stderr);
+        let checked = check();
+        let right_again = "2 runs are what their logs say.\n4 rows of the rollups are what was folded into them.\n";
+        assert_eq!((checked.status.success(), checked.stdout.as_str()), (true, right_again), "{}", checked.stderr);
 
         // A run that is not what its log says stops it before anything is changed.
         look::tamper(&app, "UPDATE run SET tool_call_count = tool_call_count + 1 WHERE number = 2").await;
@@ -178,9 +210,7 @@ both_dbs! {
         priced(&app).await;
         let worker = coworker(&app, "one", "{ input: 1000, output: 10 }", "{ input: 2000, output: 20 }").await;
         // To the middle of the first day, then two days with nothing between.
-        let now = app.store().await.now().0;
-        app.advance(Duration::from_millis(u64::try_from((now / (24 * HOUR_MS) + 1) * 24 * HOUR_MS - now).unwrap() + 12 * 60 * MINUTE * 1000)).await;
-        let start = app.store().await.now().0 - 12 * HOUR_MS;
+        let start = to_noon(&app).await;
         work(&app, &worker).await;
         app.advance(Duration::from_secs(2 * DAY)).await;
         work(&app, &worker).await;

@@ -34,6 +34,49 @@ turns:
 "#;
 
 both_dbs! {
+    /// R69: failed runs can be listed, and the thinking in their steps says what went wrong, up to the turn that failed.
+    async fn a_failed_run_is_found_and_its_thinking_says_why(app: TestApp) {
+        let loops = "
+tools: [{ name: device.look, description: Looks., effect: READ, answers: [{ response: nothing }] }]
+turns:
+  - { thinking: The device comes first., calls: [{ tool: device.look }] }
+  - { thinking: \"It said nothing, so I look again.\", calls: [{ tool: device.look }], repeat: true }
+";
+        let refused = "
+tools: [{ name: device.look, description: Looks., effect: READ, answers: [{ response: nothing }] }]
+turns:
+  - { thinking: The router comes first., calls: [{ tool: device.look }] }
+  - { fault: rejected }
+";
+        for (handle, playbook, turns) in [("loops", loops, 3), ("sound", RUNBOOK, 9), ("refused", refused, 9)] {
+            let made = Coworker::new(handle).playbook(playbook).limits(json!({ "maxTurns": turns })).publish(&app).await;
+            app.mutate("requestCreate", json!({ "title": "Slow network", "assigneeId": made.id }), "").await;
+            app.drain().await;
+        }
+        let query = "{ runs(filter: { status: { eq: FAILED } }, order: [{ number: ASC }]) { totalCount nodes { number status failureCode summary coworker { handle } \
+            steps(first: 40) { nodes { kind failed ... on ThinkingStep { thinking error } ... on DoneStep { failureCode reason summary } } } } } }";
+        let failed = app.gql(query, json!({})).await["runs"].take();
+        assert_eq!(failed["totalCount"], 2);
+        let runs = crate::look::list(failed["nodes"].clone());
+        let seen: Vec<_> = runs.iter().map(|run| [&run["number"], &run["coworker"]["handle"], &run["failureCode"]].map(Value::clone)).collect();
+        assert_eq!(seen, [[json!(1), json!("loops"), json!("LIMIT_TURNS")], [json!(3), json!("refused"), json!("MODEL_ERROR")]]);
+        let steps = |run: &Value| crate::look::list(run["steps"]["nodes"].clone());
+        let thoughts = |run: &Value| -> Vec<String> {
+            steps(run).iter().filter_map(|step| step["thinking"].as_str()).filter(|text| !text.is_empty()).map(str::to_owned).collect()
+        };
+        let looped = thoughts(&runs[0]);
+        assert_eq!(looped[..2], ["The device comes first.", "It said nothing, so I look again."]);
+        assert_eq!(thoughts(&runs[1]), ["The router comes first."]);
+        // The turn that the provider refused is there, and says so.
+        let errors: Vec<_> = steps(&runs[1]).iter().filter(|step| step["kind"] == "THINKING" && step["error"].is_string()).cloned().collect();
+        assert_eq!(errors.len(), 1, "{runs:#?}");
+        for run in &runs {
+            let last = steps(run).pop().expect("an end");
+            assert_eq!((&last["kind"], &last["failureCode"], &last["summary"]), (&json!("DONE"), &run["failureCode"], &run["summary"]));
+            assert!(last["reason"].as_str().is_some_and(|reason| reason.len() > 10), "{last:#}");
+        }
+    }
+
     async fn a_run_reads_the_same_from_all_sides(app: TestApp) {
         let price = json!({ "model": "scripted", "input": "3", "cacheRead": "0.3", "output": "15" });
         app.mutate("modelPriceSet", price, "modelPrice { id }").await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::bail;
 use api::config::CommonFlags;
-use api::demo::text::{dollars, thousands};
+use api::demo::text::{known_dollars, thousands};
 use comfy_table::{Attribute, Cell, CellAlignment, LineStyle, Table, TableStyle};
 use domain::metric::group::{Dimension, Which};
 use domain::metric::measure::Measure;
@@ -42,7 +42,17 @@ struct Line {
     /// Nano-USD by week, the oldest first; the last one is not over.
     costs: Vec<i64>,
     runs: Vec<i64>,
-    unpriced: i64,
+    /// Calls without a price, and those that broke off before their usage was known: what they cost is in no sum.
+    unpriced: Vec<i64>,
+    unknown: Vec<i64>,
+}
+
+impl Line {
+    /// Calls whose cost is not known, by week.
+    fn open(&self) -> Vec<i64> {
+        let both = self.unpriced.iter().zip(&self.unknown);
+        both.map(|(unpriced, unknown)| unpriced + unknown).collect()
+    }
 }
 
 pub(super) async fn run(args: Args) -> anyhow::Result<()> {
@@ -63,7 +73,7 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         which: Arc::new(Which::default()),
     };
     let wanted = Wanted {
-        measures: vec![Measure::Runs, Measure::Cost, Measure::UnpricedCalls],
+        measures: [Measure::Runs].into_iter().chain(Measure::COST).collect(),
         durations: false,
     };
     let by = [Dimension::Coworker];
@@ -87,7 +97,8 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
                 handle: named.map_or_else(String::new, |row| row.handle.clone()),
                 costs: of(Measure::Cost),
                 runs: of(Measure::Runs),
-                unpriced: of(Measure::UnpricedCalls).iter().sum(),
+                unpriced: of(Measure::UnpricedCalls),
+                unknown: of(Measure::UnknownCalls),
             }
         })
         .collect();
@@ -98,18 +109,19 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     })
 }
 
-/// The costs of weeks as a line of blocks, the dearest week the highest.
-fn sparkline(costs: &[i64]) -> String {
+/// The costs of weeks as a line of blocks, the dearest week the highest, and a question mark for one of which nothing is known.
+fn sparkline(costs: &[i64], open: &[i64]) -> String {
     const BLOCKS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let most = costs.iter().copied().max().unwrap_or(0);
-    let block = |cost: &i64| match (*cost, most) {
-        (..=0, _) | (_, ..=0) => ' ',
-        (cost, most) => {
+    let block = |(cost, open): (&i64, &i64)| match (*cost, *open, most) {
+        (0, 1.., _) => '?',
+        (..=0, ..) | (.., ..=0) => ' ',
+        (cost, _, most) => {
             let place = i128::from(cost) * 8 / i128::from(most);
             BLOCKS[usize::try_from(place.clamp(1, 8) - 1).unwrap_or(0)]
         }
     };
-    costs.iter().map(block).collect()
+    costs.iter().zip(open).map(block).collect()
 }
 
 /// By how much the last whole week differs from the one before, in per cent; none without a cost to compare with.
@@ -141,48 +153,71 @@ fn table(lines: &[Line], weeks: u16) -> String {
     table.set_header(titles.map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
     for line in lines {
         let (total, runs): (i64, i64) = (line.costs.iter().sum(), line.runs.iter().sum());
-        let last = line.costs.iter().rev().nth(1).copied().unwrap_or(0);
-        let this = line.costs.last().copied().unwrap_or(0);
-        let change = change(&line.costs).map_or_else(String::new, |change| format!("{change:+} %"));
-        // What has no price is in no sum, and must not look like nothing.
-        let mark = if line.unpriced > 0 { " +?" } else { "" };
+        let open = line.open();
+        let all_open = open.iter().sum();
+        // What is not known is in no sum, and must not look like nothing.
+        let nth_last = |n: usize| {
+            let of = |weeks: &[i64]| weeks.iter().rev().nth(n).copied().unwrap_or(0);
+            known_dollars(of(&line.costs), of(&open))
+        };
+        let change = match open.iter().rev().skip(1).take(2).sum::<i64>() {
+            1.. => "?".to_owned(),
+            _ => change(&line.costs).map_or_else(String::new, |change| format!("{change:+} %")),
+        };
         let numbers = [
-            format!("{}{mark}", dollars(total)),
+            known_dollars(total, all_open),
             thousands(runs),
             if runs > 0 {
-                dollars(total / runs)
+                known_dollars(total / runs, all_open)
             } else {
                 String::new()
             },
-            dollars(last),
+            nth_last(1),
             change,
-            dollars(this),
+            nth_last(0),
         ];
         let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
-        let mut row = vec![Cell::new(&line.handle), Cell::new(sparkline(&line.costs))];
+        let mut row = vec![
+            Cell::new(&line.handle),
+            Cell::new(sparkline(&line.costs, &open)),
+        ];
         row.extend(numbers.map(right));
         table.add_row(row);
     }
-    let unpriced: i64 = lines.iter().map(|line| line.unpriced).sum();
-    let note = match unpriced {
-        0 => String::new(),
-        n => format!(
-            "+?: {} model calls have no price; see modelPriceSet.\n",
-            thousands(n)
-        ),
-    };
-    format!("{table}\n{note}")
+    let unpriced: i64 = lines.iter().flat_map(|line| &line.unpriced).sum();
+    let unknown: i64 = lines.iter().flat_map(|line| &line.unknown).sum();
+    let mut notes = String::new();
+    if unpriced > 0 {
+        let calls = thousands(unpriced);
+        notes += &format!("?: {calls} model calls have no price; see modelPriceSet.\n");
+    }
+    if unknown > 0 {
+        let calls = thousands(unknown);
+        notes += &format!("?: {calls} model calls broke off before their usage was known.\n");
+    }
+    format!("{table}\n{notes}")
 }
 
 fn json_list(lines: &[Line]) -> anyhow::Result<String> {
     let list: Vec<_> = lines
         .iter()
         .map(|line| {
+            // Unknown is null, never 0.
+            let known = |(cost, open): (&i64, &i64)| {
+                (*cost != 0 || *open == 0).then(|| print_decimal(*cost))
+            };
+            let costs = line
+                .costs
+                .iter()
+                .zip(&line.open())
+                .map(known)
+                .collect::<Vec<_>>();
             json!({
                 "coworker": line.handle,
-                "weeklyCost": line.costs.iter().map(|cost| print_decimal(*cost)).collect::<Vec<_>>(),
+                "weeklyCost": costs,
                 "weeklyRuns": line.runs,
-                "unpricedCalls": line.unpriced,
+                "unpricedCalls": line.unpriced.iter().sum::<i64>(),
+                "unknownCalls": line.unknown.iter().sum::<i64>(),
             })
         })
         .collect();
@@ -195,10 +230,11 @@ mod tests {
 
     #[test]
     fn a_line_of_blocks_shows_the_dearest_week_the_highest() {
-        assert_eq!(sparkline(&[0, 1, 50, 100]), " ▁▄█");
-        assert_eq!(sparkline(&[0, 0]), "  ");
-        assert_eq!(sparkline(&[]), "");
-        assert_eq!(sparkline(&[i64::MAX, 1]), "█▁");
+        assert_eq!(sparkline(&[0, 1, 50, 100], &[0; 4]), " ▁▄█");
+        assert_eq!(sparkline(&[0, 0], &[0; 2]), "  ");
+        assert_eq!(sparkline(&[], &[]), "");
+        assert_eq!(sparkline(&[i64::MAX, 1], &[0; 2]), "█▁");
+        assert_eq!(sparkline(&[0, 100, 0], &[2, 2, 0]), "?█ ");
     }
 
     #[test]

@@ -91,7 +91,8 @@ enum Command {
     Prices(prices::Command),
     /// Compare every run with its log, and make the rollups of what was used anew
     ///
-    /// Nothing is changed where a run differs from its log; the runs that do are named.
+    /// Nothing is changed where a run differs from its log; the runs that do are named. With --check nothing is
+    /// changed at all, and rows of the rollups that are not what was folded into them are named, too.
     Rebuild(rebuild::Args),
     /// Export and check the logs of runs
     #[command(subcommand)]

@@ -2,7 +2,9 @@
 
 use anyhow::bail;
 use api::config::CommonFlags;
-use domain::metric::rollup::{Forget, fold};
+use domain::metric::anew::fold_until;
+use domain::metric::audit::{Audit, audit};
+use domain::metric::rollup::Forget;
 use domain::run::rebuild::differences;
 use domain::store::Store;
 use entity::{RunId, WorkspaceId, run};
@@ -12,14 +14,14 @@ use sea_orm::{
 
 use super::{print, say};
 
-/// Runs that are named as different.
+/// Runs, and rows of rollups, that are named as different.
 const NAMED: usize = 20;
 /// Runs that are listed at once.
 const PAGE: u64 = 1_000;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
-    /// Compare what is stored with what the log says, and change nothing
+    /// Compare what is stored with what the log says, and the rollups with what was folded; change nothing
     #[arg(long)]
     check: bool,
     /// The workspace, by name [default: the only one]
@@ -44,14 +46,40 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
         );
     }
     print(&format!("{runs} runs are what their logs say.\n"))?;
-    if args.check {
-        return Ok(());
-    }
     let workspace = actor.workspace;
+    if args.check {
+        return check(&store, workspace).await;
+    }
+    let now = store.now();
     store.write(Forget { workspace }).await?;
-    let folded = fold(&store, workspace, || true).await?;
+    let waits = |left| {
+        say(format_args!(
+            "Another process folds, too: {left} runs are left …"
+        ));
+    };
+    let folded = fold_until(&store, workspace, now, waits).await?;
     print(&format!(
         "The rollups were made anew from {folded} runs that have ended.\n"
+    ))
+}
+
+/// Compares the rollups with what was folded into them.
+async fn check(store: &Store, workspace: WorkspaceId) -> anyhow::Result<()> {
+    let Audit {
+        rows,
+        different,
+        named,
+    } = audit(store, workspace, NAMED).await?;
+    for line in named {
+        say(format_args!("{line}"));
+    }
+    if different > 0 {
+        bail!(
+            "{different} of {rows} rows of the rollups are not what was folded into them; stint rebuild without --check makes them anew"
+        );
+    }
+    print(&format!(
+        "{rows} rows of the rollups are what was folded into them.\n"
     ))
 }
 

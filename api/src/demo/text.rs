@@ -44,6 +44,15 @@ pub fn dollars(nano: i64) -> String {
     )
 }
 
+/// What is known of a cost, of which `open` calls have no price or no known usage: `$0.0045`, `$0.0045 +?`, or `?` where nothing is.
+pub fn known_dollars(nano: i64, open: i64) -> String {
+    match (nano, open) {
+        (_, ..=0) => dollars(nano),
+        (0, _) => "?".to_owned(),
+        (nano, _) => format!("{} +?", dollars(nano)),
+    }
+}
+
 /// Milliseconds as people say them: `352 ms`, `4.1 s`.
 pub fn duration(ms: i64) -> String {
     if ms < 1_000 {

@@ -8,13 +8,14 @@ use sea_orm::{ColumnTrait, QueryFilter, QueryOrder, QuerySelect};
 use super::{Evidence, Found};
 use crate::access::Actor;
 use crate::error::Result;
-use crate::metric::group::{Group, Which};
+use crate::metric::group::Which;
 use crate::metric::measure::Measure;
 use crate::metric::series::Span;
 use crate::metric::trend::{CauseKind, Change, trend};
 use crate::metric::zone::{Interval, Zone};
 use crate::model::tokens::ComponentKind;
 use crate::money::print_decimal;
+use crate::run::envelope::timestamp;
 use crate::run::query as runs;
 use crate::store::Store;
 
@@ -44,7 +45,8 @@ pub struct Slope {
     dearest: Vec<(RunId, Millis, i64)>,
 }
 
-/// The slope over the last five whole weeks before `end`; none if one of them has fewer than 5 runs, or none that cost anything.
+/// The slope over the last five whole weeks before `end`, or why there is none: the span is shorter, or one of the weeks has
+/// fewer than 5 runs, or no cost that is known.
 ///
 /// # Errors
 /// What the database said.
@@ -55,24 +57,23 @@ pub(super) async fn slope(
     end: Millis,
     start: Millis,
     zone: Zone,
-) -> Result<Option<Slope>> {
-    let group = Group {
-        coworker: Some(coworker),
-        ..Group::default()
-    };
+) -> Result<std::result::Result<Slope, String>> {
     let mut first = Interval::Week.start(zone, end);
     for _ in 0..WEEKS {
         first = Interval::Week.start(zone, first.plus(-1));
     }
     // A span of fewer weeks says nothing of them.
     if first < start {
-        return Ok(None);
+        let from = timestamp(first);
+        return Ok(Err(format!(
+            "The span holds fewer than {WEEKS} whole weeks: they begin at {from}, so range.start must not be later."
+        )));
     }
     let span = Span {
         start: first,
         end,
         zone,
-        which: Arc::new(Which::default().of(&group)),
+        which: Arc::new(Which::of_coworker(coworker)),
     };
     let changes: Vec<Change> = trend(store, actor, &span, Interval::Week, &[])
         .await?
@@ -84,18 +85,21 @@ pub(super) async fn slope(
         .checked_sub(WEEKS - 1)
         .map(|from| &changes[from..])
     else {
-        return Ok(None);
+        return Ok(Err(too_few(0)));
     };
     let weeks: Vec<_> = changes[..1]
         .iter()
         .map(|change| &change.before)
         .chain(changes.iter().map(|change| &change.now))
         .collect();
-    let enough = weeks
-        .iter()
-        .all(|fact| fact.sums[Measure::Runs] >= SAMPLE && fact.sums[Measure::Cost] > 0);
-    if !enough {
-        return Ok(None);
+    let least = weeks.iter().map(|fact| fact.sums[Measure::Runs]).min();
+    if let Some(runs) = least.filter(|runs| *runs < SAMPLE) {
+        return Ok(Err(too_few(runs)));
+    }
+    if weeks.iter().any(|fact| fact.sums[Measure::Cost] <= 0) {
+        return Ok(Err(format!(
+            "In one of the last {WEEKS} whole weeks no model call has a cost; where the model has no price, set one with modelPriceSet."
+        )));
     }
     let costs: Vec<f64> = weeks
         .iter()
@@ -109,13 +113,20 @@ pub(super) async fn slope(
         Some(week) if climbs(growth, rising) => dearest(store, actor, coworker, week).await?,
         Some(_) | None => Vec::new(),
     };
-    Ok(Some(Slope {
+    Ok(Ok(Slope {
         growth,
         rising,
         cause: driver(changes),
         costs,
         dearest,
     }))
+}
+
+/// Why a week with so few runs says nothing.
+fn too_few(runs: i64) -> String {
+    format!(
+        "One of the last {WEEKS} whole weeks has {runs} runs that ended, and each must have at least {SAMPLE}."
+    )
 }
 
 fn climbs(growth: f64, rising: usize) -> bool {
@@ -262,6 +273,54 @@ fn place_of(cause: Option<CauseKind>) -> (&'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_driver_has_its_place_and_its_remedy() {
+        use ComponentKind as C;
+        let input = |kind| Some(CauseKind::Input(Some(kind)));
+        for (cause, place, words) in [
+            (input(C::Goal), "goal", "The goal grew"),
+            (input(C::Instructions), "goal", "The goal grew"),
+            (input(C::Identity), "soul", "Identity and soul grew"),
+            (input(C::Soul), "soul", "Identity and soul grew"),
+            (input(C::Skill), "skills", "Its skills grew"),
+            (
+                input(C::ToolDefinition),
+                "tools",
+                "The descriptions of its tools grew",
+            ),
+            (
+                input(C::ToolResults),
+                "tools",
+                "Its tools answer at greater length",
+            ),
+            (input(C::History), "goal.flow", "It reads longer histories"),
+            (input(C::Notes), "goal.flow", "It reads longer histories"),
+            (input(C::Request), "goal.flow", "It reads longer histories"),
+            (
+                Some(CauseKind::Input(None)),
+                "goal.flow",
+                "It writes and reads more",
+            ),
+            (
+                Some(CauseKind::Output),
+                "goal.flow",
+                "It writes and reads more",
+            ),
+            (Some(CauseKind::Cache), "goal", "Less of what it reads"),
+            (
+                Some(CauseKind::ModelMix),
+                "model",
+                "The model became dearer",
+            ),
+            (Some(CauseKind::Price), "model", "The model became dearer"),
+            (None, "goal", "Split the coworker"),
+        ] {
+            let (found, what) = place_of(cause);
+            assert_eq!(found, place, "{cause:?}");
+            assert!(what.starts_with(words), "{cause:?}: {what}");
+        }
+    }
 
     #[test]
     fn one_odd_week_is_no_trend() {

@@ -24,7 +24,7 @@ pub struct History {
     pub findings: Vec<Finding>,
     /// The runs, newest first.
     pub runs: Vec<Worked>,
-    /// Whether these are all of the span.
+    /// Whether these are all of the span, with all that happened in and after them.
     pub is_complete: bool,
     /// The configurations that the runs had.
     pub(super) versions: HashMap<CoworkerVersionId, Config>,

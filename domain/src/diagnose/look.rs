@@ -18,10 +18,21 @@ use crate::store::Store;
 pub struct Diagnoses {
     /// How many runs were looked at: those that ended in the span, the newest [`MOST`].
     pub examined: usize,
-    /// Whether these were all.
+    /// Whether these were all, and all that happened in and after them was looked at.
     pub is_complete: bool,
     /// What is wrong, the surest first.
     pub diagnoses: Vec<Diagnosis>,
+    /// What can't be told of this span.
+    pub undecided: Vec<Undecided>,
+}
+
+/// A symptom that can't be told: the span is too short, or too little happened in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Undecided {
+    /// Which.
+    pub symptom: Symptom,
+    /// Why, in a sentence.
+    pub reason: String,
 }
 
 /// Looks at what a coworker did in a span of time, and at what people did about it. Weeks begin as they do in `zone`.
@@ -52,7 +63,7 @@ pub async fn diagnose(
                 Symptom::UnknownTool => detect::tool::unknown_tool(&history),
                 Symptom::ReassignsWrongly => detect::scope::reassigns_wrongly(&history),
                 Symptom::FailsToReassign => detect::scope::fails_to_reassign(&history),
-                Symptom::CostsClimb => climb::costs_climb(slope.as_ref()),
+                Symptom::CostsClimb => climb::costs_climb(slope.as_ref().ok()),
             };
             weigh(symptom, found, history.runs.len())
         })
@@ -64,9 +75,26 @@ pub async fn diagnose(
         )
     });
     steps(store, &mut diagnoses).await?;
+    let undecided = Symptom::ALL.into_iter().filter_map(|symptom| {
+        if diagnoses.iter().any(|found| found.symptom == symptom) {
+            return None;
+        }
+        let reason = match symptom {
+            Symptom::CostsClimb => slope.as_ref().err().cloned(),
+            Symptom::OutsideGoal
+            | Symptom::StopsMidway
+            | Symptom::WrongAction
+            | Symptom::MissingData
+            | Symptom::UnknownTool
+            | Symptom::ReassignsWrongly
+            | Symptom::FailsToReassign => symptom.threshold().beyond(history.runs.len()),
+        };
+        reason.map(|reason| Undecided { symptom, reason })
+    });
     Ok(Diagnoses {
         examined: history.runs.len(),
         is_complete: history.is_complete,
+        undecided: undecided.collect(),
         diagnoses,
     })
 }

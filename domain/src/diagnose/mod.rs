@@ -15,7 +15,7 @@ mod weigh;
 
 pub use climb::Slope;
 pub use history::{History, MOST, Undone, Worked};
-pub use look::{Diagnoses, diagnose};
+pub use look::{Diagnoses, Undecided, diagnose};
 pub use symptom::{Confidence, Symptom, Threshold};
 pub use weigh::{Diagnosis, Evidence, Found, SHOWN};
 

@@ -109,11 +109,11 @@ async fn worked(db: &DatabaseConnection, rows: &[run::Model]) -> Result<(Vec<Wor
     let mut requests: Vec<RequestId> = rows.iter().map(|row| row.request_id).collect();
     requests.sort_unstable();
     requests.dedup();
-    let mut events = events(db, &ids).await?;
-    let all = (events.values().map(Vec::len).sum::<usize>() as u64) < MOST_ROWS;
+    let (mut events, mut all) = events(db, &ids).await?;
     let texts = texts(db, &requests).await?;
     let since = rows.iter().map(|row| row.started_at).min();
-    let after = timelines(db, &requests, since.unwrap_or(Millis(0))).await?;
+    let (after, all_after) = timelines(db, &requests, since.unwrap_or(Millis(0))).await?;
+    all &= all_after;
     let runs = rows
         .iter()
         .filter_map(|row| {
@@ -152,17 +152,31 @@ async fn worked(db: &DatabaseConnection, rows: &[run::Model]) -> Result<(Vec<Wor
 
 type Events = HashMap<RunId, Vec<(i64, Millis, Event)>>;
 
-async fn events(db: &DatabaseConnection, ids: &[RunId]) -> Result<Events> {
+/// The events of runs that detectors look at, and whether these are all.
+async fn events(db: &DatabaseConnection, ids: &[RunId]) -> Result<(Events, bool)> {
     use run_event::Column as E;
-    let rows = run_event::Entity::find()
-        .filter(E::RunId.is_in(ids.iter().copied()))
+    let of_runs = || run_event::Entity::find().filter(E::RunId.is_in(ids.iter().copied()));
+    let length = || Expr::expr(Func::char_length(E::Body.into_expr()));
+    let rows = of_runs()
         .filter(E::Kind.is_in(KINDS))
-        .filter(Expr::expr(Func::char_length(E::Body.into_expr())).lte(LONGEST))
+        .filter(length().lte(LONGEST))
         .order_by_asc(E::RunId)
         .order_by_asc(E::Seq)
         .limit(MOST_ROWS)
         .all(db)
         .await?;
+    // Of an answer the detectors ask only whether it is nothing, and a long one is not.
+    let kinds = KINDS.into_iter().filter(|kind| *kind != "tool.completed");
+    let long: Option<RunId> = of_runs()
+        .select_only()
+        .column(E::RunId)
+        .filter(E::Kind.is_in(kinds))
+        .filter(length().gt(LONGEST))
+        .limit(1)
+        .into_tuple()
+        .one(db)
+        .await?;
+    let all = is_all(rows.len()) && long.is_none();
     let mut events = Events::new();
     for row in rows {
         let event = envelope::event(&row).map_err(Error::internal)?;
@@ -171,7 +185,12 @@ async fn events(db: &DatabaseConnection, ids: &[RunId]) -> Result<Events> {
             .or_default()
             .push((row.seq, row.at, event));
     }
-    Ok(events)
+    Ok((events, all))
+}
+
+/// Whether so many rows are all that there are.
+fn is_all(rows: usize) -> bool {
+    u64::try_from(rows).is_ok_and(|rows| rows < MOST_ROWS)
 }
 
 /// What requests say, and their statuses now.
@@ -204,12 +223,12 @@ async fn texts(
         .collect())
 }
 
-/// What happened to requests since a moment, in the order of time.
+/// What happened to requests since a moment, in the order of time; and whether it is all.
 async fn timelines(
     db: &DatabaseConnection,
     ids: &[RequestId],
     since: Millis,
-) -> Result<BTreeMap<RequestId, Vec<Undone>>> {
+) -> Result<(BTreeMap<RequestId, Vec<Undone>>, bool)> {
     let mut timelines: BTreeMap<RequestId, Vec<Undone>> = BTreeMap::new();
     let entries = request_event::Entity::find()
         .filter(request_event::Column::RequestId.is_in(ids.iter().copied()))
@@ -220,6 +239,7 @@ async fn timelines(
         .limit(MOST_ROWS)
         .all(db)
         .await?;
+    let mut all = is_all(entries.len());
     for row in entries {
         if let TimelineData::StatusChanged { before, after } = TimelineData::from_row(&row.data)? {
             timelines
@@ -242,6 +262,7 @@ async fn timelines(
         .limit(MOST_ROWS)
         .all(db)
         .await?;
+    all &= is_all(assignments.len());
     for row in assignments {
         timelines
             .entry(row.request_id)
@@ -262,6 +283,7 @@ async fn timelines(
         .limit(MOST_ROWS)
         .all(db)
         .await?;
+    all &= is_all(others.len());
     for row in others {
         timelines
             .entry(row.request_id)
@@ -277,5 +299,5 @@ async fn timelines(
     for items in timelines.values_mut() {
         items.sort_by_key(Undone::at);
     }
-    Ok(timelines)
+    Ok((timelines, all))
 }

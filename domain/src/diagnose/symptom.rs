@@ -109,6 +109,14 @@ impl Threshold {
     pub const fn is_reached(self, affected: usize, examined: usize) -> bool {
         affected >= self.runs && affected * 100 >= examined * self.percent
     }
+
+    /// Why it can't be reached by so few runs; none: it can.
+    pub fn beyond(self, examined: usize) -> Option<String> {
+        let runs = self.runs;
+        (examined < runs).then(|| {
+            format!("Runs of the span that were looked at: {examined}. It is told from {runs} on.")
+        })
+    }
 }
 
 #[cfg(test)]

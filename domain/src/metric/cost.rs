@@ -1,18 +1,23 @@
 //! What model calls cost, line by line, and the prices that it is calculated with.
 
-use std::collections::{BTreeSet, HashMap};
+mod points;
+mod prices;
 
-use entity::{Millis, ModelPriceId, model_price, usage_ledger};
-use sea_orm::sea_query::{Expr, ExprTrait};
+pub use points::{Costs, Points};
+
+use std::collections::BTreeSet;
+
+use entity::{Millis, ModelPriceId, model_price};
+use prices::{Group, Prices};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult, QueryFilter, QueryOrder,
-    QuerySelect,
+    ColumnTrait, ConnectionTrait, EntityTrait, FromQueryResult as _, QueryFilter, QuerySelect as _,
+    QueryTrait as _,
 };
 
-use super::query::{Scope, whole};
+use super::query::Scope;
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
-use crate::price::{self, Rates, Table, own_prices};
+use crate::price::{self, own_prices};
 
 /// Which prices a cost is calculated with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,25 +81,6 @@ pub enum TokenKind {
     Output,
 }
 
-#[derive(Debug, FromQueryResult)]
-struct Group {
-    model: String,
-    service_tier: String,
-    price_id: Option<ModelPriceId>,
-    known: bool,
-    /// Whether the calls were recorded with a cost.
-    priced: bool,
-    /// Of the lengths of prompt at which prices of this moment change, the one that the calls are past.
-    past: i64,
-    calls: i64,
-    input: i64,
-    cache_read: i64,
-    cache_write_short: i64,
-    cache_write_long: i64,
-    output: i64,
-    cost: i64,
-}
-
 /// What a scope's model calls cost, line by line.
 ///
 /// # Errors
@@ -105,159 +91,16 @@ pub async fn cost<C: ConnectionTrait>(
     scope: &Scope,
     pricing: Pricing,
 ) -> Result<Cost> {
-    use usage_ledger::Column as L;
     actor.authorize(Action::MetricsRead)?;
-    let (lengths, own) = match pricing {
-        Pricing::AtRun => (Vec::new(), None),
-        Pricing::Current(now) => {
-            let own = own_prices(db, actor.workspace).await?;
-            (lengths(&own, now), Some((own, now)))
-        }
-    };
-    let summed = |column: L| whole(column.into_expr().sum());
-    let (priced, past) = (L::CostNano.into_expr().is_not_null(), past(&lengths));
-    let groups = scope
-        .ledger(actor)
-        .select_only()
-        .column(L::Model)
-        .column(L::ServiceTier)
-        .column(L::PriceId)
-        .column(L::Known)
-        .expr_as(priced.clone(), "priced")
-        .expr_as(past.clone(), "past")
-        .expr_as(L::Seq.into_expr().count(), "calls")
-        .expr_as(summed(L::InputTokens), "input")
-        .expr_as(summed(L::CacheReadTokens), "cache_read")
-        .expr_as(summed(L::CacheWriteShortTokens), "cache_write_short")
-        .expr_as(summed(L::CacheWriteLongTokens), "cache_write_long")
-        .expr_as(summed(L::OutputTokens), "output")
-        .expr_as(summed(L::CostNano), "cost")
-        .group_by(L::Model)
-        .group_by(L::ServiceTier)
-        .group_by(L::PriceId)
-        .group_by(L::Known)
-        .group_by(priced)
-        .group_by(past)
-        .order_by_asc(L::Model)
-        .into_model::<Group>()
-        .all(db)
-        .await?;
-    match own {
-        None => {
-            let ids = groups.iter().filter_map(|group| group.price_id);
-            let rows = model_price::Entity::find()
-                .filter(model_price::Column::WorkspaceId.eq(actor.workspace))
-                .filter(model_price::Column::Id.is_in(ids))
-                .all(db)
-                .await?;
-            let prices: HashMap<_, _> = rows.into_iter().map(|row| (row.id, row)).collect();
-            let price_of = |group: &Group| {
-                let id = group.price_id.filter(|_| group.priced)?;
-                prices.get(&id).or_else(|| price::by_id(id)).cloned()
-            };
-            Ok(add_up(groups, price_of, |group, _| group.cost))
-        }
-        Some((own, now)) => {
-            let price_of = |group: &Group| {
-                let card = price::price_of(&own, &group.model, &group.service_tier, now)?;
-                card.row(group.past + 1).cloned()
-            };
-            Ok(add_up(groups, price_of, |_, lines| lines))
-        }
+    let prices = Prices::of(db, actor.workspace, pricing).await?;
+    let mut select = scope.ledger(actor).select_only().into_query();
+    prices.sum_up(&mut select);
+    let mut groups = Vec::new();
+    for row in db.query_all(&select).await? {
+        groups.push(((), Group::from_query_result(&row, "")?));
     }
-}
-
-/// The lengths of prompt at which a price in force changes, longest first.
-fn lengths(own: &Table, now: Millis) -> Vec<i64> {
-    let rows = own.rows().iter().chain(price::shipped().rows());
-    let tiers = rows.filter(|row| row.effective_from <= now && row.prompt_over > 0);
-    let lengths: BTreeSet<i64> = tiers.map(|row| row.prompt_over).collect();
-    lengths.into_iter().rev().collect()
-}
-
-/// Of these lengths, longest first, the one that a call's prompt is past; 0 if it is past none.
-fn past(lengths: &[i64]) -> Expr {
-    // Numbers as literals: what is grouped by must be the same text as what is selected.
-    let prompt =
-        "(input_tokens + cache_read_tokens + cache_write_short_tokens + cache_write_long_tokens)";
-    let cases = lengths
-        .iter()
-        .map(|length| format!("WHEN {prompt} > {length} THEN {length} "));
-    let cases: String = cases.collect();
-    Expr::cust(match lengths {
-        [] => "CAST(0 AS BIGINT)".to_owned(),
-        _ => format!("CAST(CASE {cases}ELSE 0 END AS BIGINT)"),
-    })
-}
-
-/// `amount` is given what the group's calls were recorded at, and what its lines come to.
-fn add_up(
-    groups: Vec<Group>,
-    price_of: impl Fn(&Group) -> Option<model_price::Model>,
-    amount: impl Fn(&Group, i64) -> i64,
-) -> Cost {
-    let mut cost = Cost::default();
-    for group in groups {
-        if !group.known {
-            cost.unknown_calls += group.calls;
-            continue;
-        }
-        let row = price_of(&group);
-        let rates = row.as_ref().map(Rates::from);
-        let kinds = [
-            (
-                TokenKind::Input,
-                group.input,
-                rates.map(|rates| rates.input),
-            ),
-            (
-                TokenKind::CacheRead,
-                group.cache_read,
-                rates.and_then(|rates| rates.cache_read),
-            ),
-            (
-                TokenKind::CacheWriteShort,
-                group.cache_write_short,
-                rates.and_then(|rates| rates.cache_write_short),
-            ),
-            (
-                TokenKind::CacheWriteLong,
-                group.cache_write_long,
-                rates.and_then(|rates| rates.cache_write_long),
-            ),
-            (
-                TokenKind::Output,
-                group.output,
-                rates.map(|rates| rates.output),
-            ),
-        ];
-        let used = || kinds.iter().filter(|(_, tokens, _)| *tokens != 0);
-        // One kind without a rate, and nobody knows what the calls cost.
-        let row = row.filter(|_| used().all(|(.., unit)| unit.is_some()));
-        let mut sum = 0;
-        for (kind, tokens, unit) in used().copied() {
-            let price = row.as_ref().zip(unit).map(|(row, unit)| {
-                let amount = price::line(tokens, unit);
-                sum += amount;
-                LinePrice {
-                    unit,
-                    effective_from: row.effective_from,
-                    amount,
-                }
-            });
-            cost.lines.push(CostLine {
-                model: group.model.clone(),
-                kind,
-                tokens,
-                price,
-            });
-        }
-        match row {
-            Some(_) => cost.amount += amount(&group, sum),
-            None => cost.unpriced_calls += group.calls,
-        }
-    }
-    cost
+    let mut costs = prices.add_up(db, groups).await?;
+    Ok(costs.remove(&()).unwrap_or_default())
 }
 
 /// The price rows in force at `at`, the workspace's own and the shipped ones that no own one comes before: by

@@ -1,10 +1,7 @@
 //! By what figures are kept apart, and which runs and calls are counted.
 
-use entity::{CoworkerId, Outcome, RequestSource, Trigger, request, run, usage_rollup};
-use sea_orm::{
-    ActiveEnum, ColumnTrait, Condition, EntityTrait, QueryFilter, QueryResult, QuerySelect as _,
-    QueryTrait as _,
-};
+use entity::{CoworkerId, Outcome, RequestSource, Trigger, run, usage_rollup};
+use sea_orm::{ActiveEnum, ColumnTrait, Condition, QueryResult};
 
 use crate::error::Result;
 
@@ -122,44 +119,12 @@ impl Default for Which {
 }
 
 impl Which {
-    /// Those of them that belong to a group, too.
-    #[must_use]
-    pub fn of(mut self, group: &Group) -> Self {
-        use {run::Column as R, usage_rollup::Column as U};
-        let Group {
-            coworker,
-            model,
-            source,
-            trigger,
-            outcome,
-        } = group;
-        let mut all = |rollups, runs| {
-            self.rollups = self.rollups.clone().add(rollups);
-            self.runs = self.runs.clone().add(runs);
-        };
-        if let Some(id) = coworker {
-            all(U::CoworkerId.eq(*id), R::CoworkerId.eq(*id));
+    /// Those of one coworker.
+    pub fn of_coworker(id: CoworkerId) -> Self {
+        Self {
+            rollups: Condition::all().add(usage_rollup::Column::CoworkerId.eq(id)),
+            runs: Condition::all().add(run::Column::CoworkerId.eq(id)),
+            full: false,
         }
-        if let Some(model) = model {
-            all(U::Model.eq(model), R::Model.eq(model));
-        }
-        if let Some(trigger) = trigger {
-            all(U::Trigger.eq(trigger.as_str()), R::Trigger.eq(*trigger));
-        }
-        if let Some(outcome) = outcome {
-            all(U::Outcome.eq(outcome.as_str()), R::Outcome.eq(*outcome));
-        }
-        if let Some(source) = source {
-            let requests = request::Entity::find()
-                .select_only()
-                .column(request::Column::Id)
-                .filter(request::Column::Source.eq(*source));
-            all(
-                U::Source.eq(source.as_str()),
-                R::RequestId.in_subquery(requests.into_query()),
-            );
-        }
-        self.full = self.full || source.is_some() || trigger.is_some() || outcome.is_some();
-        self
     }
 }

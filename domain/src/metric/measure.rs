@@ -256,6 +256,21 @@ impl Sums {
         self[Measure::Input] + self[Measure::CacheRead] + self[Measure::CacheWrite]
     }
 
+    /// What the calls cost, nano-USD; none: there were calls, and what any of them cost is not known.
+    pub fn cost(&self) -> Option<i64> {
+        let open = self[Measure::UnpricedCalls] + self[Measure::UnknownCalls];
+        let known = self[Measure::Cost] != 0 || open == 0;
+        known.then_some(self[Measure::Cost])
+    }
+
+    /// What they cost by run that ended, rounded half up; none without such runs, or where no call's cost is known.
+    pub fn cost_per_run(&self) -> Option<i64> {
+        let (runs, cost) = (self[Measure::Runs], self[Measure::Cost]);
+        let open = self[Measure::UnpricedCalls] + self[Measure::UnknownCalls];
+        let known = runs > 0 && self[Measure::Calls] > open;
+        known.then(|| (cost + runs / 2).div_euclid(runs))
+    }
+
     /// What output cost, nano-USD.
     pub fn cost_output(&self) -> i64 {
         self[Measure::Cost] - Measure::COSTS.into_iter().map(|of| self[of]).sum::<i64>()

@@ -1,5 +1,7 @@
 //! Figures over runs: counts, tokens, cost, durations.
 
+pub mod anew;
+pub mod audit;
 pub mod component;
 pub mod cost;
 pub mod cover;

@@ -34,7 +34,7 @@ pub struct Change {
     pub before: Fact,
     /// The later one.
     pub now: Fact,
-    /// Why the cost changed; together they are the change.
+    /// Why the cost changed; together they are the change. None where one of the two costs is not known.
     pub causes: Vec<Cause>,
 }
 
@@ -231,10 +231,13 @@ fn priced(sums: &Sums) -> f64 {
 /// Why the cost changed. One after the other, in this order, what the interval before was is replaced by what the later one
 /// is, and the difference that it makes is the cause's: the number of runs; the models' shares of the calls; the input tokens
 /// per run, part by part; the output tokens per run; the shares of the cache; the prices. Each is rounded so that together
-/// they are the change to the nano-dollar. Where one of the two had no runs or no priced calls, all of it is the runs'.
+/// they are the change to the nano-dollar. Where one of the two had no runs or no priced calls, all of it is the runs';
+/// where the cost of one is not known, nothing can be said.
 fn causes(before: &BTreeMap<String, Sums>, now: &BTreeMap<String, Sums>) -> Vec<Cause> {
     let (old, new) = (sum(before), sum(now));
-    let (old_cost, new_cost) = (old[Measure::Cost], new[Measure::Cost]);
+    let Some((old_cost, new_cost)) = old.cost().zip(new.cost()) else {
+        return Vec::new();
+    };
     let (old_runs, new_runs) = (float(old[Measure::Runs]), float(new[Measure::Runs]));
     let (old_calls, new_calls) = (priced(&old), priced(&new));
     if [old_runs, new_runs, old_calls, new_calls]

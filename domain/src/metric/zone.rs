@@ -118,7 +118,11 @@ impl Interval {
         match self {
             Self::Hour => {
                 let offset = offset(zone, at);
-                Millis((at.0 + offset).div_euclid(HOUR) * HOUR - offset)
+                let start = Millis((at.0 + offset).div_euclid(HOUR) * HOUR - offset);
+                // Where the clocks were changed since then, the interval begins when they were.
+                Some(self.next(zone, start))
+                    .filter(|changed| *changed <= at)
+                    .unwrap_or(start)
             }
             Self::Day => zone.first_moment(date),
             Self::Week => zone.first_moment(monday(date)),

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use entity::{Millis, dispatch, run};
 use opentelemetry::trace::{SpanKind, TraceContextExt as _, Tracer as _};
-use opentelemetry::{Context, KeyValue, global};
+use opentelemetry::{Array, Context, KeyValue, Value, global};
 use tracing::{Span, info_span};
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
@@ -102,6 +102,7 @@ pub fn invoke_agent(run: &run::Model, handle: &str, work: Option<&dispatch::Mode
     if !is_on() {
         return Span::none();
     }
+    let (provider, model) = provider_and_name(&run.model);
     let span = info_span!(
         target: TARGET,
         "invoke_agent",
@@ -112,7 +113,8 @@ pub fn invoke_agent(run: &run::Model, handle: &str, work: Option<&dispatch::Mode
         gen_ai.agent.id = %run.coworker_id,
         gen_ai.agent.name = handle,
         gen_ai.conversation.id = %run.request_id,
-        gen_ai.request.model = run.model.as_str(),
+        gen_ai.provider.name = provider,
+        gen_ai.request.model = model,
         gen_ai.usage.input_tokens = tracing::field::Empty,
         gen_ai.usage.output_tokens = tracing::field::Empty,
         stint.run.number = run.number,
@@ -181,7 +183,7 @@ pub fn chat(model: &str, max_output_tokens: i64, attempt: i32) -> Span {
     if !is_on() {
         return Span::none();
     }
-    let (provider, name) = model.split_once(':').unwrap_or((model, model));
+    let (provider, name) = provider_and_name(model);
     info_span!(
         target: TARGET,
         "chat",
@@ -189,10 +191,9 @@ pub fn chat(model: &str, max_output_tokens: i64, attempt: i32) -> Span {
         otel.kind = "client",
         otel.status_code = tracing::field::Empty,
         gen_ai.operation.name = "chat",
-        gen_ai.provider.name = provider_name(provider),
+        gen_ai.provider.name = provider,
         gen_ai.request.model = name,
         gen_ai.request.max_tokens = max_output_tokens,
-        gen_ai.response.finish_reasons = tracing::field::Empty,
         gen_ai.usage.input_tokens = tracing::field::Empty,
         gen_ai.usage.output_tokens = tracing::field::Empty,
         gen_ai.usage.cache_read.input_tokens = tracing::field::Empty,
@@ -202,13 +203,15 @@ pub fn chat(model: &str, max_output_tokens: i64, attempt: i32) -> Span {
     )
 }
 
-/// The provider as the conventions name it, where they do.
-fn provider_name(provider: &str) -> &str {
-    match provider {
+/// The provider as the conventions name it, where they do, and the name that it knows the model by.
+fn provider_and_name(model: &str) -> (&str, &str) {
+    let (provider, name) = model.split_once(':').unwrap_or((model, model));
+    let provider = match provider {
         "google" => "gcp.gemini",
         "azure" => "azure.ai.openai",
         own => own,
-    }
+    };
+    (provider, name)
 }
 
 /// What a model answered; none: the call was given up.
@@ -218,7 +221,9 @@ pub fn chatted(span: &Span, answer: Option<&Result<ModelReply, ModelError>>) {
     }
     let usage = match answer {
         Some(Ok(reply)) => {
-            span.record("gen_ai.response.finish_reasons", reply.finish.as_str());
+            // A list, by the conventions; fields of tracing hold none.
+            let reasons = Array::String(vec![reply.finish.as_str().into()]);
+            span.set_attribute("gen_ai.response.finish_reasons", Value::Array(reasons));
             reply.usage
         }
         Some(Err(error)) => {

@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::time::Duration;
 
-use domain::metric::rollup;
+use domain::metric::audit::audit;
+use domain::metric::rollup::{self, Forget};
+use entity::WorkspaceId;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -162,7 +164,24 @@ async fn carry_out(app: &TestApp, name: &str, plan: &Plan) -> Vec<Happened> {
     compare(&admin, plan, &truth, (begin, end)).await;
     tidy(app).await;
     compare(&admin, plan, &truth, (begin, end)).await;
+    let (store, workspace) = (app.store().await, id_of(&admin).await);
+    let audit = async || audit(&store, workspace, 3).await.expect("compared");
+    assert_eq!(audit().await.named, Vec::<String>::new());
+    store.write(Forget { workspace }).await.expect("forgotten");
+    compare(&admin, plan, &truth, (begin, end)).await;
+    fold(app).await;
+    compare(&admin, plan, &truth, (begin, end)).await;
+    assert_eq!(audit().await.named, Vec::<String>::new());
     truth
+}
+
+async fn id_of(admin: &Client) -> WorkspaceId {
+    let found = admin
+        .gql("{ viewer { workspace { id } } }", json!({}))
+        .await;
+    let id = found["viewer"]["workspace"]["id"].as_str();
+    let (_, digits) = id.and_then(|id| id.split_once('_')).expect("an id");
+    WorkspaceId(digits.parse().expect("digits"))
 }
 
 async fn fold(app: &TestApp) {

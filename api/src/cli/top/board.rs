@@ -6,7 +6,7 @@ use std::sync::Arc;
 use domain::access::Actor;
 use domain::metric::group::Which;
 use domain::metric::measure::Measure;
-use domain::metric::series::{self, Span, Wanted};
+use domain::metric::series::{self, Point, Span, Wanted};
 use domain::metric::zone::{HOUR, Interval, Zone};
 use domain::run::query::{self, is_active};
 use domain::store::Store;
@@ -39,8 +39,8 @@ pub(super) struct Board {
     pub(super) active: Vec<Row>,
     /// Runs that ended, the newest first.
     pub(super) ended: Vec<Row>,
-    /// Nano-USD by hour, the oldest first; the last one is not over.
-    pub(super) costs: Vec<i64>,
+    /// Nano-USD by hour, the oldest first, and the calls whose cost is not known; the last hour is not over.
+    pub(super) costs: Vec<(i64, i64)>,
     /// Why there is nothing newer to see.
     pub(super) trouble: Option<String>,
 }
@@ -88,7 +88,7 @@ impl Board {
             .one(db)
             .await?;
         let wanted = Wanted {
-            measures: vec![Measure::Cost],
+            measures: Measure::COST.to_vec(),
             durations: false,
         };
         let first = Interval::Hour.start(Zone::UTC, now.plus(-(HOURS - 1) * HOUR));
@@ -109,10 +109,17 @@ impl Board {
             oldest: oldest.flatten(),
             active: rows(store, active).await?,
             ended: rows(store, ended).await?,
-            costs: costs.map(|point| point.fact.sums[Measure::Cost]).collect(),
+            costs: costs.map(cost).collect(),
             trouble: None,
         })
     }
+}
+
+/// What the calls of an hour cost, and how many of them have no known cost.
+fn cost(hour: Point) -> (i64, i64) {
+    let sums = hour.fact.sums;
+    let open = sums[Measure::UnpricedCalls] + sums[Measure::UnknownCalls];
+    (sums[Measure::Cost], open)
 }
 
 async fn rows(store: &Store, runs: Vec<run::Model>) -> domain::Result<Vec<Row>> {

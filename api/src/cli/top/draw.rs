@@ -1,6 +1,6 @@
 //! How the board is drawn.
 
-use api::demo::text::{dollars, words};
+use api::demo::text::{known_dollars, words};
 use entity::{Millis, RunStatus};
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -27,7 +27,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, board: &Board) {
     frame.render_widget(table(" Ended ", &board.ended, board.now), ended);
     let line = match &board.trouble {
         Some(trouble) => Line::from(trouble.as_str()).red(),
-        None => Line::from("q leaves").dim(),
+        None => Line::from("q leaves; ?: calls without a known cost").dim(),
     };
     frame.render_widget(line, foot);
 }
@@ -51,17 +51,20 @@ fn summary(board: &Board) -> Paragraph<'_> {
 }
 
 fn costs(frame: &mut Frame<'_>, board: &Board, area: Rect) {
-    let hour = board.costs.last().copied().unwrap_or(0);
-    let day: i64 = board.costs.iter().sum();
+    let (hour, hour_open) = board.costs.last().copied().unwrap_or_default();
+    let (day, day_open) = board
+        .costs
+        .iter()
+        .fold((0, 0), |sum, (cost, open)| (sum.0 + cost, sum.1 + open));
     let title = format!(
         " Cost per hour · this hour {} · 24 hours {} ",
-        dollars(hour),
-        dollars(day)
+        known_dollars(hour, hour_open),
+        known_dollars(day, day_open)
     );
     let values: Vec<u64> = board
         .costs
         .iter()
-        .map(|cost| u64::try_from(*cost).unwrap_or(0))
+        .map(|(cost, _)| u64::try_from(*cost).unwrap_or(0))
         .collect();
     // Each hour as wide as there is room for all of them.
     let width = usize::from(area.width.saturating_sub(2)) / values.len().max(1);
@@ -83,7 +86,7 @@ fn table<'a>(title: &'a str, rows: &'a [Row], now: Millis) -> Table<'a> {
         Constraint::Fill(2),
         Constraint::Fill(2),
         Constraint::Length(8),
-        Constraint::Length(10),
+        Constraint::Length(12),
     ];
     let cells = rows.iter().map(|row| {
         let (run, until) = (&row.run, row.run.ended_at.unwrap_or(now));
@@ -101,7 +104,10 @@ fn table<'a>(title: &'a str, rows: &'a [Row], now: Millis) -> Table<'a> {
             Cell::from(row.title.as_str()),
             state,
             Cell::from(age(until.since(run.started_at))),
-            Cell::from(dollars(run.cost_nano)),
+            Cell::from(known_dollars(
+                run.cost_nano,
+                (run.unpriced_calls + run.unknown_calls).into(),
+            )),
         ])
     });
     Table::new(cells, widths)

@@ -1,7 +1,7 @@
 //! What goes wrong with a coworker, and what to change.
 
 use async_graphql::{Context, Object, SimpleObject};
-use domain::diagnose::{self, Diagnoses, diagnose};
+use domain::diagnose::{self, Diagnoses, Undecided, diagnose};
 use domain::metric::rollup;
 use entity::coworker;
 
@@ -20,11 +20,32 @@ pub const LOOK: usize = 200;
 pub struct CoworkerDiagnostics {
     /// How many runs were looked at: those that ended in the span, the newest 1000 of them.
     pub examined_runs: i32,
-    /// Whether these were all of the span.
+    /// Whether these were all of the span, and all that happened in and after them was looked at: of 50 runs, up to 50000 events and as
+    /// many entries of their requests' timelines, and none longer than 16 KiB, answers of tools aside.
     pub is_complete: bool,
     /// What is wrong, the surest first. A symptom is told when a number and a share of the runs examined show it (each symptom says how
     /// many), or when the configuration itself does.
     pub diagnoses: Vec<Diagnosis>,
+    /// Symptoms that can't be told of this span, though they may be there: it is too short for them, or too little happened in it.
+    pub undecided: Vec<UndecidedSymptom>,
+}
+
+/// A symptom that can't be told of a span.
+#[derive(SimpleObject)]
+pub struct UndecidedSymptom {
+    /// Which.
+    pub symptom: Symptom,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+impl From<Undecided> for UndecidedSymptom {
+    fn from(Undecided { symptom, reason }: Undecided) -> Self {
+        Self {
+            symptom: symptom.into(),
+            reason,
+        }
+    }
 }
 
 impl CoworkerDiagnostics {
@@ -48,12 +69,14 @@ impl CoworkerDiagnostics {
             examined,
             is_complete,
             diagnoses,
+            undecided,
         } = diagnose(store, actor, coworker, span, zone).await?;
         let diagnoses = diagnoses.into_iter().map(|row| Diagnosis { row, examined });
         Ok(Self {
             examined_runs: count(examined),
             is_complete,
             diagnoses: diagnoses.collect(),
+            undecided: undecided.into_iter().map(UndecidedSymptom::from).collect(),
         })
     }
 }
@@ -81,7 +104,8 @@ impl Diagnosis {
         self.row.symptom.signal()
     }
 
-    /// How many of the runs examined show it.
+    /// How many of the runs examined show it. COSTS_CLIMB is measured over all runs of five weeks: for it, how many of the last week's
+    /// dearest runs are shown, at most 3.
     async fn affected_runs(&self) -> i32 {
         count(self.row.affected)
     }

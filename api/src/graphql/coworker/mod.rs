@@ -282,7 +282,7 @@ impl Coworker {
         &self,
         ctx: &Context<'_>,
         #[graphql(
-            desc = "The span of time in which runs ended; rising costs are looked for in its last five whole weeks."
+            desc = "The span of time in which runs ended; rising costs are looked for in its last five whole weeks, which `-P43D` holds on any day."
         )]
         range: TimeRangeInput,
         #[graphql(desc = "Where weeks begin; in the workspace's reporting time zone without it.")]

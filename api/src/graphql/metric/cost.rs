@@ -1,10 +1,13 @@
 //! What model calls cost.
 
+use std::sync::Arc;
+
 use async_graphql::{Context, Object, SimpleObject};
-use domain::metric::cost::{self, CostLine as Line};
+use domain::metric::cost::{self, CostLine as Line, Costs, Points};
+use domain::metric::group::Group;
 use domain::metric::measure::{Measure, Sums};
 use domain::metric::query::{Scope, Totals};
-use entity::run;
+use entity::{Millis, run};
 use tokio::sync::OnceCell;
 
 use crate::graphql::context::ContextExt as _;
@@ -15,11 +18,80 @@ use crate::graphql::scalar::{DateTime, Decimal, Int64, int};
 /// What model calls cost. The lines are read only when a field asks for them; so is everything at
 /// current prices.
 pub struct Cost {
-    scope: Scope,
+    calls: Calls,
     pricing: Pricing,
     /// What is recorded besides the lines.
     recorded: Recorded,
     read: OnceCell<cost::Cost>,
+}
+
+/// The calls that a cost is of.
+#[derive(Clone)]
+pub enum Calls {
+    /// Those of a scope.
+    Of(Scope),
+    /// Those of one point of a series.
+    Point {
+        /// The series' costs.
+        series: Arc<SeriesCosts>,
+        /// The point's group.
+        group: Arc<Group>,
+        /// The place of its interval.
+        place: usize,
+    },
+}
+
+impl From<Scope> for Calls {
+    fn from(scope: Scope) -> Self {
+        Self::Of(scope)
+    }
+}
+
+/// The costs of all points of a series: read together, with the first one that is asked for.
+pub struct SeriesCosts {
+    points: Points,
+    at_run: OnceCell<domain::Result<Costs>>,
+    current: OnceCell<domain::Result<Costs>>,
+}
+
+impl SeriesCosts {
+    /// Those of these points.
+    pub fn of(points: Points) -> Self {
+        Self {
+            points,
+            at_run: OnceCell::new(),
+            current: OnceCell::new(),
+        }
+    }
+
+    /// Those of one point.
+    async fn at(
+        &self,
+        ctx: &Context<'_>,
+        pricing: Pricing,
+        group: &Group,
+        place: usize,
+    ) -> domain::Result<cost::Cost> {
+        let all = match pricing {
+            Pricing::AtRun => &self.at_run,
+            Pricing::Current => &self.current,
+        };
+        // What went wrong is kept, too: thousands of points must not try again.
+        let all = all.get_or_init(async || {
+            let pricing = priced(pricing, ctx.store().now());
+            self.points.costs(ctx.store(), ctx.actor(), pricing).await
+        });
+        let all = all.await.as_ref().map_err(domain::Error::clone)?;
+        let found = all.get(group).and_then(|points| points.get(&place));
+        Ok(found.cloned().unwrap_or_default())
+    }
+}
+
+fn priced(pricing: Pricing, now: Millis) -> cost::Pricing {
+    match pricing {
+        Pricing::AtRun => cost::Pricing::AtRun,
+        Pricing::Current => cost::Pricing::Current(now),
+    }
 }
 
 /// What rows of runs hold of a cost.
@@ -73,10 +145,10 @@ impl From<&Totals> for Recorded {
 }
 
 impl Cost {
-    /// What a scope's calls cost, of which the rows hold `recorded`.
-    pub fn of(scope: Scope, pricing: Pricing, recorded: Recorded) -> Self {
+    /// What calls cost, of which the rows hold `recorded`.
+    pub fn of(calls: impl Into<Calls>, pricing: Pricing, recorded: Recorded) -> Self {
         Self {
-            scope,
+            calls: calls.into(),
             pricing,
             recorded,
             read: OnceCell::new(),
@@ -85,13 +157,17 @@ impl Cost {
 
     async fn read(&self, ctx: &Context<'_>) -> Result<&cost::Cost> {
         let store = ctx.store();
-        let pricing = match self.pricing {
-            Pricing::AtRun => cost::Pricing::AtRun,
-            Pricing::Current => cost::Pricing::Current(store.now()),
-        };
         // Boxed, for it is rare: else each field of each point of a series would carry room for it.
-        let read = self.read.get_or_try_init(async || {
-            Box::pin(cost::cost(store.read(), ctx.actor(), &self.scope, pricing)).await
+        let read = self.read.get_or_try_init(async || match &self.calls {
+            Calls::Of(scope) => {
+                let pricing = priced(self.pricing, store.now());
+                Box::pin(cost::cost(store.read(), ctx.actor(), scope, pricing)).await
+            }
+            Calls::Point {
+                series,
+                group,
+                place,
+            } => Box::pin(series.at(ctx, self.pricing, group, *place)).await,
         });
         Ok(Box::pin(read).await?)
     }

@@ -4,6 +4,7 @@ use async_graphql::{Context, ID, InputObject, Object};
 use domain::metric::cost;
 use domain::metric::group::Which;
 use entity::{CoworkerId, Millis, request, run, usage_rollup};
+use sea_orm::sea_query::{Expr, Func};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _,
 };
@@ -13,8 +14,8 @@ use crate::graphql::admin::ModelPrice;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::error::{Error, Result};
 use crate::graphql::filter::{
-    IdComparator, RequestSourceComparator, RunOutcomeComparator, StringComparator, Terms,
-    TriggerComparator, Where,
+    Comparator as _, IdComparator, RequestSourceComparator, RunOutcomeComparator, StringComparator,
+    Terms, TriggerComparator, Where,
 };
 use crate::graphql::scalar::{DateTime, TimeZone};
 
@@ -45,17 +46,21 @@ impl MetricsFilter {
         }
     }
 
-    /// The condition over columns of whatever table holds them; where the request came from is left to the caller.
+    /// The condition over columns of whatever table holds them, `outcome` being null where there is none; where the request came
+    /// from is left to the caller.
     fn over<C: ColumnTrait>(
         &self,
         terms: &mut Terms,
-        [coworker, model, trigger, outcome]: [C; 4],
+        [coworker, model, trigger]: [C; 3],
+        outcome: &Expr,
     ) -> domain::Result<Condition> {
         let mut all = Where::new(terms);
         all.by_id::<CoworkerId>(&self.coworker, coworker)?;
         all.by(&self.model, model)?;
         all.by(&self.trigger, trigger)?;
-        all.by(&self.outcome, outcome)?;
+        if let Some(outcomes) = &self.outcome {
+            outcomes.compare(outcome, &mut all)?;
+        }
         Ok(all.done())
     }
 }
@@ -67,13 +72,17 @@ pub(super) fn which(filter: Option<&MetricsFilter>, now: Millis) -> domain::Resu
         return Ok(Which::default());
     };
     let mut terms = Terms::at(now);
+    // Part of a rollup's key, so never null: empty says that there is none.
+    let outcome = Func::cust("NULLIF").args([U::Outcome.into_expr(), Expr::val("")]);
     let rollups = filter.over(
         &mut terms,
-        [U::CoworkerId, U::Model, U::Trigger, U::Outcome],
+        [U::CoworkerId, U::Model, U::Trigger],
+        &outcome.into(),
     )?;
     let runs = filter.over(
         &mut Terms::at(now),
-        [R::CoworkerId, R::Model, R::Trigger, R::Outcome],
+        [R::CoworkerId, R::Model, R::Trigger],
+        &R::Outcome.into_expr(),
     )?;
     let mut of_rollups = Where::new(&mut terms);
     of_rollups.by(&filter.source, U::Source)?;

@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_graphql::{Context, Object, SimpleObject};
-use domain::metric::facts::Fact;
-use domain::metric::group::{Group, Which};
+use domain::metric::cost::Points;
+use domain::metric::group::{Dimension, Group};
 use domain::metric::measure::{Measure, Sums};
 use domain::metric::series::{Point, Series, Span};
 use domain::metric::trend::{Cause, CauseKind, Change, Trend};
 use entity::{CoworkerId, coworker};
 
-use super::totals::{MetricsTotals, per_run};
+use super::cost::{Calls, SeriesCosts};
+use super::totals::MetricsTotals;
 use crate::graphql::context::ContextExt as _;
 use crate::graphql::coworker::Coworker;
 use crate::graphql::error::Result;
@@ -20,7 +21,7 @@ use crate::graphql::scalar::{DateTime, Decimal, Int64};
 
 /// What the runs of a group have in common.
 pub struct MetricsGroup {
-    group: Group,
+    group: Arc<Group>,
     coworker: Option<Coworker>,
 }
 
@@ -43,7 +44,7 @@ impl Coworkers {
         Ok(Self(ctx.loaders().rows(&ids).await?))
     }
 
-    fn group(&self, group: Group) -> MetricsGroup {
+    fn group(&self, group: Arc<Group>) -> MetricsGroup {
         let coworker = group.coworker.and_then(|id| self.0.get(&id));
         MetricsGroup {
             coworker: coworker.cloned().map(Coworker),
@@ -102,14 +103,47 @@ pub struct MetricsPoint {
 }
 
 impl MetricsSeries {
-    pub(super) fn of(span: &Span, coworkers: &Coworkers, Series { group, points }: Series) -> Self {
-        let which = Arc::new(Which::clone(&span.which).of(&group));
+    /// The series of a span.
+    pub(super) fn all(
+        span: &Span,
+        by: Vec<Dimension>,
+        coworkers: &Coworkers,
+        series: Vec<Series>,
+    ) -> Vec<Self> {
+        let intervals = series.first().map_or_else(Vec::new, |one| {
+            let points = one.points.iter();
+            points.map(|point| (point.start, point.end)).collect()
+        });
+        let costs = Arc::new(SeriesCosts::of(Points {
+            intervals,
+            which: span.which.clone(),
+            by,
+        }));
+        let series = series.into_iter();
+        series.map(|one| Self::of(&costs, coworkers, one)).collect()
+    }
+
+    fn of(
+        costs: &Arc<SeriesCosts>,
+        coworkers: &Coworkers,
+        Series { group, points }: Series,
+    ) -> Self {
+        let group = Arc::new(group);
         let points = points
             .into_iter()
-            .map(|Point { start, end, fact }| MetricsPoint {
+            .enumerate()
+            .map(|(place, Point { start, end, fact })| MetricsPoint {
                 start: DateTime(start),
                 end: DateTime(end),
-                totals: MetricsTotals::of(which.clone(), (start, end), fact),
+                totals: {
+                    let (series, group) = (costs.clone(), group.clone());
+                    let calls = Calls::Point {
+                        series,
+                        group,
+                        place,
+                    };
+                    MetricsTotals::of(calls, fact)
+                },
             });
         Self {
             points: points.collect(),
@@ -142,11 +176,15 @@ pub struct MetricsChange {
     pub cached_tokens: CountChange,
     /// Tokens that models wrote.
     pub output_tokens: CountChange,
-    /// What it cost.
+    /// What it cost: the sum over the priced calls; not known where there were calls and none of them is priced.
     pub cost: AmountChange,
-    /// What it cost by run.
+    /// What it cost by run that ended; not known without such runs, or where no call is priced.
     pub cost_per_run: AmountChange,
-    /// Why the cost changed. The amounts add up to `cost.absolute`, to the nano-dollar; causes without effect are left out. They are found one
+    /// Calls whose model had no price: they are in no amount.
+    pub unpriced_calls: CountChange,
+    /// Calls that broke off before their usage was known: they are in no amount.
+    pub unknown_calls: CountChange,
+    /// Why the cost changed; empty where `cost.absolute` is not known. The amounts add up to `cost.absolute`, to the nano-dollar; causes without effect are left out. They are found one
     /// after the other, in the order in which `CostCauseKind` lists them: each time, one more thing is put as it is now instead of as it was
     /// before, and the difference that this makes to the cost is the cause's. Where there was nothing in one of the two intervals, all of the
     /// change is that of the runs.
@@ -193,7 +231,7 @@ pub struct CostCause {
 impl MetricsTrend {
     pub(super) fn of(coworkers: &Coworkers, Trend { group, changes }: Trend) -> Self {
         Self {
-            group: coworkers.group(group),
+            group: coworkers.group(Arc::new(group)),
             changes: changes.into_iter().map(MetricsChange::from).collect(),
         }
     }
@@ -210,8 +248,8 @@ impl From<Change> for MetricsChange {
         }: Change,
     ) -> Self {
         let count = |of: &dyn Fn(&Sums) -> i64| CountChange::of(of(&before.sums), of(&now.sums));
-        let cost = |fact: &Fact| fact.sums[Measure::Cost];
-        let by_run = |fact: &Fact| per_run(cost(fact), fact.sums[Measure::Runs]);
+        let amount =
+            |of: &dyn Fn(&Sums) -> Option<i64>| AmountChange::of(of(&before.sums), of(&now.sums));
         Self {
             start: DateTime(start),
             end: DateTime(end),
@@ -219,8 +257,10 @@ impl From<Change> for MetricsChange {
             input_tokens: count(&Sums::input),
             cached_tokens: count(&|sums| sums[Measure::CacheRead]),
             output_tokens: count(&|sums| sums[Measure::Output]),
-            cost: AmountChange::of(Some(cost(&before)), Some(cost(&now))),
-            cost_per_run: AmountChange::of(by_run(&before), by_run(&now)),
+            cost: amount(&Sums::cost),
+            cost_per_run: amount(&Sums::cost_per_run),
+            unpriced_calls: count(&|sums| sums[Measure::UnpricedCalls]),
+            unknown_calls: count(&|sums| sums[Measure::UnknownCalls]),
             causes: causes.into_iter().map(CostCause::from).collect(),
         }
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use async_graphql::{Context, InputObject, Object};
 use domain::access::Action;
+use domain::metric::query::Scope;
 use domain::metric::rollup;
 use domain::metric::series::{self, Span};
 use domain::metric::trend::trend;
@@ -111,8 +112,12 @@ impl Metrics {
             wanted(&ctx.look_ahead()),
         )
         .await?;
-        let span = (self.span.start, self.span.end);
-        Ok(MetricsTotals::of(self.span.which.clone(), span, fact))
+        let scope = Scope::Span {
+            which: self.span.which.clone(),
+            start: self.span.start,
+            end: self.span.end,
+        };
+        Ok(MetricsTotals::of(scope.into(), fact))
     }
 
     /// The span interval by interval: a row for each group in which there was anything, with a point for each interval, also for those in
@@ -140,10 +145,7 @@ impl Metrics {
         )
         .await?;
         let coworkers = Coworkers::of(ctx, found.iter().map(|series| &series.group)).await?;
-        Ok(found
-            .into_iter()
-            .map(|series| MetricsSeries::of(&self.span, &coworkers, series))
-            .collect())
+        Ok(MetricsSeries::all(&self.span, by, &coworkers, found))
     }
 
     /// How the figures change from one interval to the next, group by group, and why the cost did. Only whole intervals of the span are

@@ -1,16 +1,11 @@
 //! Sums over a span of time.
 
-use std::sync::Arc;
-
 use async_graphql::{Lookahead, Object, SimpleObject};
 use domain::metric::facts::Fact;
-use domain::metric::group::Which;
 use domain::metric::measure::Measure;
-use domain::metric::query::Scope;
 use domain::metric::series::Wanted;
-use entity::Millis;
 
-use super::cost::{Cost, Recorded};
+use super::cost::{Calls, Cost, Recorded};
 use super::usage::Usage;
 use crate::graphql::kind::Pricing;
 use crate::graphql::scalar::{Decimal, Duration, Int64, int};
@@ -51,21 +46,14 @@ pub(super) fn wanted(totals: &Lookahead<'_>) -> Wanted {
 
 /// Figures of a span of time.
 pub struct MetricsTotals {
-    which: Arc<Which>,
-    start: Millis,
-    end: Millis,
+    calls: Calls,
     fact: Fact,
 }
 
 impl MetricsTotals {
-    /// The sums of a span, and what they are of.
-    pub(super) fn of(which: Arc<Which>, (start, end): (Millis, Millis), fact: Fact) -> Self {
-        Self {
-            which,
-            start,
-            end,
-            fact,
-        }
+    /// Sums, and the calls that they are of.
+    pub(super) fn of(calls: Calls, fact: Fact) -> Self {
+        Self { calls, fact }
     }
 
     fn get(&self, measure: Measure) -> i64 {
@@ -117,22 +105,13 @@ impl MetricsTotals {
         &self,
         #[graphql(desc = "At which prices.", default_with = "Pricing::AtRun")] pricing: Pricing,
     ) -> Cost {
-        let scope = Scope::Span {
-            which: self.which.clone(),
-            start: self.start,
-            end: self.end,
-        };
-        Cost::of(scope, pricing, Recorded::from(&self.fact.sums))
+        let recorded = Recorded::from(&self.fact.sums);
+        Cost::of(self.calls.clone(), pricing, recorded)
     }
 
     /// The recorded cost divided by the runs that ended, rounded to a nano-dollar; null without such runs, or where no call is priced.
     async fn cost_per_run(&self) -> Option<Decimal> {
-        let sums = &self.fact.sums;
-        let priced =
-            sums[Measure::Calls] > sums[Measure::UnpricedCalls] + sums[Measure::UnknownCalls];
-        per_run(sums[Measure::Cost], sums[Measure::Runs])
-            .filter(|_| priced)
-            .map(Decimal)
+        self.fact.sums.cost_per_run().map(Decimal)
     }
 
     /// How long the runs that ended took.
@@ -143,11 +122,6 @@ impl MetricsTotals {
             p95: quantile(0.95),
         }
     }
-}
-
-/// A sum divided by runs, rounded half up; none without runs.
-pub(super) fn per_run(sum: i64, runs: i64) -> Option<i64> {
-    (runs > 0).then(|| (sum + runs / 2).div_euclid(runs))
 }
 
 /// How long runs took, right to one per cent.

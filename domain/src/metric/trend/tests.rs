@@ -147,6 +147,16 @@ fn where_nothing_was_before_all_of_it_is_the_runs() {
     assert_eq!(shown(&BTreeMap::new(), &BTreeMap::new()), []);
 }
 
+#[test]
+fn of_a_cost_that_is_not_known_nothing_is_said() {
+    let before = one("a", sums(3, 3, [100, 0, 0], [2, 0, 0]));
+    let mut unpriced = sums(3, 3, [100, 0, 0], [0, 0, 0]);
+    unpriced[Measure::UnpricedCalls] = 3;
+    let now = one("a", unpriced);
+    assert_eq!(causes(&before, &now), []);
+    assert_eq!(causes(&now, &before), []);
+}
+
 prop_compose! {
     fn some()(runs in 0_i64..50, calls in 0_i64..200, tokens in prop::array::uniform3(0_i64..5_000_000), prices in prop::array::uniform3(0_i64..30_000), goal in 0_i64..1_000) -> Sums {
         with(sums(runs, calls, tokens, prices), ComponentKind::Goal, goal.min(tokens[0]))

@@ -199,6 +199,101 @@ fn hours_follow_the_clocks_that_people_see() {
             "2026-04-04T16:30:00Z"
         ]
     );
+    // And forth at 02:00 (+10:30), which is 15:30 UTC: 02:30 is next, and that hour has half of its minutes.
+    assert_eq!(
+        parts(
+            "Australia/Lord_Howe",
+            Interval::Hour,
+            "2026-10-03T13:30:00Z",
+            "2026-10-03T17:00:00Z"
+        ),
+        [
+            "2026-10-03T13:30:00Z",
+            "2026-10-03T14:30:00Z",
+            "2026-10-03T15:30:00Z",
+            "2026-10-03T16:00:00Z",
+            "2026-10-03T17:00:00Z"
+        ]
+    );
+}
+
+#[test]
+fn an_hour_that_comes_twice_is_two_and_one_that_is_skipped_is_none() {
+    // 02:00 is followed by 03:00, at 01:00 UTC.
+    assert_eq!(
+        parts(
+            "Europe/Berlin",
+            Interval::Hour,
+            "2026-03-29T00:15:00Z",
+            "2026-03-29T03:00:00Z"
+        ),
+        [
+            "2026-03-29T00:15:00Z",
+            "2026-03-29T01:00:00Z",
+            "2026-03-29T02:00:00Z",
+            "2026-03-29T03:00:00Z"
+        ]
+    );
+    // 03:00 is 02:00 again, at 01:00 UTC.
+    assert_eq!(
+        parts(
+            "Europe/Berlin",
+            Interval::Hour,
+            "2026-10-24T23:30:00Z",
+            "2026-10-25T03:00:00Z"
+        ),
+        [
+            "2026-10-24T23:30:00Z",
+            "2026-10-25T00:00:00Z",
+            "2026-10-25T01:00:00Z",
+            "2026-10-25T02:00:00Z",
+            "2026-10-25T03:00:00Z"
+        ]
+    );
+}
+
+#[test]
+fn hours_of_india_begin_at_half_past() {
+    assert_eq!(
+        parts(
+            "Asia/Kolkata",
+            Interval::Hour,
+            "2026-05-01T18:00:00Z",
+            "2026-05-01T20:45:00Z"
+        ),
+        [
+            "2026-05-01T18:00:00Z",
+            "2026-05-01T18:30:00Z",
+            "2026-05-01T19:30:00Z",
+            "2026-05-01T20:30:00Z",
+            "2026-05-01T20:45:00Z"
+        ]
+    );
+}
+
+#[test]
+fn each_hour_begins_where_its_start_says_also_where_clocks_are_changed() {
+    for (zone, days) in [
+        ("UTC", ["2026-03-28", "2026-10-24"]),
+        ("Asia/Kathmandu", ["2026-03-28", "2026-10-24"]),
+        ("Europe/Berlin", ["2026-03-28", "2026-10-24"]),
+        ("America/New_York", ["2026-03-07", "2026-10-31"]),
+        ("Australia/Lord_Howe", ["2026-04-03", "2026-10-02"]),
+    ] {
+        let zone = Zone::parse(zone, "timeZone").expect(zone);
+        for day in days {
+            let start = at(&format!("{day}T00:00:00Z"));
+            let parts = Interval::Hour
+                .parts(zone, start, start.plus(60 * HOUR), 100)
+                .expect("few enough");
+            for (start, end) in &parts[1..parts.len() - 1] {
+                for moment in [*start, start.plus(600_000), end.plus(-1)] {
+                    let found = Interval::Hour.start(zone, moment);
+                    assert_eq!(shown(found), shown(*start), "{} {moment:?}", zone.name());
+                }
+            }
+        }
+    }
 }
 
 #[test]

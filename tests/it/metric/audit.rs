@@ -1,0 +1,99 @@
+//! Whether rollups hold what was folded into them, and how they are made anew.
+
+use std::time::Duration;
+
+use domain::metric::anew::fold_until;
+use domain::metric::audit::{Audit, audit};
+use domain::metric::rollup::Forget;
+use sea_orm::{ConnectionTrait as _, TransactionTrait as _};
+use serde_json::json;
+use tests::{Backend, TestApp, both_dbs};
+
+use super::{DAY, coworker, fold, priced, tidy, work, workspace_of};
+use crate::look;
+
+/// Asserts that the rollups are what was folded into them, and that there are any.
+pub async fn sound(app: &TestApp) {
+    let found = audit(&app.store().await, workspace_of(app).await, 5)
+        .await
+        .unwrap();
+    assert!(found.rows > 0);
+    assert_eq!((found.different, found.named), (0, Vec::new()));
+}
+
+both_dbs! {
+    /// R54: whatever is spoilt in the rollups is found and named, and mended by making them anew.
+    async fn whatever_is_spoilt_in_the_rollups_is_found(app: TestApp) {
+        priced(&app).await;
+        let worker = coworker(&app, "one", "{ input: 1000, output: 10 }", "{ input: 2000, output: 20 }").await;
+        app.mutate("workspaceUpdate", json!({ "timeZone": "Asia/Kathmandu" }), "").await;
+        work(&app, &worker).await;
+        app.advance(Duration::from_secs(80 * DAY)).await;
+        work(&app, &worker).await;
+        fold(&app).await;
+        sound(&app).await;
+        // The first run's are hours then.
+        app.advance(Duration::from_secs(30 * DAY)).await;
+        tidy(&app).await;
+        sound(&app).await;
+        let workspace = workspace_of(&app).await;
+        for (spoils, told) in [
+            ("UPDATE usage_rollup SET tool_calls = tool_calls + 1 WHERE grain = 'DAY' AND cube = 'COWORKER'", "the day from 2026-05-19T18:15:00.000Z, scripted, of one: tool_calls is 3 instead of 2"),
+            ("UPDATE usage_rollup SET cost_nano = 0 WHERE grain = 'HOUR'", "the hour from 2026-05-20T03:00:00.000Z, scripted, EMPLOYEE, ASSIGNED, DECLINED, of one: cost_nano is 0 instead of 9450000"),
+            ("UPDATE usage_rollup SET durations = NULL WHERE grain = 'QUARTER'", "the quarter-hour from 2026-08-08T03:30:00.000Z, scripted, EMPLOYEE, ASSIGNED, DECLINED, of one: durations are others"),
+            ("UPDATE usage_rollup SET bucket = bucket + 900000 WHERE grain = 'QUARTER'", "DECLINED, of one: it is not there"),
+            ("UPDATE usage_rollup SET bucket = bucket + 90000000000 WHERE grain = 'QUARTER'", "DECLINED, of one: nothing was folded into it"),
+            ("UPDATE usage_rollup SET bucket = bucket - 604800000 WHERE grain = 'WEEK'", "the week from 2026-05-17T18:15:00.000Z, scripted, of one: it is not there"),
+            ("DELETE FROM usage_rollup WHERE grain = 'DAY' AND cube = 'FULL'", "of one: it is not there"),
+            ("UPDATE run SET rolled_up = FALSE WHERE number = 2", "runs is 1 instead of 0"),
+        ] {
+            look::tamper(&app, spoils).await;
+            let Audit { different, named, .. } = audit(&app.store().await, workspace, 20).await.unwrap();
+            assert!(different > 0 && named.iter().any(|line| line.contains(told)), "{spoils}: {named:#?}");
+            let few = audit(&app.store().await, workspace, 1).await.unwrap();
+            assert_eq!((few.different, few.named.len()), (different, 1));
+            app.store().await.write(Forget { workspace }).await.unwrap();
+            fold(&app).await;
+            tidy(&app).await;
+            sound(&app).await;
+        }
+    }
+}
+
+/// A rebuild waits for the runs that another process folds, and says how many the rollups hold in the end.
+#[test]
+fn a_rebuild_waits_for_whoever_else_folds() {
+    tests::app::run(Backend::Postgres, |app| async move {
+        let worker = coworker(
+            &app,
+            "one",
+            "{ input: 10, output: 1 }",
+            "{ input: 10, output: 1 }",
+        )
+        .await;
+        work(&app, &worker).await;
+        work(&app, &worker).await;
+        fold(&app).await;
+        let (store, workspace) = (app.store().await, workspace_of(&app).await);
+        store.write(Forget { workspace }).await.unwrap();
+        let other = tests::db::connect(app.db().url()).await.unwrap();
+        let folds = other.begin().await.unwrap();
+        folds
+            .execute_unprepared("SELECT * FROM rollup_state FOR UPDATE")
+            .await
+            .unwrap();
+        let (waits, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+        let now = store.now();
+        let folding = tokio::spawn(async move {
+            fold_until(&store, workspace, now, |left| {
+                waits.send(left).expect("it is heard")
+            })
+            .await
+        });
+        assert_eq!(waiting.recv().await, Some(2));
+        folds.commit().await.unwrap();
+        other.close().await.unwrap();
+        assert_eq!(folding.await.unwrap().unwrap(), 2);
+        sound(&app).await;
+    });
+}
