@@ -18,7 +18,7 @@ use super::cover::{Piece, Reach, Weeks};
 use super::fresh::{self, Called, Ended};
 use super::group::{Dimension, Group, Which};
 use super::measure::{Measure, Sums};
-use super::parts::{Part, Rows, of_each};
+use super::parts::{Part, Placed, Rows, of_each};
 use super::query::whole;
 use super::sketch::Durations;
 use crate::error::{Error, Result};
@@ -160,7 +160,12 @@ impl Ask {
         for by in &self.by {
             sums.add_group_by([by.column().into_expr()]);
         }
-        let sums = of_each(backend, parts, sums, Rows::Summed);
+        let of_each = |rows, kind| {
+            let table = (usage_rollup::Entity, C::Bucket.into_expr());
+            let spans = parts.iter().map(Placed::from);
+            of_each(backend, spans, table, (rows, kind), |_| {})
+        };
+        let sums = of_each(sums, Rows::Summed);
         let mut rows = tx.stream(&sums).await?;
         let mut points = 0;
         while let Some(row) = rows.try_next().await? {
@@ -183,7 +188,7 @@ impl Ask {
             select
                 .column((usage_rollup::Entity, C::Durations))
                 .and_where(C::Durations.is_not_null());
-            let select = of_each(backend, parts, select, Rows::Each);
+            let select = of_each(select, Rows::Each);
             let mut rows = tx.stream(&select).await?;
             while let Some(row) = rows.try_next().await? {
                 let bytes: Vec<u8> = row.try_get("", "durations")?;

@@ -1,11 +1,11 @@
-//! Rollups' rows of many parts of a span, in one statement.
+//! Rows of many spans of time, in one statement.
 
-use entity::usage_rollup;
+use entity::Millis;
 use sea_orm::sea_query::{
-    Alias, Asterisk, CommonTableExpression, Expr, ExprTrait as _, Func, JoinType, Query,
-    SelectStatement,
+    Alias, Asterisk, CommonTableExpression, Expr, ExprTrait as _, Func, IntoTableRef, JoinType,
+    Query, SelectStatement,
 };
-use sea_orm::{ColumnTrait as _, Condition, DbBackend};
+use sea_orm::{Condition, DbBackend};
 
 use super::cover::Piece;
 
@@ -18,7 +18,7 @@ pub(super) struct Part {
     pub piece: Piece,
 }
 
-/// What a statement gives of a part.
+/// What a statement gives of a span.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rows {
     /// The sums of its groups, by which it is grouped.
@@ -27,24 +27,34 @@ pub(super) enum Rows {
     Each,
 }
 
-/// The rows of each part, with the `place` of its interval: `rows` says what of [`usage_rollup`], apart from their time.
+/// A span of time, and the `place` that its rows are told by.
+pub(super) type Placed = (usize, (Millis, Millis));
+
+impl From<&Part> for Placed {
+    fn from(Part { interval, piece }: &Part) -> Self {
+        (*interval, (piece.start, piece.end))
+    }
+}
+
+/// The rows of each span, with its `place`: of a table by the `time` of its rows, joined with what `joins` adds; `rows` says what
+/// of them.
 ///
-/// Both databases are made to go from part to part, and find the rows of each by the whole of the key: neither knows how many
-/// there are, and goes through all of a grain for each part otherwise.
+/// Both databases are made to go from span to span, and find the rows of each by an index of their time: neither knows how many
+/// there are, and goes through all of them for each span otherwise.
 pub(super) fn of_each(
     backend: DbBackend,
-    parts: &[Part],
-    mut rows: SelectStatement,
-    kind: Rows,
+    spans: impl Iterator<Item = Placed>,
+    (table, time): (impl IntoTableRef, Expr),
+    (mut rows, kind): (SelectStatement, Rows),
+    joins: impl FnOnce(&mut SelectStatement),
 ) -> SelectStatement {
     let part = Alias::new("part");
     let of_part = |column: &'static str| Expr::col((Alias::new("part"), Alias::new(column)));
-    let bucket = || usage_rollup::Column::Bucket.into_expr();
-    rows.and_where(bucket().gte(of_part("first")))
-        .and_where(bucket().lt(of_part("last")));
+    rows.and_where(time.clone().gte(of_part("first")))
+        .and_where(time.lt(of_part("last")));
     let list = CommonTableExpression::new()
         .table_name(part.clone())
-        .query(listed(backend, parts))
+        .query(listed(backend, spans))
         // Once: within the join, the list would be read anew for each row.
         .materialized(true)
         .to_owned();
@@ -54,7 +64,8 @@ pub(super) fn of_each(
                 .expr_as(of_part("place"), "place")
                 .from(part)
                 // Unlike other joins, this one is done in the order in which it is written.
-                .join(JoinType::CrossJoin, usage_rollup::Entity, Condition::all());
+                .join(JoinType::CrossJoin, table, Condition::all());
+            joins(&mut rows);
             if kind == Rows::Summed {
                 rows.add_group_by([of_part("place")]);
             }
@@ -62,7 +73,8 @@ pub(super) fn of_each(
         }
         _ => {
             let found = Alias::new("found");
-            rows.from(usage_rollup::Entity);
+            rows.from(table);
+            joins(&mut rows);
             if kind == Rows::Each {
                 // Else it would be made one with the join.
                 rows.offset(0);
@@ -78,22 +90,14 @@ pub(super) fn of_each(
     }
 }
 
-/// The parts as rows, of one value: the text of the statement stays the same however many there are.
-fn listed(backend: DbBackend, parts: &[Part]) -> SelectStatement {
-    let list: Vec<_> = parts
-        .iter()
-        .map(|part| {
-            [
-                i64::try_from(part.interval).unwrap_or(i64::MAX),
-                part.piece.start.0,
-                part.piece.end.0,
-            ]
+/// The spans as rows, of one value: the text of the statement stays the same however many there are.
+fn listed(backend: DbBackend, spans: impl Iterator<Item = Placed>) -> SelectStatement {
+    let list: Vec<_> = spans
+        .map(|(place, (first, last))| {
+            vec![i64::try_from(place).unwrap_or(i64::MAX), first.0, last.0]
         })
         .collect();
-    let list = Expr::val(
-        serde_json::Value::from(list.iter().map(|row| row.to_vec()).collect::<Vec<_>>())
-            .to_string(),
-    );
+    let list = Expr::val(serde_json::Value::from(list).to_string());
     let each = match backend {
         DbBackend::Sqlite => Func::cust("json_each").arg(list),
         _ => Func::cust("json_array_elements").arg(list.cast_as("JSON")),

@@ -4,16 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use entity::{Millis, WorkspaceId, request, run, usage_ledger};
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, Func, JoinType, Query, SelectStatement};
-use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, FromQueryResult as _,
-};
+use sea_orm::sea_query::{Expr, ExprTrait, JoinType, Query, SelectStatement};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, FromQueryResult as _};
 
 use super::prices::{Group as Summed, Prices};
 use super::{Cost, Pricing};
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
 use crate::metric::group::{Dimension, Group, Which};
+use crate::metric::parts::{Rows, of_each};
 use crate::store::{Snapshot, Store};
 
 /// The points of a series, of whose calls the costs are wanted.
@@ -58,8 +57,15 @@ impl Snapshot for Read {
     async fn read(&self, tx: &DatabaseTransaction) -> Result<Costs> {
         let by = &self.points.by;
         let prices = Prices::of(tx, self.workspace, self.pricing).await?;
-        let mut select = self.select(tx.get_database_backend());
-        prices.sum_up(&mut select);
+        let mut rows = self.rows();
+        prices.sum_up(&mut rows);
+        let select = of_each(
+            tx.get_database_backend(),
+            self.points.intervals.iter().copied().enumerate(),
+            (usage_ledger::Entity, usage_ledger::Column::At.into_expr()),
+            (rows, Rows::Summed),
+            |select| self.join(select),
+        );
         let mut sums = Vec::new();
         for row in tx.query_all(&select).await? {
             let place: i64 = row.try_get("", "place")?;
@@ -76,41 +82,14 @@ impl Snapshot for Read {
 }
 
 impl Read {
-    /// The ledger's rows of each interval, kept apart by the dimensions.
-    fn select(&self, backend: DbBackend) -> SelectStatement {
+    /// The ledger's rows, kept apart by the dimensions.
+    fn rows(&self) -> SelectStatement {
         use usage_ledger::Column as L;
-        let Points {
-            intervals,
-            which,
-            by,
-        } = &self.points;
-        let of_part = |column: &'static str| Expr::col((Alias::new("part"), Alias::new(column)));
-        let within = Condition::all()
-            .add(L::WorkspaceId.eq(self.workspace))
-            .add(L::At.into_expr().gte(of_part("first")))
-            .add(L::At.into_expr().lt(of_part("last")));
         let mut select = Query::select();
         select
-            .expr_as(of_part("place"), "place")
-            .add_group_by([of_part("place")])
-            .from_subquery(listed(backend, intervals), Alias::new("part"))
-            // In this order, as rollups are read: by the ledger's index of times.
-            .join(JoinType::CrossJoin, usage_ledger::Entity, Condition::all())
-            .cond_where(within.add(which.runs.clone()));
-        let (run_id, request_id) = (
-            run::Column::Id.into_expr().eq(L::RunId.into_expr()),
-            request::Column::Id
-                .into_expr()
-                .eq(run::Column::RequestId.into_expr()),
-        );
-        let of_runs = by.iter().any(|by| !by.is_everywhere());
-        if of_runs || !which.runs.is_empty() {
-            select.join(JoinType::InnerJoin, run::Entity, run_id);
-        }
-        if by.contains(&Dimension::Source) {
-            select.join(JoinType::InnerJoin, request::Entity, request_id);
-        }
-        for by in by {
+            .and_where(L::WorkspaceId.eq(self.workspace))
+            .cond_where(self.points.which.runs.clone());
+        for by in &self.points.by {
             let (column, name) = match by {
                 Dimension::Coworker => (L::CoworkerId.into_expr(), "coworker_id"),
                 // Sums that share a price are of one model.
@@ -124,23 +103,22 @@ impl Read {
         }
         select
     }
-}
 
-/// The intervals as rows, of one value: the text of the statement stays the same however many there are.
-fn listed(backend: DbBackend, intervals: &[(Millis, Millis)]) -> SelectStatement {
-    let list: Vec<_> = (0_i64..)
-        .zip(intervals)
-        .map(|(place, (first, last))| vec![place, first.0, last.0])
-        .collect();
-    let list = Expr::val(serde_json::Value::from(list).to_string());
-    let each = match backend {
-        DbBackend::Sqlite => Func::cust("json_each").arg(list),
-        _ => Func::cust("json_array_elements").arg(list.cast_as("JSON")),
-    };
-    Query::select()
-        .expr_as(Expr::cust("CAST(listed.value->>0 AS BIGINT)"), "place")
-        .expr_as(Expr::cust("CAST(listed.value->>1 AS BIGINT)"), "first")
-        .expr_as(Expr::cust("CAST(listed.value->>2 AS BIGINT)"), "last")
-        .from_function(each, "listed")
-        .to_owned()
+    /// Adds the runs and requests, where they are asked for.
+    fn join(&self, select: &mut SelectStatement) {
+        let Points { which, by, .. } = &self.points;
+        let of_runs = by.iter().any(|by| !by.is_everywhere());
+        if of_runs || !which.runs.is_empty() {
+            let of_call = run::Column::Id
+                .into_expr()
+                .eq(usage_ledger::Column::RunId.into_expr());
+            select.join(JoinType::InnerJoin, run::Entity, of_call);
+        }
+        if by.contains(&Dimension::Source) {
+            let of_run = request::Column::Id
+                .into_expr()
+                .eq(run::Column::RequestId.into_expr());
+            select.join(JoinType::InnerJoin, request::Entity, of_run);
+        }
+    }
 }

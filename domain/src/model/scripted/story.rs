@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use entity::{Outcome, RequestStatus, Trigger};
+use entity::{ActorKind, Millis, NoteVisibility, Outcome, RequestStatus, Trigger};
 use serde_json::Value;
 
 use super::*;
-use crate::model::{Brief, Deltas, OutcomeBrief, ToolCall};
+use crate::model::{Brief, Deltas, NoteBrief, OutcomeBrief, ToolCall};
 
 /// A demo coworker's file.
 struct Coworker {
@@ -183,6 +183,17 @@ fn follow(title: &str) -> Vec<Played> {
             }),
             summary: played.end["summary"].as_str().expect("a summary").into(),
         });
+        let notes = played.calls.iter().filter(|call| call.tool == "post_note");
+        request.notes.extend(notes.map(|call| {
+            let arguments: Value = serde_json::from_str(&call.arguments).expect("JSON");
+            NoteBrief {
+                author: played.coworker.clone(),
+                author_kind: ActorKind::Coworker,
+                visibility: NoteVisibility::Private,
+                body: arguments["body"].as_str().expect("a text").into(),
+                at: Millis(0),
+            }
+        }));
         request.trigger = Trigger::Handoff;
         request.status = RequestStatus::InProgress;
         let handed_over = played.end["outcome"] == "HANDED_OFF";
