@@ -8,10 +8,10 @@ use entity::{
     Millis, RollupCube, RollupGrain, WorkspaceId, rollup_state, run, usage_ledger, usage_rollup,
 };
 use futures_util::TryStreamExt as _;
-use sea_orm::sea_query::{ExprTrait, Query};
+use sea_orm::sea_query::{ExprTrait as _, Query};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter,
-    QueryResult, StreamTrait as _,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, QueryResult,
+    StreamTrait as _,
 };
 
 use super::cover::{Piece, Reach, Weeks};
@@ -56,9 +56,6 @@ pub struct Fact {
     /// How long the runs took, if that was asked.
     pub durations: Durations,
 }
-
-/// Spans of one condition: databases limit how deep one may be.
-const SPANS: usize = 100;
 
 impl Snapshot for Ask {
     type Output = Facts;
@@ -243,21 +240,15 @@ impl Ask {
             true => hull(parts).into_iter().collect(),
             false => joined(parts),
         };
-        for spans in spans.chunks(SPANS) {
-            if self
-                .measures
-                .iter()
-                .any(|measure| !Measure::RUNS.contains(measure))
-            {
-                self.calls(tx, parts, spans, fresh, facts).await?;
+        let of_calls = |measure| !Measure::RUNS.contains(measure);
+        let of_runs = |measure| Measure::RUNS.contains(measure);
+        // One by one: of many at once the planner holds that all of the workspace is fewer.
+        for span in spans {
+            if self.measures.iter().any(of_calls) {
+                self.calls(tx, parts, span, fresh, facts).await?;
             }
-            if self.durations
-                || self
-                    .measures
-                    .iter()
-                    .any(|measure| Measure::RUNS.contains(measure))
-            {
-                self.ended(tx, parts, spans, fresh, facts).await?;
+            if self.durations || self.measures.iter().any(of_runs) {
+                self.ended(tx, parts, span, fresh, facts).await?;
             }
         }
         Ok(())
@@ -267,25 +258,21 @@ impl Ask {
         &self,
         tx: &DatabaseTransaction,
         parts: &[Part],
-        spans: &[(Millis, Millis)],
+        (start, end): (Millis, Millis),
         fresh: bool,
         facts: &mut Facts,
     ) -> Result<()> {
         let mut select = fresh::called()
             .filter(usage_ledger::Column::WorkspaceId.eq(self.workspace))
             .filter(self.which.runs.clone())
-            .filter(during(usage_ledger::Column::At, spans));
+            .filter(usage_ledger::Column::At.gte(start))
+            .filter(usage_ledger::Column::At.lt(end));
         if fresh {
             select = select.filter(fresh::of_ledger());
         }
         let mut last = None;
         loop {
-            // Page by page where it is one span. In the order of time, the many rims would be looked for from the first to
-            // the last moment.
-            let page = match fresh {
-                true => fresh::page(select.clone(), last),
-                false => select.clone(),
-            };
+            let page = fresh::page(select.clone(), last);
             let calls = page.into_model::<Called>().all(tx).await?;
             let rates = fresh::rates(tx, &calls).await?;
             for Called {
@@ -310,7 +297,7 @@ impl Ask {
                 self.fact_of(group, place, facts)?.sums += Sums::of_call(call, rates);
             }
             last = match calls.last() {
-                Some(Called { call, .. }) if fresh && calls.len() == fresh::PAGE => {
+                Some(Called { call, .. }) if calls.len() == fresh::PAGE => {
                     Some((call.at, call.run_id, call.seq))
                 }
                 Some(_) | None => return Ok(()),
@@ -322,13 +309,14 @@ impl Ask {
         &self,
         tx: &DatabaseTransaction,
         parts: &[Part],
-        spans: &[(Millis, Millis)],
+        (start, end): (Millis, Millis),
         fresh: bool,
         facts: &mut Facts,
     ) -> Result<()> {
         let mut select = fresh::ended(self.workspace)
             .filter(self.which.runs.clone())
-            .filter(during(run::Column::EndedAt, spans));
+            .filter(run::Column::EndedAt.gte(start))
+            .filter(run::Column::EndedAt.lt(end));
         if fresh {
             select = select.filter(fresh::of_runs());
         }
@@ -371,12 +359,6 @@ fn joined(parts: &[Part]) -> Vec<(Millis, Millis)> {
         }
     }
     spans
-}
-
-fn during(column: impl ColumnTrait, spans: &[(Millis, Millis)]) -> Condition {
-    spans.iter().fold(Condition::any(), |any, (start, end)| {
-        any.add(column.gte(*start).and(column.lt(*end)))
-    })
 }
 
 /// The interval of the part in which a moment lies; parts are in the order of time.
