@@ -4,8 +4,8 @@ use tests::{Client, TestApp};
 
 use crate::look;
 
-/// Asserts what must be so at the end of everything; gives how many runs there were.
-pub async fn in_order(app: &TestApp, admin: &Client) -> usize {
+/// Asserts what must be so at the end of everything.
+pub async fn in_order(app: &TestApp, admin: &Client) {
     look::sound_for(app, admin).await;
     let runs = look::runs(admin).await;
     let numbers: Vec<_> = runs
@@ -44,7 +44,6 @@ pub async fn in_order(app: &TestApp, admin: &Client) -> usize {
     for (wrong, sql) in WRONG {
         assert_eq!(look::number(app, sql).await, 0, "{wrong}");
     }
-    runs.len()
 }
 
 /// What must not be in the database, and how many of it there are.
@@ -113,11 +112,8 @@ const WRONG: [(&str, &str); 11] = [
     ),
 ];
 
-/// For how many cases [`HAPPENS`] is said.
-const USUAL: i64 = 16;
-
-/// What must have happened in all cases together, how often at least in [`USUAL`] of them, and how many of it there are: where
-/// nothing happens, nothing breaks. Several times as many are seen whatever the seed.
+/// What must have happened in all cases together, how often at least, and how many of it there are: where nothing happens, nothing
+/// breaks.
 const HAPPENS: [(&str, i64, &str); 24] = [
     (
         "runs for new requests",
@@ -241,15 +237,14 @@ const HAPPENS: [(&str, i64, &str); 24] = [
     ),
 ];
 
-/// Asserts that enough of everything happened in so many cases.
-pub async fn lively(app: &TestApp, cases: u32) {
-    let mut seen = Vec::with_capacity(HAPPENS.len());
+/// What happened too seldom in all cases so far: how often, and how often at least.
+pub async fn rare(app: &TestApp) -> Vec<(&'static str, i64, i64)> {
+    let mut rare = Vec::new();
     for (what, least, sql) in HAPPENS {
-        let least = least * i64::from(cases) / USUAL;
-        seen.push((what, look::number(app, sql).await, least));
+        let seen = look::number(app, sql).await;
+        if seen < least {
+            rare.push((what, seen, least));
+        }
     }
-    assert!(
-        seen.iter().all(|(_, n, least)| n >= least),
-        "what happened in {cases} cases, how often, and how often at least: {seen:#?}"
-    );
+    rare
 }
