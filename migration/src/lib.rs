@@ -22,6 +22,7 @@ mod m20261123_000016_ended;
 mod m20261123_000017_slices;
 mod m20261123_000019_rests;
 mod m20261123_000020_weeks;
+mod m20261123_000021_whole_sum;
 mod sql;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -53,6 +54,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000017_slices::Migration),
             Box::new(m20261123_000019_rests::Migration),
             Box::new(m20261123_000020_weeks::Migration),
+            Box::new(m20261123_000021_whole_sum::Migration),
         ]
     }
 }

@@ -1,10 +1,11 @@
 //! `stint rebuild`.
 
+use std::cell::Cell;
+
 use anyhow::bail;
 use api::config::CommonFlags;
 use domain::metric::anew::fold_until;
-use domain::metric::audit::{Audit, audit};
-use domain::metric::rollup::Forget;
+use domain::metric::audit::{Audit, audit, mend};
 use domain::run::rebuild::differences;
 use domain::store::Store;
 use entity::{RunId, WorkspaceId, run};
@@ -18,6 +19,8 @@ use super::{print, say};
 const NAMED: usize = 20;
 /// Runs that are listed at once.
 const PAGE: u64 = 1_000;
+/// After so many rows of the rollups it is said how many were compared.
+const STEP: usize = 10_000;
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -50,17 +53,39 @@ pub(super) async fn run(args: Args) -> anyhow::Result<()> {
     if args.check {
         return check(&store, workspace).await;
     }
-    let now = store.now();
-    store.write(Forget { workspace }).await?;
+    let Audit {
+        rows,
+        different,
+        named,
+    } = mend(&store, workspace, NAMED, progress()).await?;
+    for line in named {
+        say(format_args!("{line}"));
+    }
+    if different > 0 {
+        say(format_args!(
+            "{different} of {rows} rows of the rollups were not what was folded into them."
+        ));
+    }
     let waits = |left| {
         say(format_args!(
             "Another process folds, too: {left} runs are left …"
         ));
     };
-    let folded = fold_until(&store, workspace, now, waits).await?;
+    let folded = fold_until(&store, workspace, store.now(), waits).await?;
     print(&format!(
         "The rollups were made anew from {folded} runs that have ended.\n"
     ))
+}
+
+/// Says now and then how many rows of the rollups were compared.
+fn progress() -> impl Fn(usize) {
+    let told = Cell::new(0);
+    move |rows| {
+        if rows >= told.get() + STEP {
+            told.set(rows);
+            say(format_args!("{rows} rows of the rollups compared …"));
+        }
+    }
 }
 
 /// Compares the rollups with what was folded into them.
@@ -69,7 +94,7 @@ async fn check(store: &Store, workspace: WorkspaceId) -> anyhow::Result<()> {
         rows,
         different,
         named,
-    } = audit(store, workspace, NAMED).await?;
+    } = audit(store, workspace, NAMED, progress()).await?;
     for line in named {
         say(format_args!("{line}"));
     }

@@ -12,20 +12,19 @@ use sea_orm::{
     QueryFilter, QueryOrder as _, QuerySelect, RelationDef, Select,
 };
 
+use super::group::{Dimension, Group};
 use crate::error::Result;
 use crate::price::{self, Rates};
 
-/// A run that ended.
+/// A run that ended, as its own row tells.
 #[derive(Clone, Debug, FromQueryResult)]
-pub struct Ended {
+pub struct Done {
     /// The run.
     pub id: RunId,
     /// The coworker.
     pub coworker_id: CoworkerId,
     /// The model.
     pub model: String,
-    /// Where the request came from.
-    pub source: RequestSource,
     /// What started it.
     pub trigger: Trigger,
     /// How it ended; none: it failed.
@@ -40,6 +39,18 @@ pub struct Ended {
     pub turn_count: i32,
     /// Tool calls.
     pub tool_call_count: i32,
+    /// Whether the rollups hold it.
+    pub rolled_up: bool,
+}
+
+/// A run that ended.
+#[derive(Clone, Debug, FromQueryResult)]
+pub struct Ended {
+    /// Its own row.
+    #[sea_orm(nested)]
+    pub run: Done,
+    /// Where the request came from.
+    pub source: RequestSource,
 }
 
 /// A model call.
@@ -56,8 +67,32 @@ pub struct Called {
     pub outcome: Option<Outcome>,
 }
 
+impl Ended {
+    /// The group that it is counted in.
+    pub(super) fn group(&self, by: &[Dimension]) -> Group {
+        let Self { run, source } = self;
+        let group = Group::of_call(by, run.coworker_id, &run.model);
+        group.with(by, *source, run.trigger, run.outcome)
+    }
+}
+
+impl Called {
+    /// The group that it is counted in.
+    pub(super) fn group(&self, by: &[Dimension]) -> Group {
+        let group = Group::of_call(by, self.call.coworker_id, &self.call.model);
+        group.with(by, self.source, self.trigger, self.outcome)
+    }
+}
+
 /// The ended runs of a workspace, to be filtered further.
 pub fn ended(workspace: WorkspaceId) -> Select<run::Entity> {
+    done(workspace)
+        .column(request::Column::Source)
+        .join(JoinType::InnerJoin, of_request())
+}
+
+/// As [`ended`], without their requests.
+pub fn done(workspace: WorkspaceId) -> Select<run::Entity> {
     run::Entity::find()
         .select_only()
         .columns([
@@ -71,9 +106,8 @@ pub fn ended(workspace: WorkspaceId) -> Select<run::Entity> {
             run::Column::EndedAt,
             run::Column::TurnCount,
             run::Column::ToolCallCount,
+            run::Column::RolledUp,
         ])
-        .column(request::Column::Source)
-        .join(JoinType::InnerJoin, of_request())
         .filter(run::Column::WorkspaceId.eq(workspace))
         .filter(run::Column::EndedAt.is_not_null())
 }
@@ -148,11 +182,11 @@ pub fn oldest(backend: DbBackend, workspace: WorkspaceId) -> Select<run::Entity>
 /// What the database said.
 pub async fn rates<C: ConnectionTrait>(
     conn: &C,
-    calls: &[Called],
+    calls: impl IntoIterator<Item = &usage_ledger::Model>,
 ) -> Result<HashMap<ModelPriceId, Rates>> {
     let mut rates = HashMap::new();
     let mut own = Vec::new();
-    for id in calls.iter().filter_map(|called| called.call.price_id) {
+    for id in calls.into_iter().filter_map(|call| call.price_id) {
         match price::by_id(id) {
             Some(row) => {
                 rates.insert(id, Rates::from(row));

@@ -1,6 +1,6 @@
 //! By what figures are kept apart, and which runs and calls are counted.
 
-use entity::{CoworkerId, Outcome, RequestSource, Trigger, run, usage_rollup};
+use entity::{CoworkerId, Outcome, RequestSource, Trigger, run, usage_ledger, usage_rollup};
 use sea_orm::{ActiveEnum, ColumnTrait, Condition, QueryResult};
 
 use crate::error::Result;
@@ -56,21 +56,30 @@ pub struct Group {
 }
 
 impl Group {
-    pub(super) fn of(
+    /// Of what a call, or the row of a run, tells alone.
+    pub(super) fn of_call(by: &[Dimension], coworker: CoworkerId, model: &str) -> Self {
+        let asked = |dimension| by.contains(&dimension).then_some(());
+        Self {
+            coworker: asked(Dimension::Coworker).map(|()| coworker),
+            model: asked(Dimension::Model).map(|()| model.to_owned()),
+            ..Self::default()
+        }
+    }
+
+    /// And of what only the run and its request tell.
+    pub(super) fn with(
+        self,
         by: &[Dimension],
-        coworker: CoworkerId,
-        model: &str,
         source: RequestSource,
         trigger: Trigger,
         outcome: Option<Outcome>,
     ) -> Self {
         let asked = |dimension| by.contains(&dimension).then_some(());
         Self {
-            coworker: asked(Dimension::Coworker).map(|()| coworker),
-            model: asked(Dimension::Model).map(|()| model.to_owned()),
             source: asked(Dimension::Source).map(|()| source),
             trigger: asked(Dimension::Trigger).map(|()| trigger),
             outcome: asked(Dimension::Outcome).and(outcome),
+            ..self
         }
     }
 
@@ -104,8 +113,8 @@ pub struct Which {
     pub rollups: Condition,
     /// The same over [`run::Column`].
     pub runs: Condition,
-    /// Whether it asks of what only the full cube keeps apart.
-    pub full: bool,
+    /// The same over [`usage_ledger::Column`]; none: only the run of a call tells, and of rollups only the full cube.
+    pub calls: Option<Condition>,
 }
 
 impl Default for Which {
@@ -113,18 +122,24 @@ impl Default for Which {
         Self {
             rollups: Condition::all(),
             runs: Condition::all(),
-            full: false,
+            calls: Some(Condition::all()),
         }
     }
 }
 
 impl Which {
+    /// Which calls are counted, if these alone tell it and by what they are kept apart.
+    pub(super) fn of_calls(&self, by: &[Dimension]) -> Option<&Condition> {
+        let everywhere = by.iter().all(|by| by.is_everywhere());
+        self.calls.as_ref().filter(|_| everywhere)
+    }
+
     /// Those of one coworker.
     pub fn of_coworker(id: CoworkerId) -> Self {
         Self {
             rollups: Condition::all().add(usage_rollup::Column::CoworkerId.eq(id)),
             runs: Condition::all().add(run::Column::CoworkerId.eq(id)),
-            full: false,
+            calls: Some(Condition::all().add(usage_ledger::Column::CoworkerId.eq(id))),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::ops::{AddAssign, Index, IndexMut};
 
 use entity::{RunStatus, usage_ledger, usage_rollup};
 
-use super::fresh::Ended;
+use super::fresh::Done;
 use crate::model::tokens::{ComponentKind, Components};
 use crate::price::{self, Rates};
 
@@ -72,6 +72,11 @@ impl Measure {
     ];
     /// Costs by kind of tokens; the rest is output.
     pub const COSTS: [Self; 3] = [Self::CostInput, Self::CostCacheRead, Self::CostCacheWrite];
+
+    /// Whether it is one of [`Self::RUNS`]; the others are of calls.
+    pub fn is_of_runs(&self) -> bool {
+        Self::RUNS.contains(self)
+    }
 
     /// All of them, in the order of the rollup's columns.
     pub fn all() -> impl Iterator<Item = Self> {
@@ -238,7 +243,7 @@ impl Sums {
     }
 
     /// One run that ended.
-    pub fn of_run(run: &Ended) -> Self {
+    pub fn of_run(run: &Done) -> Self {
         let mut sums = Self::default();
         sums[Measure::Runs] = 1;
         match run.status {

@@ -12,6 +12,7 @@ pub mod measure;
 mod parts;
 pub mod query;
 pub mod rollup;
+mod scattered;
 pub mod series;
 pub mod sketch;
 pub mod trend;

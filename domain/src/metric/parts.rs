@@ -1,11 +1,12 @@
 //! Rows of many spans of time, in one statement.
 
-use entity::Millis;
+use entity::{Millis, RollupCube, RollupGrain, usage_rollup};
 use sea_orm::sea_query::{
     Alias, Asterisk, CommonTableExpression, Expr, ExprTrait as _, Func, IntoTableRef, JoinType,
     Query, SelectStatement,
 };
-use sea_orm::{Condition, DbBackend};
+use sea_orm::{ActiveEnum as _, ColumnTrait as _, Condition, DbBackend};
+use serde_json::json;
 
 use super::cover::Piece;
 
@@ -27,13 +28,44 @@ pub(super) enum Rows {
     Each,
 }
 
-/// A span of time, and the `place` that its rows are told by.
-pub(super) type Placed = (usize, (Millis, Millis));
+/// A span of time.
+#[derive(Clone, Copy)]
+pub(super) struct Placed {
+    /// What its rows are told by.
+    pub place: usize,
+    /// Its first moment.
+    pub first: Millis,
+    /// The moment after its last.
+    pub last: Millis,
+    /// Which rollups are meant; none: other rows.
+    pub level: Option<Level>,
+}
 
-impl From<&Part> for Placed {
-    fn from(Part { interval, piece }: &Part) -> Self {
-        (*interval, (piece.start, piece.end))
+/// Rollups that make up a span without being counted twice.
+#[derive(Clone, Copy)]
+pub(super) struct Level {
+    /// The cube.
+    pub cube: RollupCube,
+    /// The grain.
+    pub grain: RollupGrain,
+    /// The generation.
+    pub generation: i64,
+}
+
+impl Level {
+    /// Whether rollups are those that their span means; only within [`of_each`].
+    pub(super) fn is_meant() -> Condition {
+        use usage_rollup::Column as C;
+        Condition::all()
+            .add(C::Cube.into_expr().eq(of_part("cube")))
+            .add(C::Grain.into_expr().eq(of_part("grain")))
+            .add(C::Generation.into_expr().eq(of_part("generation")))
     }
+}
+
+/// A column of the list of spans.
+fn of_part(column: &'static str) -> Expr {
+    Expr::col((Alias::new("part"), Alias::new(column)))
 }
 
 /// The rows of each span, with its `place`: of a table by the `time` of its rows, joined with what `joins` adds; `rows` says what
@@ -49,7 +81,6 @@ pub(super) fn of_each(
     joins: impl FnOnce(&mut SelectStatement),
 ) -> SelectStatement {
     let part = Alias::new("part");
-    let of_part = |column: &'static str| Expr::col((Alias::new("part"), Alias::new(column)));
     rows.and_where(time.clone().gte(of_part("first")))
         .and_where(time.lt(of_part("last")));
     let list = CommonTableExpression::new()
@@ -93,8 +124,24 @@ pub(super) fn of_each(
 /// The spans as rows, of one value: the text of the statement stays the same however many there are.
 fn listed(backend: DbBackend, spans: impl Iterator<Item = Placed>) -> SelectStatement {
     let list: Vec<_> = spans
-        .map(|(place, (first, last))| {
-            vec![i64::try_from(place).unwrap_or(i64::MAX), first.0, last.0]
+        .map(|span| {
+            let place = i64::try_from(span.place).unwrap_or(i64::MAX);
+            let (first, last) = (span.first.0, span.last.0);
+            match span.level {
+                Some(Level {
+                    cube,
+                    grain,
+                    generation,
+                }) => json!([
+                    place,
+                    first,
+                    last,
+                    cube.to_value(),
+                    grain.to_value(),
+                    generation
+                ]),
+                None => json!([place, first, last]),
+            }
         })
         .collect();
     let list = Expr::val(serde_json::Value::from(list).to_string());
@@ -106,6 +153,9 @@ fn listed(backend: DbBackend, spans: impl Iterator<Item = Placed>) -> SelectStat
         .expr_as(Expr::cust("CAST(listed.value->>0 AS BIGINT)"), "place")
         .expr_as(Expr::cust("CAST(listed.value->>1 AS BIGINT)"), "first")
         .expr_as(Expr::cust("CAST(listed.value->>2 AS BIGINT)"), "last")
+        .expr_as(Expr::cust("listed.value->>3"), "cube")
+        .expr_as(Expr::cust("listed.value->>4"), "grain")
+        .expr_as(Expr::cust("CAST(listed.value->>5 AS BIGINT)"), "generation")
         .from_function(each, "listed")
         .to_owned()
 }

@@ -37,17 +37,16 @@ impl Scope {
     /// The ledger's rows of its calls.
     pub(super) fn ledger(&self, actor: &Actor) -> Select<usage_ledger::Entity> {
         use usage_ledger::Column as L;
-        let select = usage_ledger::Entity::find().filter(L::WorkspaceId.eq(actor.workspace));
+        let mut select = usage_ledger::Entity::find().filter(L::WorkspaceId.eq(actor.workspace));
         let runs = match self {
             Self::Run(id) => return select.filter(L::RunId.eq(*id)),
             Self::Request(id) => runs::visible(actor).filter(run::Column::RequestId.eq(*id)),
             Self::Span { which, start, end } => {
-                let select = select.filter(L::At.gte(*start)).filter(L::At.lt(*end));
-                if which.runs.is_empty() {
-                    return select;
+                select = select.filter(L::At.gte(*start)).filter(L::At.lt(*end));
+                if let Some(calls) = &which.calls {
+                    return select.filter(calls.clone());
                 }
-                let runs = runs::visible(actor).filter(which.runs.clone());
-                return select.filter(L::RunId.in_subquery(only_ids(runs)));
+                runs::visible(actor).filter(which.runs.clone())
             }
         };
         select.filter(L::RunId.in_subquery(only_ids(runs)))

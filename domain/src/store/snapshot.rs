@@ -2,13 +2,16 @@
 
 use std::future::Future;
 
-use sea_orm::{
-    AccessMode, DatabaseTransaction, DbBackend, IsolationLevel, TransactionOptions,
-    TransactionTrait,
-};
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbBackend, TransactionTrait};
+use tokio::sync::oneshot;
 
 use super::Store;
 use crate::error::{Error, Result};
+
+/// What makes a transaction of PostgreSQL a snapshot. What is asked decides how it is read: how far a span reaches, and for how
+/// many coworkers; a plan for any of it is slower by more than it takes to make one.
+const OF_ONE_MOMENT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; \
+                             SET LOCAL plan_cache_mode = force_custom_plan";
 
 /// Reads that must see one state of the database.
 pub trait Snapshot: Send + Sync + 'static {
@@ -32,23 +35,23 @@ impl Store {
     /// What was read said; [`Error::Unavailable`] if the database does not answer.
     pub async fn snapshot<S: Snapshot>(&self, snapshot: S) -> Result<S::Output> {
         let conn = self.read().clone();
-        let reading = tokio::spawn(async move {
-            // SQLite's transactions are snapshots from their first read on.
-            let options = match conn.get_database_backend() {
-                DbBackend::Sqlite => TransactionOptions::default(),
-                _ => TransactionOptions {
-                    isolation_level: Some(IsolationLevel::RepeatableRead),
-                    access_mode: Some(AccessMode::ReadOnly),
-                    ..Default::default()
-                },
+        let (tell, told) = oneshot::channel();
+        tokio::spawn(async move {
+            let tx = match conn.begin().await {
+                Ok(tx) => tx,
+                Err(err) => return drop(tell.send(Err(err.into()))),
             };
-            let tx = conn.begin_with_options(options).await?;
-            let found = snapshot.read(&tx).await;
-            tx.commit().await?;
-            found
+            let found = async {
+                // SQLite's transactions are snapshots from their first read on.
+                if tx.get_database_backend() != DbBackend::Sqlite {
+                    tx.execute_unprepared(OF_ONE_MOMENT).await?;
+                }
+                snapshot.read(&tx).await
+            };
+            drop(tell.send(found.await));
+            // Nothing was written, so nobody waits for the end of it, nor is told if it fails.
+            drop(tx.commit().await);
         });
-        reading
-            .await
-            .unwrap_or_else(|err| Err(Error::internal(err)))
+        told.await.unwrap_or_else(|err| Err(Error::internal(err)))
     }
 }

@@ -4,13 +4,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use domain::metric::rollup::{self, Forget};
+use domain::metric::audit::mend;
+use domain::metric::rollup;
 use serde_json::{Value, json};
 use tests::{Coworker, TestApp, both_dbs};
 
 use super::figures::{HOUR_MS, agree, moment, truth};
 use super::{DAY, audit, coworker, fold, priced, tidy, to_noon, work, workspace_of};
 use crate::approval::{ask, decide};
+use crate::look;
 
 const RUNS: i64 = 20;
 
@@ -109,9 +111,8 @@ both_dbs! {
                     tidy(&app).await;
                 }
                 "made anew" => {
-                    let workspace = workspace_of(&app).await;
-                    app.store().await.write(Forget { workspace }).await.unwrap();
-                    fold(&app).await;
+                    look::tamper(&app, "DELETE FROM usage_rollup").await;
+                    mend(&app.store().await, workspace_of(&app).await, 0, |_| ()).await.unwrap();
                 }
                 _ => {}
             }
@@ -166,7 +167,7 @@ both_dbs! {
                     app.mutate("workspaceUpdate", json!({ "timeZone": zone }), "").await;
                     app.advance(Duration::from_secs(DAY)).await;
                     rollup::tidy(&store, || true).await.unwrap();
-                    store.write(Forget { workspace }).await.unwrap();
+                    mend(&store, workspace, 0, |_| ()).await.unwrap();
                 }
                 fold(&app).await;
                 tidy(&app).await;

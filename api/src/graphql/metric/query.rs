@@ -3,7 +3,7 @@
 use async_graphql::{Context, ID, InputObject, Object};
 use domain::metric::cost;
 use domain::metric::group::Which;
-use entity::{CoworkerId, Millis, request, run, usage_rollup};
+use entity::{CoworkerId, Millis, request, run, usage_ledger, usage_rollup};
 use sea_orm::sea_query::{Expr, Func};
 use sea_orm::{
     ColumnTrait, Condition, EntityTrait as _, QueryFilter as _, QuerySelect as _, QueryTrait as _,
@@ -46,50 +46,64 @@ impl MetricsFilter {
         }
     }
 
-    /// The condition over columns of whatever table holds them, `outcome` being null where there is none; where the request came
-    /// from is left to the caller.
-    fn over<C: ColumnTrait>(
+    /// What it asks of calls and of runs, over columns of whatever table holds them.
+    fn of_calls<C: ColumnTrait>(
         &self,
         terms: &mut Terms,
-        [coworker, model, trigger]: [C; 3],
-        outcome: &Expr,
+        coworker: C,
+        model: C,
     ) -> domain::Result<Condition> {
         let mut all = Where::new(terms);
         all.by_id::<CoworkerId>(&self.coworker, coworker)?;
         all.by(&self.model, model)?;
+        Ok(all.done())
+    }
+
+    /// What it asks of runs alone, `outcome` being null where there is none; where the request came from is left to the caller.
+    fn of_runs<C: ColumnTrait>(
+        &self,
+        terms: &mut Terms,
+        trigger: C,
+        outcome: &Expr,
+    ) -> domain::Result<Condition> {
+        let mut all = Where::new(terms);
         all.by(&self.trigger, trigger)?;
         if let Some(outcomes) = &self.outcome {
             outcomes.compare(outcome, &mut all)?;
         }
         Ok(all.done())
     }
+
+    /// Whether a call alone tells that it passes.
+    fn is_of_calls(&self) -> bool {
+        self.source.is_none() && self.trigger.is_none() && self.outcome.is_none()
+    }
 }
 
-/// What a filter lets through, as it is asked of rollups and of runs.
+/// What a filter lets through, as it is asked of rollups, of runs and of calls.
 pub(super) fn which(filter: Option<&MetricsFilter>, now: Millis) -> domain::Result<Which> {
-    use {run::Column as R, usage_rollup::Column as U};
+    use {run::Column as R, usage_ledger::Column as L, usage_rollup::Column as U};
     let Some(filter) = filter else {
         return Ok(Which::default());
     };
     let mut terms = Terms::at(now);
     // Part of a rollup's key, so never null: empty says that there is none.
     let outcome = Func::cust("NULLIF").args([U::Outcome.into_expr(), Expr::val("")]);
-    let rollups = filter.over(
-        &mut terms,
-        [U::CoworkerId, U::Model, U::Trigger],
-        &outcome.into(),
-    )?;
-    let runs = filter.over(
-        &mut Terms::at(now),
-        [R::CoworkerId, R::Model, R::Trigger],
-        &R::Outcome.into_expr(),
-    )?;
-    let mut of_rollups = Where::new(&mut terms);
-    of_rollups.by(&filter.source, U::Source)?;
+    let mut of_source = Where::new(&mut terms);
+    of_source.by(&filter.source, U::Source)?;
+    let of_source = of_source.done();
     let mut which = Which {
-        rollups: rollups.add(of_rollups.done()),
-        runs,
-        full: filter.source.is_some() || filter.trigger.is_some() || filter.outcome.is_some(),
+        rollups: filter
+            .of_calls(&mut terms, U::CoworkerId, U::Model)?
+            .add(filter.of_runs(&mut terms, U::Trigger, &outcome.into())?)
+            .add(of_source),
+        runs: filter
+            .of_calls(&mut Terms::at(now), R::CoworkerId, R::Model)?
+            .add(filter.of_runs(&mut Terms::at(now), R::Trigger, &R::Outcome.into_expr())?),
+        calls: match filter.is_of_calls() {
+            true => Some(filter.of_calls(&mut Terms::at(now), L::CoworkerId, L::Model)?),
+            false => None,
+        },
     };
     if filter.source.is_some() {
         let mut of_requests = Where::new(&mut terms);

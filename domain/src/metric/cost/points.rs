@@ -12,7 +12,7 @@ use super::{Cost, Pricing};
 use crate::access::{Action, Actor};
 use crate::error::{Error, Result};
 use crate::metric::group::{Dimension, Group, Which};
-use crate::metric::parts::{Rows, of_each};
+use crate::metric::parts::{Placed, Rows, of_each};
 use crate::store::{Snapshot, Store};
 
 /// The points of a series, of whose calls the costs are wanted.
@@ -59,9 +59,16 @@ impl Snapshot for Read {
         let prices = Prices::of(tx, self.workspace, self.pricing).await?;
         let mut rows = self.rows();
         prices.sum_up(&mut rows);
+        let intervals = self.points.intervals.iter().enumerate();
+        let spans = intervals.map(|(place, (first, last))| Placed {
+            place,
+            first: *first,
+            last: *last,
+            level: None,
+        });
         let select = of_each(
             tx.get_database_backend(),
-            self.points.intervals.iter().copied().enumerate(),
+            spans,
             (usage_ledger::Entity, usage_ledger::Column::At.into_expr()),
             (rows, Rows::Summed),
             |select| self.join(select),
@@ -85,11 +92,15 @@ impl Read {
     /// The ledger's rows, kept apart by the dimensions.
     fn rows(&self) -> SelectStatement {
         use usage_ledger::Column as L;
+        let Points { which, by, .. } = &self.points;
         let mut select = Query::select();
         select
             .and_where(L::WorkspaceId.eq(self.workspace))
-            .cond_where(self.points.which.runs.clone());
-        for by in &self.points.by {
+            .cond_where(match which.of_calls(by) {
+                Some(calls) => calls.clone(),
+                None => which.runs.clone(),
+            });
+        for by in by {
             let (column, name) = match by {
                 Dimension::Coworker => (L::CoworkerId.into_expr(), "coworker_id"),
                 // Sums that share a price are of one model.
@@ -107,8 +118,7 @@ impl Read {
     /// Adds the runs and requests, where they are asked for.
     fn join(&self, select: &mut SelectStatement) {
         let Points { which, by, .. } = &self.points;
-        let of_runs = by.iter().any(|by| !by.is_everywhere());
-        if of_runs || !which.runs.is_empty() {
+        if which.of_calls(by).is_none() {
             let of_call = run::Column::Id
                 .into_expr()
                 .eq(usage_ledger::Column::RunId.into_expr());

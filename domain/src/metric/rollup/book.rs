@@ -25,7 +25,7 @@ const ROWS: usize = 100;
 
 /// What a rollup's row is found by, within its workspace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(in crate::metric) struct Key {
     pub cube: RollupCube,
     pub grain: RollupGrain,
     pub generation: i64,
@@ -36,6 +36,9 @@ pub(super) struct Key {
     pub trigger: String,
     pub outcome: String,
 }
+
+/// Rows of rollups by their keys.
+pub(in crate::metric) type Sheet = BTreeMap<Key, (Sums, Durations)>;
 
 const KEY: [C; 10] = [
     C::WorkspaceId,
@@ -83,11 +86,11 @@ impl Key {
     }
 
     /// The key of the quarter-hour of a run's end, in the full cube.
-    pub fn of_run(run: &Ended) -> Self {
+    pub fn of_run(Ended { run, source }: &Ended) -> Self {
         Self {
             coworker: run.coworker_id,
             model: run.model.clone(),
-            ..Self::at(run.ended_at, run.source, run.trigger, run.outcome)
+            ..Self::at(run.ended_at, *source, run.trigger, run.outcome)
         }
     }
 
@@ -150,7 +153,7 @@ impl Key {
 
 /// What is added, row by row.
 #[derive(Default)]
-pub(super) struct Book(BTreeMap<Key, (Sums, Durations)>);
+pub(super) struct Book(Sheet);
 
 impl Book {
     /// Adds sums and durations to a row.
@@ -215,15 +218,8 @@ impl Book {
             .map(|(key, _)| key.clone())
             .collect();
         for keys in keys.chunks(ROWS) {
-            // Not `(…) IN ((…), …)`: SQLite has no index for that.
-            let wanted = keys.iter().fold(Condition::any(), |any, key| {
-                let values = KEY.into_iter().zip(key.values(workspace));
-                any.add(values.fold(Condition::all(), |all, (column, value)| {
-                    all.add(column.into_expr().eq(value))
-                }))
-            });
             let found = usage_rollup::Entity::find()
-                .filter(wanted)
+                .filter(among(workspace, keys))
                 .filter(C::Durations.is_not_null())
                 .select_only()
                 .columns(KEY.into_iter().skip(1))
@@ -273,4 +269,31 @@ impl Book {
         }
         Ok(())
     }
+}
+
+/// The rows with these keys.
+fn among(workspace: WorkspaceId, keys: &[Key]) -> Condition {
+    // Not `(…) IN ((…), …)`: SQLite has no index for that.
+    keys.iter().fold(Condition::any(), |any, key| {
+        let values = KEY.into_iter().zip(key.values(workspace));
+        any.add(values.fold(Condition::all(), |all, (column, value)| {
+            all.add(column.into_expr().eq(value))
+        }))
+    })
+}
+
+/// Puts rows in the place of those that are `wrong`. The caller holds the workspace's state.
+pub(in crate::metric) async fn replace<T: ConnectionTrait>(
+    conn: &T,
+    workspace: WorkspaceId,
+    wrong: &[Key],
+    right: Sheet,
+) -> Result<()> {
+    for keys in wrong.chunks(ROWS) {
+        usage_rollup::Entity::delete_many()
+            .filter(among(workspace, keys))
+            .exec(conn)
+            .await?;
+    }
+    Book(right).write(conn, workspace).await
 }

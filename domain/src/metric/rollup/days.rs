@@ -118,7 +118,7 @@ impl BuildDay {
                 .filter(Expr::cust("usage_ledger.rolled_up"))
                 .filter(at.gte(start).and(at.lt(end)));
             let calls = calls.into_model::<Called>().all(conn).await?;
-            let rates = fresh::rates(conn, &calls).await?;
+            let rates = fresh::rates(conn, calls.iter().map(|called| &called.call)).await?;
             for called in &calls {
                 let rates = called.call.price_id.and_then(|id| rates.get(&id).copied());
                 add(
@@ -131,10 +131,11 @@ impl BuildDay {
             let runs = fresh::ended(self.workspace)
                 .filter(Expr::cust("run.rolled_up"))
                 .filter(at.gte(start).and(at.lt(end)));
-            for run in runs.into_model::<Ended>().all(conn).await? {
+            for ended in runs.into_model::<Ended>().all(conn).await? {
+                let run = &ended.run;
                 let mut durations = Durations::default();
                 durations.add(run.ended_at.since(run.started_at));
-                add(Key::of_run(&run), Sums::of_run(&run), &durations)?;
+                add(Key::of_run(&ended), Sums::of_run(run), &durations)?;
             }
         }
         book.write(conn, self.workspace).await

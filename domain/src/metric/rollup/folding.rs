@@ -50,7 +50,7 @@ impl Command for Fold {
             .into_model::<Ended>()
             .all(conn)
             .await?;
-        let ids: Vec<_> = runs.iter().map(|run| run.id).collect();
+        let ids: Vec<_> = runs.iter().map(|ended| ended.run.id).collect();
         let Some(count) = u64::try_from(ids.len()).ok().filter(|count| *count > 0) else {
             return Ok(nothing);
         };
@@ -62,7 +62,7 @@ impl Command for Fold {
             .into_model::<Called>()
             .all(conn)
             .await?;
-        let rates = fresh::rates(conn, &calls).await?;
+        let rates = fresh::rates(conn, calls.iter().map(|called| &called.call)).await?;
         let mut folding = Folding {
             reach: Reach::of(&state),
             state,
@@ -78,12 +78,13 @@ impl Command for Fold {
                 &Durations::default(),
             )?;
         }
-        for run in &runs {
+        for ended in &runs {
+            let run = &ended.run;
             let mut durations = Durations::default();
             durations.add(run.ended_at.since(run.started_at));
             folding.add(
                 run.ended_at,
-                Key::of_run(run),
+                Key::of_run(ended),
                 Sums::of_run(run),
                 &durations,
             )?;
@@ -126,20 +127,31 @@ struct Folding {
 impl Folding {
     /// Adds to the buckets of a moment; `key` is that of its quarter-hour.
     fn add(&mut self, at: Millis, key: Key, sums: Sums, durations: &Durations) -> Result<()> {
-        let day = self.reach.zone.day(at);
-        if day >= self.reach.days_from {
-            for key in key.of_day(self.reach.zone, self.state.generation, day) {
-                self.book.add(key, sums, durations)?;
-            }
-        }
-        let fine = match at < self.reach.hours_until {
-            true => Key {
-                grain: RollupGrain::Hour,
-                bucket: floor(at, HOUR),
-                ..key
-            },
-            false => key,
-        };
-        self.book.add(fine, sums, durations)
+        keys_of(&self.state, &self.reach, at, key)
+            .into_iter()
+            .try_for_each(|key| self.book.add(key, sums, durations))
     }
+}
+
+/// The keys of the rows that hold what happened at a moment; `key` is that of its quarter-hour.
+pub(in crate::metric) fn keys_of(
+    state: &rollup_state::Model,
+    reach: &Reach,
+    at: Millis,
+    key: Key,
+) -> Vec<Key> {
+    let day = reach.zone.day(at);
+    let mut keys = match day >= reach.days_from {
+        true => key.of_day(reach.zone, state.generation, day).to_vec(),
+        false => Vec::new(),
+    };
+    keys.push(match at < reach.hours_until {
+        true => Key {
+            grain: RollupGrain::Hour,
+            bucket: floor(at, HOUR),
+            ..key
+        },
+        false => key,
+    });
+    keys
 }

@@ -7,13 +7,13 @@ mod book;
 mod days;
 mod folding;
 mod hours;
-mod rebuild;
 mod zone;
 
+pub(super) use book::{Key, Sheet, replace};
 pub use days::BuildDay;
 pub use folding::Fold;
+pub(super) use folding::keys_of;
 pub use hours::MergeHours;
-pub use rebuild::Forget;
 pub use zone::{SweepDays, set_zone, zone_of};
 
 use entity::{Millis, RollupCube, RollupGrain, WorkspaceId, rollup_state, run, usage_rollup};
@@ -124,7 +124,7 @@ async fn hold(tx: &Tx, workspace: WorkspaceId) -> Result<Option<rollup_state::Mo
 }
 
 /// As [`hold`], but waits for whoever folds.
-async fn wait_for(tx: &Tx, workspace: WorkspaceId) -> Result<rollup_state::Model> {
+pub(super) async fn wait_for(tx: &Tx, workspace: WorkspaceId) -> Result<rollup_state::Model> {
     made(tx, workspace).await?;
     let state = rollup_state::Entity::find_by_id(workspace)
         .lock_exclusive()
