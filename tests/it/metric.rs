@@ -18,6 +18,7 @@ mod buckets;
 mod causes;
 mod chance;
 mod figures;
+mod filter;
 mod outcome;
 mod unpriced;
 

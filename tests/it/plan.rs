@@ -46,6 +46,12 @@ async fn a_few_rows_are_found_by_what_is_few() {
     let ended = run::Column::EndedAt;
     let of_staff =
         || fresh::ended(WORKSPACE).filter(run::Column::CoworkerId.is_in(ids(CoworkerId)));
+    let done = || fresh::done(WORKSPACE).filter(run::Column::CoworkerId.is_in(ids(CoworkerId)));
+    let alone = || {
+        usage_ledger::Entity::find()
+            .filter(usage_ledger::Column::WorkspaceId.eq(WORKSPACE))
+            .filter(usage_ledger::Column::CoworkerId.is_in(ids(CoworkerId)))
+    };
     let within = || ended.gte(month.0).and(ended.lt(month.1));
     let rim = || {
         let at = usage_ledger::Column::At;
@@ -141,6 +147,27 @@ async fn a_few_rows_are_found_by_what_is_few() {
         ),
         (
             plan(&store, of_staff().filter(within())).await,
+            "run_ended (workspace_id=? AND ended_at>? AND ended_at<?)",
+        ),
+        // Where calls and runs alone tell what is asked.
+        (
+            plan(
+                &store,
+                fresh::page(alone().filter(fresh::of_ledger()).filter(rim()), None),
+            )
+            .await,
+            "usage_ledger_fresh (workspace_id=? AND at>? AND at<?)",
+        ),
+        (
+            plan(&store, fresh::page(alone().filter(rim()), None)).await,
+            "usage_ledger_at (workspace_id=? AND at>? AND at<?)",
+        ),
+        (
+            plan(&store, done().filter(fresh::of_runs()).filter(within())).await,
+            "run_fresh (workspace_id=? AND ended_at>? AND ended_at<?)",
+        ),
+        (
+            plan(&store, done().filter(within())).await,
             "run_ended (workspace_id=? AND ended_at>? AND ended_at<?)",
         ),
     ] {

@@ -1,15 +1,19 @@
 //! Commands and their faults: what fails takes nothing else with it, and what was acknowledged stands.
 
+mod commands;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use domain::bus::Signal;
 use domain::error::{Error, Result};
-use domain::store::{Command, Store, Tx};
 use futures_util::future::BoxFuture;
 use tests::store::{abandon, command, execute, ids, insert, inserting, open, scratch};
 use tests::{Backend, on_both};
 use tokio::sync::{Barrier, Semaphore};
+
+pub use commands::{append_to, write};
+use commands::{broken, failing_once, full, large, panicking, refusing, settled};
 
 use crate::apart::Gate;
 
@@ -305,126 +309,4 @@ async fn the_embedded_sqlite_is_built_as_its_configuration_says() {
         row.await.unwrap().unwrap().try_get::<i64>("", "n").unwrap(),
         1
     );
-}
-
-pub async fn append_to(tx: &Tx, id: i64) -> Result<()> {
-    execute(
-        tx,
-        "UPDATE scratch SET body = body || 'y' WHERE id = ?",
-        [id.into()],
-    )
-    .await
-    .map(drop)
-}
-
-/// A write that runs by itself once it was polled.
-pub fn write<C: Command>(store: &Store, command: C) -> BoxFuture<'static, Result<C::Output>> {
-    let store = store.clone();
-    Box::pin(async move { store.write(command).await })
-}
-
-fn refusing(id: i64) -> impl Command<Output = ()> {
-    command(move |tx| {
-        Box::pin(async move {
-            insert(tx, id).await?;
-            tx.signal(Signal::Work);
-            Err(Error::conflict("REFUSED", "no"))
-        })
-    })
-}
-
-fn panicking(id: i64) -> impl Command<Output = ()> {
-    command(move |tx| {
-        Box::pin(async move {
-            insert(tx, id).await?;
-            tx.signal(Signal::Work);
-            panic!("a test lets a command panic")
-        })
-    })
-}
-
-fn broken(id: i64) -> impl Command<Output = ()> {
-    command(move |tx| {
-        Box::pin(async move {
-            insert(tx, id).await?;
-            tx.signal(Signal::Work);
-            execute(tx, "THIS IS NOT SQL", []).await.map(drop)
-        })
-    })
-}
-
-/// A command that fails `times` in this way and then inserts a row.
-fn failing_once(
-    id: i64,
-    failure: &'static str,
-    tries: Arc<AtomicUsize>,
-    times: usize,
-) -> impl Command<Output = ()> {
-    command(move |tx| {
-        let tries = tries.clone();
-        Box::pin(async move {
-            insert(tx, id).await?;
-            if tries.fetch_add(1, Ordering::SeqCst) < times {
-                let sql = if failure == "gone" {
-                    "SELECT pg_terminate_backend(pg_backend_pid())".to_owned()
-                } else {
-                    format!(
-                        "DO $$ BEGIN RAISE EXCEPTION 'as a test asked' USING ERRCODE = '{failure}'; END $$"
-                    )
-                };
-                execute(tx, &sql, []).await?;
-            }
-            Ok(())
-        })
-    })
-}
-
-/// A command that finds no room, after [`full`].
-fn large(id: i64) -> impl Command<Output = ()> {
-    command(move |tx| {
-        Box::pin(async move {
-            insert(tx, id).await?;
-            execute(
-                tx,
-                "INSERT INTO scratch (id, body) VALUES (?, 'large')",
-                [(id + 100).into()],
-            )
-            .await
-            .map(drop)
-        })
-    })
-}
-
-/// Makes the disk full for rows that are large. What databases do then: SQLite rolls the whole transaction back by
-/// itself, PostgreSQL fails the statement.
-async fn full(store: &Store) {
-    let ddl: &[&str] = if store.backend() == sea_orm::DbBackend::Sqlite {
-        &[
-            "CREATE TRIGGER full BEFORE INSERT ON scratch WHEN NEW.body = 'large' BEGIN \
-           SELECT RAISE(ROLLBACK, 'database or disk is full'); END",
-        ]
-    } else {
-        &[
-            "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-             RAISE EXCEPTION 'no space left on device' USING ERRCODE = '53100'; END $$",
-            "CREATE TRIGGER full_disk BEFORE INSERT ON scratch FOR EACH ROW WHEN (NEW.body = 'large') \
-             EXECUTE FUNCTION full_disk()",
-        ]
-    };
-    let make = command(move |tx| {
-        Box::pin(async move {
-            for statement in ddl {
-                execute(tx, statement, []).await?;
-            }
-            Ok(())
-        })
-    });
-    store.write(make).await.unwrap();
-}
-
-/// Waits until everything that was begun before has ended.
-async fn settled(store: &Store) {
-    // The lane takes one after the other.
-    let nothing = command(|_| Box::pin(async { Ok(()) }));
-    store.write(nothing).await.unwrap();
 }

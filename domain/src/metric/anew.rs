@@ -1,4 +1,4 @@
-//! Folding anew what was forgotten, beside whoever folds too.
+//! Folding all that ended by a moment, beside whoever folds too.
 
 use std::time::Duration;
 

@@ -6,9 +6,11 @@
 
 mod row;
 mod slice;
+mod stray;
 
 use entity::{Millis, WorkspaceId};
 use slice::{Part, Slice};
+use stray::Strays;
 
 use crate::error::Result;
 use crate::store::Store;
@@ -22,6 +24,14 @@ pub struct Audit {
     pub different: usize,
     /// The first of these, a sentence each.
     pub named: Vec<String>,
+}
+
+impl Audit {
+    /// Names more differences, at most so many of all.
+    fn add(&mut self, most: usize, differences: impl IntoIterator<Item = String>) {
+        let room = most.saturating_sub(self.named.len());
+        self.named.extend(differences.into_iter().take(room));
+    }
 }
 
 /// Compares all rollups of a workspace with the rows that were folded; names at most so many differences. `seen` is told of the
@@ -66,6 +76,16 @@ async fn walk(
     doing: Doing,
 ) -> Result<Audit> {
     let mut audit = Audit::default();
+    let strayed = match doing {
+        Doing::Comparing => store.snapshot(Strays { workspace }).await?,
+        Doing::Mending => store.write(Strays { workspace }).await?,
+    };
+    for (count, told) in strayed.told() {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        audit.rows += count;
+        audit.different += count;
+        audit.add(most, [told]);
+    }
     for part in [Part::Fine, Part::Days, Part::Weeks] {
         let mut from = Millis(i64::MIN);
         loop {
@@ -83,8 +103,7 @@ async fn walk(
             };
             audit.rows += found.rows;
             audit.different += found.differences.len();
-            let room = most.saturating_sub(audit.named.len());
-            audit.named.extend(found.differences.into_iter().take(room));
+            audit.add(most, found.differences);
             from = found.next;
             seen(audit.rows);
         }

@@ -237,3 +237,48 @@ impl Gathered<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use entity::CoworkerId;
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// What is asked for decides how much may be found, not how much there is: at the limits all is well, past them it is an error
+    /// that names what to change.
+    #[test]
+    fn more_groups_or_points_than_are_wanted_are_refused() {
+        let ask = Ask {
+            workspace: WorkspaceId(Uuid::nil()),
+            intervals: Vec::new(),
+            which: Arc::new(Which::default()),
+            by: Vec::new(),
+            measures: Vec::new(),
+            durations: false,
+            most: 2,
+            points: 3,
+        };
+        let mut facts = Gathered {
+            ask: &ask,
+            facts: Facts::new(),
+            points: 0,
+        };
+        let group = |n| Group {
+            coworker: Some(CoworkerId(Uuid::from_u128(n))),
+            ..Group::default()
+        };
+        for (n, place) in [(1, 0), (1, 7), (2, 0), (1, 7), (2, 0)] {
+            facts
+                .fact_of(group(n), place)
+                .expect("within both limits")
+                .sums[Measure::Runs] += 1;
+        }
+        let too_many = |found: Result<&mut Fact>| found.expect_err("past a limit").to_string();
+        let points = too_many(facts.fact_of(group(2), 1));
+        assert!(points.contains("more than 3 points"), "{points}");
+        let groups = too_many(facts.fact_of(group(3), 0));
+        assert!(groups.contains("more than 2 groups"), "{groups}");
+        assert_eq!(facts.facts[&group(1)][&7].sums[Measure::Runs], 2);
+    }
+}

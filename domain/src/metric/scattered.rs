@@ -50,8 +50,12 @@ impl<'a> Scattered<'a> {
         let lines = Measure::COSTS
             .iter()
             .any(|line| self.ask.measures.contains(line));
-        for readings in self.readings().chunks(at_once(tx)) {
-            let alone = which.of_calls(by);
+        let alone = which.of_calls(by);
+        let readings = self.readings();
+        // What is not folded by itself: however much it is, it is read page by page in the order of its index.
+        let fresh = readings.iter().take_while(|reading| reading.fresh).count();
+        let (fresh, rims) = readings.split_at(fresh);
+        for readings in fresh.chunks(1).chain(rims.chunks(at_once(tx))) {
             let select = match alone {
                 Some(calls) => usage_ledger::Entity::find().filter(calls.clone()),
                 None => fresh::called().filter(which.runs.clone()),

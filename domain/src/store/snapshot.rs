@@ -8,10 +8,23 @@ use tokio::sync::oneshot;
 use super::Store;
 use crate::error::{Error, Result};
 
-/// What makes a transaction of PostgreSQL a snapshot. What is asked decides how it is read: how far a span reaches, and for how
-/// many coworkers; a plan for any of it is slower by more than it takes to make one.
+/// What makes a transaction of PostgreSQL a snapshot.
 const OF_ONE_MOMENT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY; \
                              SET LOCAL plan_cache_mode = force_custom_plan";
+/// What decides how it is read is what is asked: how far a span reaches, and for how many coworkers. A plan for any of it is
+/// slower by more than it takes to make one.
+const PLAN_FOR_THIS: &str = "SET LOCAL plan_cache_mode = force_custom_plan";
+
+/// Has PostgreSQL plan each statement of a transaction for what it asks, as snapshots do.
+///
+/// # Errors
+/// What the database said.
+pub async fn plan_for_this(tx: &DatabaseTransaction) -> Result<()> {
+    if tx.get_database_backend() != DbBackend::Sqlite {
+        tx.execute_unprepared(PLAN_FOR_THIS).await?;
+    }
+    Ok(())
+}
 
 /// Reads that must see one state of the database.
 pub trait Snapshot: Send + Sync + 'static {
@@ -36,7 +49,7 @@ impl Store {
     pub async fn snapshot<S: Snapshot>(&self, snapshot: S) -> Result<S::Output> {
         let conn = self.read().clone();
         let (tell, told) = oneshot::channel();
-        tokio::spawn(async move {
+        let reading = tokio::spawn(async move {
             let tx = match conn.begin().await {
                 Ok(tx) => tx,
                 Err(err) => return drop(tell.send(Err(err.into()))),
@@ -52,6 +65,13 @@ impl Store {
             // Nothing was written, so nobody waits for the end of it, nor is told if it fails.
             drop(tx.commit().await);
         });
-        told.await.unwrap_or_else(|err| Err(Error::internal(err)))
+        match told.await {
+            Ok(found) => found,
+            // It panicked.
+            Err(untold) => Err(match reading.await {
+                Err(err) => Error::internal(err),
+                Ok(()) => Error::internal(untold),
+            }),
+        }
     }
 }

@@ -112,8 +112,11 @@ const WRONG: [(&str, &str); 11] = [
     ),
 ];
 
-/// What must have happened in all cases together, how often at least, and how many of it there are: where nothing happens, nothing
-/// breaks.
+/// For how many cases [`HAPPENS`] is said.
+const USUAL: i64 = 16;
+
+/// What must have happened in all cases together, how often at least in [`USUAL`] of them, and how many of it there are: where
+/// nothing happens, nothing breaks.
 const HAPPENS: [(&str, i64, &str); 24] = [
     (
         "runs for new requests",
@@ -237,11 +240,14 @@ const HAPPENS: [(&str, i64, &str); 24] = [
     ),
 ];
 
-/// What happened too seldom in all cases so far: how often, and how often at least.
-pub async fn rare(app: &TestApp) -> Vec<(&'static str, i64, i64)> {
+/// What happened too seldom so far, if so many cases were wanted: how often, and how often at least.
+pub async fn rare(app: &TestApp, cases: u32) -> Vec<(&'static str, i64, i64)> {
     let mut rare = Vec::new();
     for (what, least, sql) in HAPPENS {
-        let seen = look::number(app, sql).await;
+        let (seen, least) = (
+            look::number(app, sql).await,
+            least * i64::from(cases) / USUAL,
+        );
         if seen < least {
             rare.push((what, seen, least));
         }

@@ -39,6 +39,8 @@ both_dbs! {
             ("UPDATE usage_rollup SET tool_calls = tool_calls + 1 WHERE grain = 'DAY' AND cube = 'COWORKER'", "the day from 2026-05-19T18:15:00.000Z, scripted, of one: tool_calls is 3 instead of 2"),
             ("UPDATE usage_rollup SET cost_nano = 0 WHERE grain = 'HOUR'", "the hour from 2026-05-20T03:00:00.000Z, scripted, EMPLOYEE, ASSIGNED, DECLINED, of one: cost_nano is 0 instead of 9450000"),
             ("UPDATE usage_rollup SET durations = NULL WHERE grain = 'QUARTER'", "the quarter-hour from 2026-08-08T03:30:00.000Z, scripted, EMPLOYEE, ASSIGNED, DECLINED, of one: durations are others"),
+            ("UPDATE usage_rollup SET durations = 'no sketch' WHERE grain = 'WEEK'", "of one: durations can't be read"),
+            ("UPDATE usage_rollup SET generation = generation + 1 WHERE grain = 'DAY'", "rows are of days that are yet to be made"),
             ("UPDATE usage_rollup SET bucket = bucket + 900000 WHERE grain = 'QUARTER'", "DECLINED, of one: it is not there"),
             ("UPDATE usage_rollup SET bucket = bucket + 90000000000 WHERE grain = 'QUARTER'", "DECLINED, of one: nothing was folded into it"),
             ("UPDATE usage_rollup SET bucket = bucket - 604800000 WHERE grain = 'WEEK'", "the week from 2026-05-17T18:15:00.000Z, scripted, of one: it is not there"),
@@ -57,6 +59,14 @@ both_dbs! {
             fold(&app).await;
             sound(&app).await;
         }
+        // Their rows differ too, as long as nobody knows that they were folded.
+        look::tamper(&app, "UPDATE usage_ledger SET rolled_up = FALSE WHERE run_id = (SELECT id FROM run WHERE number = 2)").await;
+        let store = app.store().await;
+        let told = audit(&store, workspace, 20, |_| ()).await.unwrap().named;
+        assert!(told.len() > 1 && told[0] == "2 model calls of runs that are folded are not", "{told:#?}");
+        let Audit { different, named, .. } = mend(&store, workspace, 20, |_| ()).await.unwrap();
+        assert_eq!((different, &named[..]), (2, &told[..1]));
+        sound(&app).await;
     }
 }
 
@@ -81,6 +91,11 @@ fn a_rebuild_waits_for_whoever_else_folds() {
             .execute_unprepared("SELECT * FROM rollup_state FOR UPDATE")
             .await
             .unwrap();
+        look::tamper(&app, "UPDATE usage_rollup SET runs = runs + 1").await;
+        let mending = tokio::spawn({
+            let store = store.clone();
+            async move { mend(&store, workspace, 0, |_| ()).await }
+        });
         let (waits, mut waiting) = tokio::sync::mpsc::unbounded_channel();
         let now = store.now();
         let folding = tokio::spawn(async move {
@@ -90,9 +105,11 @@ fn a_rebuild_waits_for_whoever_else_folds() {
             .await
         });
         assert_eq!(waiting.recv().await, Some(1));
+        assert!(!mending.is_finished(), "it waits for whoever folds");
         folds.commit().await.unwrap();
         other.close().await.unwrap();
         assert_eq!(folding.await.unwrap().unwrap(), 2);
+        assert!(mending.await.unwrap().unwrap().different > 0);
         sound(&app).await;
     });
 }

@@ -1,4 +1,4 @@
-//! Figures while much is still to be folded: after an upgrade of a long history, or while rollups are made anew.
+//! Figures while much is still to be folded: after an upgrade of a long history, or while nobody folds.
 
 use domain::metric::rollup;
 use entity::usage_ledger;

@@ -26,9 +26,16 @@ pub(super) fn name(key: &Key) -> String {
     format!("the {grain} from {from}, {}", words.join(", "))
 }
 
+/// A row as it stands.
+pub(super) struct Stored {
+    pub sums: Sums,
+    /// None: what stands there is no sketch.
+    pub durations: Option<Durations>,
+}
+
 /// How a row differs from what was folded into it.
 pub(super) fn difference(
-    stored: Option<&(Sums, Durations)>,
+    stored: Option<&Stored>,
     folded: Option<&(Sums, Durations)>,
 ) -> Option<String> {
     let (stored, folded) = match (stored, folded) {
@@ -38,19 +45,18 @@ pub(super) fn difference(
         (None, None) => return None,
     };
     let mut words: Vec<String> = Measure::all()
-        .filter(|measure| stored.0[*measure] != folded.0[*measure])
+        .filter(|measure| stored.sums[*measure] != folded.0[*measure])
         .map(|measure| {
-            let (name, of) = (measure.column(), |row: &(Sums, Durations)| row.0[measure]);
-            format!(
-                "{} is {} instead of {}",
-                name.as_str(),
-                of(stored),
-                of(folded)
-            )
+            let (is, should) = (stored.sums[measure], folded.0[measure]);
+            format!("{} is {is} instead of {should}", measure.column().as_str())
         })
         .collect();
-    if stored.1.bytes() != folded.1.bytes() {
-        words.push("durations are others".into());
+    match &stored.durations {
+        None => words.push("durations can't be read".into()),
+        Some(durations) if durations.bytes() != folded.1.bytes() => {
+            words.push("durations are others".into());
+        }
+        Some(_) => {}
     }
     (!words.is_empty()).then(|| words.join(", "))
 }

@@ -1,6 +1,6 @@
 //! A day, or a week, of rollups beside what was folded into them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use entity::{
     Millis, RollupCube, RollupGrain, WorkspaceId, coworker, rollup_state, run, usage_ledger,
@@ -12,7 +12,7 @@ use sea_orm::{
 };
 use usage_rollup::Column as C;
 
-use super::row::{difference, name};
+use super::row::{Stored, difference, name};
 use crate::error::Result;
 use crate::metric::cover::{Reach, floor};
 use crate::metric::fresh::{self, Called, Ended};
@@ -20,7 +20,7 @@ use crate::metric::measure::Sums;
 use crate::metric::rollup::{Key, Sheet, keys_of, replace, wait_for};
 use crate::metric::sketch::Durations;
 use crate::metric::zone::{HOUR, Interval};
-use crate::store::{Command, Needs, Snapshot, Tx};
+use crate::store::{Command, Needs, Snapshot, Tx, plan_for_this};
 
 const DAY: i64 = 24 * HOUR;
 
@@ -72,7 +72,7 @@ pub(super) struct Found {
 
 /// What there is in a slice, and what there should be.
 struct Pair {
-    stored: Sheet,
+    stored: BTreeMap<Key, Stored>,
     folded: Sheet,
     /// How many there are, or should be.
     rows: usize,
@@ -106,6 +106,7 @@ impl Command for Slice {
     async fn run(&self, tx: &Tx) -> Result<Option<Found>> {
         let state = wait_for(tx, self.workspace).await?;
         let conn = tx.writing().await?;
+        plan_for_this(conn).await?;
         let Some(mut pair) = self.pair(conn, &state).await? else {
             return Ok(None);
         };
@@ -303,20 +304,20 @@ impl Slice {
         tx: &DatabaseTransaction,
         state: &rollup_state::Model,
         (start, end): (Millis, Millis),
-    ) -> Result<Sheet> {
+    ) -> Result<BTreeMap<Key, Stored>> {
         let rows = usage_rollup::Entity::find()
             .filter(self.rollups(state))
             .filter(C::Bucket.gte(start).and(C::Bucket.lt(end)))
             .all(tx)
             .await?;
         let rows = rows.into_iter().map(|row| {
-            // Bytes that are no sketch are not those of any runs.
-            let durations = Durations::read(row.durations.as_deref()).unwrap_or_default();
-            (Sums::of_row(&row), durations, row)
+            let stored = Stored {
+                sums: Sums::of_row(&row),
+                durations: Durations::read(row.durations.as_deref()).ok(),
+            };
+            (Key::of(row), stored)
         });
-        Ok(rows
-            .map(|(sums, durations, row)| (Key::of(row), (sums, durations)))
-            .collect())
+        Ok(rows.collect())
     }
 
     /// What is told of a slice: its differences in words.
