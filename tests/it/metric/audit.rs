@@ -45,7 +45,6 @@ both_dbs! {
             ("UPDATE usage_rollup SET bucket = bucket + 90000000000 WHERE grain = 'QUARTER'", "DECLINED, of one: nothing was folded into it"),
             ("UPDATE usage_rollup SET bucket = bucket - 604800000 WHERE grain = 'WEEK'", "the week from 2026-05-17T18:15:00.000Z, scripted, of one: it is not there"),
             ("DELETE FROM usage_rollup WHERE grain = 'DAY' AND cube = 'FULL'", "of one: it is not there"),
-            ("UPDATE run SET rolled_up = FALSE WHERE number = 2", "runs is 1 instead of 0"),
         ] {
             look::tamper(&app, spoils).await;
             let store = app.store().await;
@@ -59,9 +58,16 @@ both_dbs! {
             fold(&app).await;
             sound(&app).await;
         }
+        // The compactor finds such a run, too, and may have folded it again.
+        look::tamper(&app, "UPDATE run SET rolled_up = FALSE WHERE number = 2").await;
+        let store = app.store().await;
+        let told = audit(&store, workspace, 20, |_| ()).await.unwrap().named.join("; ");
+        assert!(told.contains("runs is 1 instead of 0") || told.contains("runs is 2 instead of 1"), "{told}");
+        assert!(mend(&store, workspace, 0, |_| ()).await.unwrap().different > 0);
+        fold(&app).await;
+        sound(&app).await;
         // Their rows differ too, as long as nobody knows that they were folded.
         look::tamper(&app, "UPDATE usage_ledger SET rolled_up = FALSE WHERE run_id = (SELECT id FROM run WHERE number = 2)").await;
-        let store = app.store().await;
         let told = audit(&store, workspace, 20, |_| ()).await.unwrap().named;
         assert!(told.len() > 1 && told[0] == "2 model calls of runs that are folded are not", "{told:#?}");
         let Audit { different, named, .. } = mend(&store, workspace, 20, |_| ()).await.unwrap();
