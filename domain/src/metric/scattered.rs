@@ -52,7 +52,7 @@ impl<'a> Scattered<'a> {
             .any(|line| self.ask.measures.contains(line));
         let alone = which.of_calls(by);
         let readings = self.readings();
-        // What is not folded by itself: however much it is, it is read page by page in the order of its index.
+        // What is not folded is read by itself: however much it is, each page follows the other in the order of its index.
         let fresh = readings.iter().take_while(|reading| reading.fresh).count();
         let (fresh, rims) = readings.split_at(fresh);
         for readings in fresh.chunks(1).chain(rims.chunks(at_once(tx))) {
