@@ -20,6 +20,7 @@ mod chance;
 mod figures;
 mod filter;
 mod outcome;
+mod plans;
 mod unpriced;
 
 use figures::{HOUR_MS, agree_everywhere, moment, nano, truth};

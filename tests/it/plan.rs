@@ -117,20 +117,7 @@ async fn a_few_rows_are_found_by_what_is_few() {
             "usage_ledger_fresh (workspace_id=? AND at>?)",
         ),
         (
-            plan(
-                &store,
-                fresh::page(
-                    calls()
-                        .filter(fresh::of_ledger())
-                        .filter(usage_ledger::Column::At.gte(month.0)),
-                    Some((month.0, RunId(Uuid::nil()), 7)),
-                ),
-            )
-            .await,
-            "usage_ledger_fresh (workspace_id=? AND at>?)",
-        ),
-        (
-            plan(&store, fresh::page(calls().filter(rim()), None)).await,
+            plan(&store, calls().filter(rim())).await,
             "usage_ledger_at (workspace_id=? AND at>? AND at<?)",
         ),
         (
@@ -151,15 +138,11 @@ async fn a_few_rows_are_found_by_what_is_few() {
         ),
         // Where calls and runs alone tell what is asked.
         (
-            plan(
-                &store,
-                fresh::page(alone().filter(fresh::of_ledger()).filter(rim()), None),
-            )
-            .await,
+            plan(&store, alone().filter(fresh::of_ledger()).filter(rim())).await,
             "usage_ledger_fresh (workspace_id=? AND at>? AND at<?)",
         ),
         (
-            plan(&store, fresh::page(alone().filter(rim()), None)).await,
+            plan(&store, alone().filter(rim())).await,
             "usage_ledger_at (workspace_id=? AND at>? AND at<?)",
         ),
         (

@@ -1,6 +1,6 @@
 //! The rows themselves: model calls and ended runs that no rollup holds yet, or that lie at the rim of a span.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use entity::{
     CoworkerId, Millis, ModelPriceId, Outcome, RequestSource, RunId, RunStatus, Trigger,
@@ -124,29 +124,6 @@ pub fn called() -> Select<usage_ledger::Entity> {
         .column(request::Column::Source)
 }
 
-/// Model calls that are held at once: before they are folded there may be as many as ever were.
-pub const PAGE: usize = 10_000;
-
-/// The first calls of a statement, or those after the `last` one of a page: its moment, run and sequence.
-pub fn page(
-    calls: Select<usage_ledger::Entity>,
-    last: Option<(Millis, RunId, i64)>,
-) -> Select<usage_ledger::Entity> {
-    use usage_ledger::Column::{At, RunId, Seq};
-    let after = last.map(|(at, run, seq)| {
-        let of_run = RunId.eq(run).and(Seq.gt(seq));
-        At.gt(at).or(At.eq(at).and(RunId.gt(run).or(of_run)))
-    });
-    // The moment once more, alone: for the index.
-    let from = last.map(|(at, ..)| At.gte(at));
-    calls
-        .filter(Condition::all().add_option(from).add_option(after))
-        .order_by_asc(At)
-        .order_by_asc(RunId)
-        .order_by_asc(Seq)
-        .limit(PAGE as u64)
-}
-
 fn of_request() -> RelationDef {
     run::Entity::belongs_to(request::Entity)
         .from(run::Column::RequestId)
@@ -164,45 +141,68 @@ pub fn of_runs() -> Condition {
     Expr::cust("NOT run.rolled_up").into_condition()
 }
 
+/// When runs ended that no rollup holds: as the index of such runs has it and no other, on PostgreSQL. It would else go through
+/// all that ended, most of it folded.
+pub fn ended_at(backend: DbBackend) -> Expr {
+    let at = run::Column::EndedAt.into_expr();
+    match backend {
+        DbBackend::Sqlite => at,
+        _ => at.add(Expr::cust("0")),
+    }
+}
+
 /// The ended runs of a workspace that no rollup holds, the oldest first.
 pub fn oldest(backend: DbBackend, workspace: WorkspaceId) -> Select<run::Entity> {
-    let at = run::Column::EndedAt.into_expr();
-    let at = match backend {
-        DbBackend::Sqlite => at,
-        // As the index of such runs has it, and no other: in the order of time, the planner would else go through all that
-        // ended, most of it folded.
-        _ => at.add(Expr::cust("0")),
-    };
-    ended(workspace).filter(of_runs()).order_by(at, Order::Asc)
+    let oldest = ended(workspace).filter(of_runs());
+    oldest.order_by(ended_at(backend), Order::Asc)
 }
 
 /// What calls were priced at.
-///
-/// # Errors
-/// What the database said.
-pub async fn rates<C: ConnectionTrait>(
-    conn: &C,
-    calls: impl IntoIterator<Item = &usage_ledger::Model>,
-) -> Result<HashMap<ModelPriceId, Rates>> {
-    let mut rates = HashMap::new();
-    let mut own = Vec::new();
-    for id in calls.into_iter().filter_map(|call| call.price_id) {
-        match price::by_id(id) {
-            Some(row) => {
-                rates.insert(id, Rates::from(row));
-            }
-            None if own.contains(&id) => {}
-            None => own.push(id),
+#[derive(Default)]
+pub struct CallRates {
+    /// The workspaces' own; those that Stint ships are always known.
+    own: HashMap<ModelPriceId, Rates>,
+}
+
+impl CallRates {
+    /// Those of some calls.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn of_calls<C: ConnectionTrait>(
+        conn: &C,
+        calls: impl IntoIterator<Item = &usage_ledger::Model>,
+    ) -> Result<Self> {
+        let ids = calls.into_iter().filter_map(|call| call.price_id);
+        let own: HashSet<_> = ids.filter(|id| price::by_id(*id).is_none()).collect();
+        if own.is_empty() {
+            return Ok(Self::default());
         }
+        Self::find(conn, model_price::Column::Id.is_in(own)).await
     }
-    if !own.is_empty() {
-        let rows = model_price::Entity::find().filter(model_price::Column::Id.is_in(own));
-        rates.extend(
-            rows.all(conn)
-                .await?
-                .iter()
-                .map(|row| (row.id, Rates::from(row))),
-        );
+
+    /// Those of all calls of a workspace.
+    ///
+    /// # Errors
+    /// What the database said.
+    pub async fn of_workspace<C: ConnectionTrait>(
+        conn: &C,
+        workspace: WorkspaceId,
+    ) -> Result<Self> {
+        Self::find(conn, model_price::Column::WorkspaceId.eq(workspace)).await
     }
-    Ok(rates)
+
+    async fn find<C: ConnectionTrait>(conn: &C, which: Expr) -> Result<Self> {
+        let rows = model_price::Entity::find().filter(which).all(conn).await?;
+        Ok(Self {
+            own: rows.iter().map(|row| (row.id, Rates::from(row))).collect(),
+        })
+    }
+
+    /// What a call was priced at; none: it had no price.
+    pub fn of(&self, call: &usage_ledger::Model) -> Option<Rates> {
+        let id = call.price_id?;
+        let own = self.own.get(&id).copied();
+        own.or_else(|| price::by_id(id).map(Rates::from))
+    }
 }

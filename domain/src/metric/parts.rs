@@ -63,16 +63,13 @@ impl Level {
     }
 }
 
-/// A column of the list of spans.
-fn of_part(column: &'static str) -> Expr {
+/// A column of the list of parts.
+pub(super) fn of_part(column: &'static str) -> Expr {
     Expr::col((Alias::new("part"), Alias::new(column)))
 }
 
 /// The rows of each span, with its `place`: of a table by the `time` of its rows, joined with what `joins` adds; `rows` says what
 /// of them.
-///
-/// Both databases are made to go from span to span, and find the rows of each by an index of their time: neither knows how many
-/// there are, and goes through all of them for each span otherwise.
 pub(super) fn of_each(
     backend: DbBackend,
     spans: impl Iterator<Item = Placed>,
@@ -80,12 +77,33 @@ pub(super) fn of_each(
     (mut rows, kind): (SelectStatement, Rows),
     joins: impl FnOnce(&mut SelectStatement),
 ) -> SelectStatement {
-    let part = Alias::new("part");
     rows.and_where(time.clone().gte(of_part("first")))
         .and_where(time.lt(of_part("last")));
+    each(
+        backend,
+        spans_listed(backend, spans),
+        table,
+        (rows, kind),
+        joins,
+    )
+}
+
+/// The rows of each part of a list, with its `place`: of a table that is joined with what `joins` adds; `rows` says what of them, and
+/// which they are by columns [`of_part`].
+///
+/// Both databases are made to go from part to part, and find the rows of each by an index: neither knows how many there are, and
+/// goes through all of them for each part otherwise.
+pub(super) fn each(
+    backend: DbBackend,
+    list: SelectStatement,
+    table: impl IntoTableRef,
+    (mut rows, kind): (SelectStatement, Rows),
+    joins: impl FnOnce(&mut SelectStatement),
+) -> SelectStatement {
+    let part = Alias::new("part");
     let list = CommonTableExpression::new()
         .table_name(part.clone())
-        .query(listed(backend, spans))
+        .query(list)
         // Once: within the join, the list would be read anew for each row.
         .materialized(true)
         .to_owned();
@@ -121,41 +139,58 @@ pub(super) fn of_each(
     }
 }
 
-/// The spans as rows, of one value: the text of the statement stays the same however many there are.
-fn listed(backend: DbBackend, spans: impl Iterator<Item = Placed>) -> SelectStatement {
-    let list: Vec<_> = spans
-        .map(|span| {
-            let place = i64::try_from(span.place).unwrap_or(i64::MAX);
-            let (first, last) = (span.first.0, span.last.0);
-            match span.level {
-                Some(Level {
-                    cube,
-                    grain,
-                    generation,
-                }) => json!([
-                    place,
-                    first,
-                    last,
-                    cube.to_value(),
-                    grain.to_value(),
-                    generation
-                ]),
-                None => json!([place, first, last]),
-            }
-        })
-        .collect();
-    let list = Expr::val(serde_json::Value::from(list).to_string());
+/// The spans as rows.
+fn spans_listed(backend: DbBackend, spans: impl Iterator<Item = Placed>) -> SelectStatement {
+    let list = spans.map(|span| {
+        let (first, last) = (span.first.0, span.last.0);
+        match span.level {
+            Some(Level {
+                cube,
+                grain,
+                generation,
+            }) => json!([
+                span.place,
+                cube.to_value(),
+                grain.to_value(),
+                generation,
+                first,
+                last
+            ]),
+            None => json!([span.place, null, null, null, first, last]),
+        }
+    });
+    let mut list = listed(backend, list);
+    list.expr_as(whole_number(4), "first")
+        .expr_as(whole_number(5), "last");
+    list
+}
+
+/// Parts as rows, of one value: the text of the statement stays the same however many there are. Each is a list of its place, cube,
+/// grain and generation, and of what the caller makes further columns of.
+pub(super) fn listed(
+    backend: DbBackend,
+    parts: impl Iterator<Item = serde_json::Value>,
+) -> SelectStatement {
+    let list = Expr::val(parts.collect::<serde_json::Value>().to_string());
     let each = match backend {
         DbBackend::Sqlite => Func::cust("json_each").arg(list),
         _ => Func::cust("json_array_elements").arg(list.cast_as("JSON")),
     };
     Query::select()
-        .expr_as(Expr::cust("CAST(listed.value->>0 AS BIGINT)"), "place")
-        .expr_as(Expr::cust("CAST(listed.value->>1 AS BIGINT)"), "first")
-        .expr_as(Expr::cust("CAST(listed.value->>2 AS BIGINT)"), "last")
-        .expr_as(Expr::cust("listed.value->>3"), "cube")
-        .expr_as(Expr::cust("listed.value->>4"), "grain")
-        .expr_as(Expr::cust("CAST(listed.value->>5 AS BIGINT)"), "generation")
+        .expr_as(whole_number(0), "place")
+        .expr_as(text(1), "cube")
+        .expr_as(text(2), "grain")
+        .expr_as(whole_number(3), "generation")
         .from_function(each, "listed")
         .to_owned()
+}
+
+/// What stands at a place of a part that is [`listed`], as a whole number.
+pub(super) fn whole_number(place: usize) -> Expr {
+    text(place).cast_as("BIGINT")
+}
+
+/// See [`whole_number`].
+pub(super) fn text(place: usize) -> Expr {
+    Expr::cust(format!("(listed.value->>{place})"))
 }

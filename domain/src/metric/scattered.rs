@@ -1,16 +1,15 @@
 //! What no whole bucket holds: rows that are not folded yet, and those at the rims of spans, one by one.
 
-use std::collections::HashMap;
-
 use entity::{Millis, run, usage_ledger};
 use futures_util::TryStreamExt as _;
+use sea_orm::sea_query::{Expr, ExprTrait as _, IntoCondition as _};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait as _,
+    ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait as _,
     QueryFilter,
 };
 
 use super::facts::{Ask, Gathered};
-use super::fresh::{self, Called, Done, Ended};
+use super::fresh::{self, CallRates, Called, Done, Ended};
 use super::group::Group;
 use super::measure::{Measure, Sums};
 use super::parts::Part;
@@ -34,6 +33,22 @@ struct Reading {
     fresh: bool,
 }
 
+impl Reading {
+    /// That a row's time is within it.
+    fn holds(&self, at: &Expr) -> Condition {
+        let within = at.clone().gte(self.start).and(at.clone().lt(self.end));
+        within.into_condition()
+    }
+}
+
+/// That a row is one of these.
+fn any_of(readings: &[Reading], is_one: impl Fn(&Reading) -> Condition) -> Condition {
+    readings
+        .iter()
+        .map(is_one)
+        .fold(Condition::any(), Condition::add)
+}
+
 impl<'a> Scattered<'a> {
     /// Those of two lists of parts, each in the order of time.
     pub(super) fn of(ask: &'a Ask, whole: Vec<Part>, rims: Vec<Part>) -> Self {
@@ -46,61 +61,48 @@ impl<'a> Scattered<'a> {
         tx: &DatabaseTransaction,
         facts: &mut Gathered<'_>,
     ) -> Result<()> {
-        let Ask { by, which, .. } = self.ask;
-        let lines = Measure::COSTS
+        let Ask {
+            by,
+            which,
+            workspace,
+            ..
+        } = self.ask;
+        // Only what calls cost line by line needs them; and while rows come, nothing else can be read.
+        let rates = match Measure::COSTS
             .iter()
-            .any(|line| self.ask.measures.contains(line));
+            .any(|line| self.ask.measures.contains(line))
+        {
+            true => CallRates::of_workspace(tx, *workspace).await?,
+            false => CallRates::default(),
+        };
         let alone = which.of_calls(by);
-        let readings = self.readings();
-        // What is not folded is read by itself: however much it is, each page follows the other in the order of its index.
-        let fresh = readings.iter().take_while(|reading| reading.fresh).count();
-        let (fresh, rims) = readings.split_at(fresh);
-        for readings in fresh.chunks(1).chain(rims.chunks(at_once(tx))) {
-            let select = match alone {
-                Some(calls) => usage_ledger::Entity::find().filter(calls.clone()),
-                None => fresh::called().filter(which.runs.clone()),
+        for readings in self.readings(tx) {
+            let at = usage_ledger::Column::At.into_expr();
+            let used = any_of(&readings, |reading| {
+                // The workspace in each of them: an index is found for each by itself.
+                let mine = reading
+                    .holds(&at)
+                    .add(usage_ledger::Column::WorkspaceId.eq(*workspace));
+                mine.add_option(reading.fresh.then(fresh::of_ledger))
+            });
+            let mut add = |call: &usage_ledger::Model, group| {
+                let Some(place) = self.place_of(&readings, call.at, call.rolled_up) else {
+                    return Ok(());
+                };
+                facts.fact_of(group, place)?.sums += Sums::of_call(call, rates.of(call));
+                Ok::<_, Error>(())
             };
-            let select = select.filter(self.conditions(
-                readings,
-                usage_ledger::Column::WorkspaceId,
-                usage_ledger::Column::At,
-                fresh::of_ledger,
-            ));
-            let mut last = None;
-            loop {
-                let page = fresh::page(select.clone(), last);
-                let calls: Vec<_> = match alone {
-                    Some(_) => {
-                        let calls = page.all(tx).await?.into_iter();
-                        let group = |call: &usage_ledger::Model| {
-                            Group::of_call(by, call.coworker_id, &call.model)
-                        };
-                        calls.map(|call| (group(&call), call)).collect()
-                    }
-                    None => {
-                        let calls = page.into_model::<Called>().all(tx).await?.into_iter();
-                        calls
-                            .map(|called| (called.group(by), called.call))
-                            .collect()
-                    }
-                };
-                // Only what calls cost line by line needs them.
-                let rates = match lines {
-                    true => fresh::rates(tx, calls.iter().map(|(_, call)| call)).await?,
-                    false => HashMap::new(),
-                };
-                let full = calls.len() == fresh::PAGE;
-                last = calls
-                    .last()
-                    .map(|(_, call)| (call.at, call.run_id, call.seq));
-                for (group, call) in calls {
-                    if let Some(place) = self.place_of(readings, call.at, call.rolled_up) {
-                        let rates = call.price_id.and_then(|id| rates.get(&id).copied());
-                        facts.fact_of(group, place)?.sums += Sums::of_call(&call, rates);
-                    }
+            if let Some(calls) = alone {
+                let calls = usage_ledger::Entity::find().filter(calls.clone());
+                let mut calls = calls.filter(used).stream(tx).await?;
+                while let Some(call) = calls.try_next().await? {
+                    add(&call, Group::of_call(by, call.coworker_id, &call.model))?;
                 }
-                if !full {
-                    break;
+            } else {
+                let calls = fresh::called().filter(which.runs.clone()).filter(used);
+                let mut calls = calls.into_model::<Called>().stream(tx).await?;
+                while let Some(called) = calls.try_next().await? {
+                    add(&called.call, called.group(by))?;
                 }
             }
         }
@@ -113,22 +115,30 @@ impl<'a> Scattered<'a> {
         tx: &DatabaseTransaction,
         facts: &mut Gathered<'_>,
     ) -> Result<()> {
-        let Ask { by, which, .. } = self.ask;
+        let Ask {
+            by,
+            which,
+            workspace,
+            ..
+        } = self.ask;
         let alone = which.of_calls(by).is_some();
-        for readings in self.readings().chunks(at_once(tx)) {
-            let ended = self.conditions(
-                readings,
-                run::Column::WorkspaceId,
-                run::Column::EndedAt,
-                fresh::of_runs,
-            );
+        let at = run::Column::EndedAt.into_expr();
+        let fresh_at = fresh::ended_at(ConnectionTrait::get_database_backend(tx));
+        for readings in self.readings(tx) {
+            let ended = any_of(&readings, |reading| {
+                let mine = run::Column::WorkspaceId.eq(*workspace);
+                match reading.fresh {
+                    true => reading.holds(&fresh_at).add(mine).add(fresh::of_runs()),
+                    false => reading.holds(&at).add(mine),
+                }
+            });
             let runs = match alone {
-                true => fresh::done(self.ask.workspace),
-                false => fresh::ended(self.ask.workspace),
+                true => fresh::done(*workspace),
+                false => fresh::ended(*workspace),
             };
             let runs = runs.filter(ended).filter(which.runs.clone());
             let mut add = |run: &Done, group| {
-                let Some(place) = self.place_of(readings, run.ended_at, run.rolled_up) else {
+                let Some(place) = self.place_of(&readings, run.ended_at, run.rolled_up) else {
                     return Ok(());
                 };
                 let fact = facts.fact_of(group, place)?;
@@ -153,48 +163,30 @@ impl<'a> Scattered<'a> {
         Ok(())
     }
 
-    /// Rows that no rollup holds are few: all from the first bucket to the last are looked at. Those at a rim are many, so only they
-    /// are.
-    fn readings(&self) -> Vec<Reading> {
+    /// What is read at once. Rows that no rollup holds are few: all from the first bucket to the last are looked at, by a statement
+    /// of their own, for which there are indexes of such rows alone. Those at a rim are many, so only they are.
+    fn readings(&self, tx: &DatabaseTransaction) -> impl Iterator<Item = Vec<Reading>> {
         let fresh = self.whole.first().zip(self.whole.last());
-        let mut readings: Vec<_> = fresh
-            .map(|(first, last)| Reading {
+        let fresh = fresh.map(|(first, last)| {
+            vec![Reading {
                 start: first.piece.start,
                 end: last.piece.end,
                 fresh: true,
-            })
-            .into_iter()
-            .collect();
+            }]
+        });
+        let mut rims: Vec<Reading> = Vec::new();
         for Part { piece, .. } in &self.rims {
-            match readings.last_mut() {
-                Some(rim) if !rim.fresh && rim.end == piece.start => rim.end = piece.end,
-                _ => readings.push(Reading {
+            match rims.last_mut() {
+                Some(rim) if rim.end == piece.start => rim.end = piece.end,
+                _ => rims.push(Reading {
                     start: piece.start,
                     end: piece.end,
                     fresh: false,
                 }),
             }
         }
-        readings
-    }
-
-    /// That a row is one of these.
-    fn conditions<C: ColumnTrait>(
-        &self,
-        readings: &[Reading],
-        workspace: C,
-        at: C,
-        fresh: fn() -> Condition,
-    ) -> Condition {
-        let each = readings.iter().map(|reading| {
-            // The workspace in each of them: an index is found for each by itself.
-            Condition::all()
-                .add(workspace.eq(self.ask.workspace))
-                .add(at.gte(reading.start))
-                .add(at.lt(reading.end))
-                .add_option(reading.fresh.then(fresh))
-        });
-        each.fold(Condition::any(), Condition::add)
+        let rims: Vec<_> = rims.chunks(at_once(tx)).map(<[_]>::to_vec).collect();
+        fresh.into_iter().chain(rims)
     }
 
     /// The interval that a row counts in, if these readings are those that count it.

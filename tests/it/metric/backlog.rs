@@ -8,12 +8,12 @@ use tests::{Coworker, TestApp, both_dbs};
 
 use crate::look;
 
-/// Calls that are written besides those of a run: more than are held at once.
+/// Calls that are written besides those of a run.
 const MORE: usize = 12_500;
 
 both_dbs! {
-    /// Calls that no rollup holds are read page by page, each once, also where thousands ended in the same millisecond.
-    async fn a_backlog_is_counted_page_by_page(app: TestApp) {
+    /// Calls that no rollup holds are counted each once, also where thousands ended in the same millisecond.
+    async fn a_backlog_is_counted_call_by_call(app: TestApp) {
         let playbook = "turns:\n  - calls:\n      - tool: finish\n        arguments: { outcome: DECLINED, reason: No., summary: \"No.\" }\n    usage: { input: 7, output: 3 }\n";
         let worker = Coworker::new("worker").playbook(playbook).publish(&app).await;
         app.mutate("requestCreate", json!({ "title": "Do it", "assigneeId": worker.id }), "").await;

@@ -15,7 +15,7 @@ use usage_rollup::Column as C;
 use super::row::{Stored, difference, name};
 use crate::error::Result;
 use crate::metric::cover::{Reach, floor};
-use crate::metric::fresh::{self, Called, Ended};
+use crate::metric::fresh::{self, CallRates, Called, Ended};
 use crate::metric::measure::Sums;
 use crate::metric::rollup::{Key, Sheet, keys_of, replace, wait_for};
 use crate::metric::sketch::Durations;
@@ -271,11 +271,10 @@ impl Slice {
             .into_model::<Called>()
             .all(tx)
             .await?;
-        let rates = fresh::rates(tx, calls.iter().map(|called| &called.call)).await?;
+        let rates = CallRates::of_calls(tx, calls.iter().map(|called| &called.call)).await?;
         for called in &calls {
             let call = &called.call;
-            let rates = call.price_id.and_then(|id| rates.get(&id).copied());
-            let sums = Sums::of_call(call, rates);
+            let sums = Sums::of_call(call, rates.of(call));
             add(call.at, Key::of_call(called), sums, &Durations::default())?;
         }
         let at = run::Column::EndedAt;

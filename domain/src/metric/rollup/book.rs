@@ -6,22 +6,27 @@ use entity::{
     CoworkerId, Millis, Outcome, RequestSource, RollupCube, RollupGrain, Trigger, WorkspaceId,
     usage_rollup,
 };
-use sea_orm::sea_query::{Alias, Expr, ExprTrait, OnConflict, Query};
+use sea_orm::sea_query::{Alias, Expr, ExprTrait as _, Func, OnConflict, Query, SelectStatement};
 use sea_orm::{
-    ActiveEnum as _, ColumnTrait as _, Condition, ConnectionTrait, EntityTrait, QueryFilter,
-    QuerySelect, Value,
+    ActiveEnum as _, ColumnTrait as _, Condition, ConnectionTrait, DbBackend, EntityTrait,
+    IdenStatic as _, QueryFilter, Value,
 };
+use serde_json::json;
 use usage_rollup::Column as C;
 
 use crate::error::Result;
 use crate::metric::cover::floor;
 use crate::metric::fresh::{Called, Ended};
 use crate::metric::measure::{Measure, Sums};
+use crate::metric::parts::{Level, Rows, each, listed, of_part, text, whole_number};
 use crate::metric::sketch::Durations;
 use crate::metric::zone::{Interval, QUARTER, Zone};
 
 /// Rows of a statement: 38 values each, of the 32,766 that SQLite takes.
 const ROWS: usize = 100;
+
+/// Keys of a statement that reads rows.
+const KEYS: usize = 1_000;
 
 /// What a rollup's row is found by, within its workspace.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -217,58 +222,65 @@ impl Book {
             .filter(|(_, (_, durations))| durations.bytes().is_some())
             .map(|(key, _)| key.clone())
             .collect();
-        for keys in keys.chunks(ROWS) {
-            let found = usage_rollup::Entity::find()
-                .filter(among(workspace, keys))
-                .filter(C::Durations.is_not_null())
-                .select_only()
-                .columns(KEY.into_iter().skip(1))
-                .column(C::Durations)
-                .into_tuple::<(
-                    RollupCube,
-                    RollupGrain,
-                    i64,
-                    Millis,
-                    CoworkerId,
-                    String,
-                    String,
-                    String,
-                    String,
-                    Vec<u8>,
-                )>()
-                .all(conn)
-                .await?;
-            for (
-                cube,
-                grain,
-                generation,
-                bucket,
-                coworker,
-                model,
-                source,
-                trigger,
-                outcome,
-                bytes,
-            ) in found
-            {
-                let key = Key {
-                    cube,
-                    grain,
-                    generation,
-                    bucket,
-                    coworker,
-                    model,
-                    source,
-                    trigger,
-                    outcome,
-                };
-                if let Some((_, durations)) = self.0.get_mut(&key) {
+        for keys in keys.chunks(KEYS) {
+            let stored = durations_of(conn.get_database_backend(), workspace, keys);
+            for row in conn.query_all(&stored).await? {
+                let place: i64 = row.try_get("", "place")?;
+                let bytes: Vec<u8> = row.try_get("", C::Durations.as_str())?;
+                let key = usize::try_from(place)
+                    .ok()
+                    .and_then(|place| keys.get(place));
+                if let Some((_, durations)) = key.and_then(|key| self.0.get_mut(key)) {
                     durations.merge(&Durations::read(Some(&bytes))?)?;
                 }
             }
         }
         Ok(())
     }
+}
+
+/// The durations of the stored rows with these keys, each with the place of its key.
+fn durations_of(backend: DbBackend, workspace: WorkspaceId, keys: &[Key]) -> SelectStatement {
+    let list = keys.iter().enumerate().map(|(place, key)| {
+        json!([
+            place,
+            key.cube.to_value(),
+            key.grain.to_value(),
+            key.generation,
+            key.bucket.0,
+            key.coworker.0.simple().to_string(),
+            key.model,
+            key.source,
+            key.trigger,
+            key.outcome,
+        ])
+    });
+    let mut list = listed(backend, list);
+    let coworker = match backend {
+        DbBackend::Sqlite => Func::cust("unhex").arg(text(5)).into(),
+        _ => text(5).cast_as("UUID"),
+    };
+    list.expr_as(whole_number(4), C::Bucket)
+        .expr_as(coworker, C::CoworkerId);
+    let texts = [C::Model, C::Source, C::Trigger, C::Outcome];
+    let mut rows = Query::select();
+    rows.column((usage_rollup::Entity, C::Durations))
+        .cond_where(C::WorkspaceId.eq(workspace))
+        .cond_where(Level::is_meant())
+        .and_where(C::Durations.is_not_null());
+    for (place, column) in (6..).zip(texts) {
+        list.expr_as(text(place), column);
+    }
+    for column in [C::Bucket, C::CoworkerId].into_iter().chain(texts) {
+        rows.and_where(column.into_expr().eq(of_part(column.as_str())));
+    }
+    each(
+        backend,
+        list,
+        usage_rollup::Entity,
+        (rows, Rows::Each),
+        |_| {},
+    )
 }
 
 /// The rows with these keys.

@@ -12,7 +12,7 @@ use super::zone::make_anew;
 use super::{Left, fine, hold};
 use crate::error::Result;
 use crate::metric::cover::{Piece, Reach};
-use crate::metric::fresh::{self, Called, Ended};
+use crate::metric::fresh::{self, CallRates, Called, Ended};
 use crate::metric::measure::Sums;
 use crate::metric::sketch::Durations;
 use crate::metric::zone::{HOUR, Zone};
@@ -118,12 +118,11 @@ impl BuildDay {
                 .filter(Expr::cust("usage_ledger.rolled_up"))
                 .filter(at.gte(start).and(at.lt(end)));
             let calls = calls.into_model::<Called>().all(conn).await?;
-            let rates = fresh::rates(conn, calls.iter().map(|called| &called.call)).await?;
+            let rates = CallRates::of_calls(conn, calls.iter().map(|called| &called.call)).await?;
             for called in &calls {
-                let rates = called.call.price_id.and_then(|id| rates.get(&id).copied());
                 add(
                     Key::of_call(called),
-                    Sums::of_call(&called.call, rates),
+                    Sums::of_call(&called.call, rates.of(&called.call)),
                     &Durations::default(),
                 )?;
             }

@@ -2,20 +2,25 @@
 
 use entity::{Millis, RollupGrain, WorkspaceId, rollup_state, run, usage_ledger};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait as _, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ColumnTrait as _, DbBackend, EntityTrait, QueryFilter, QuerySelect};
 
 use super::book::{Book, Key};
 use super::{Left, hold};
 use crate::error::Result;
 use crate::metric::cover::{Reach, floor};
-use crate::metric::fresh::{self, Called, Ended};
+use crate::metric::fresh::{self, CallRates, Called, Ended};
 use crate::metric::measure::Sums;
 use crate::metric::sketch::Durations;
 use crate::metric::zone::HOUR;
 use crate::store::{Command, Needs, Tx};
 
-/// Runs of a step.
-const RUNS: u64 = 500;
+/// Runs of a step: the more, the fewer rows of rollups are written twice. On SQLite, nobody else writes meanwhile.
+const fn runs_of_a_step(backend: DbBackend) -> u64 {
+    match backend {
+        DbBackend::Sqlite => 500,
+        _ => 1_000,
+    }
+}
 
 /// Folds runs of a workspace that ended, the oldest first, and their model calls.
 #[derive(Clone, Copy, Debug)]
@@ -45,8 +50,9 @@ impl Command for Fold {
             return Ok(nothing);
         };
         let conn = tx.writing().await?;
+        let most = runs_of_a_step(tx.backend());
         let runs = fresh::oldest(tx.backend(), self.workspace)
-            .limit(RUNS)
+            .limit(most)
             .into_model::<Ended>()
             .all(conn)
             .await?;
@@ -62,15 +68,14 @@ impl Command for Fold {
             .into_model::<Called>()
             .all(conn)
             .await?;
-        let rates = fresh::rates(conn, calls.iter().map(|called| &called.call)).await?;
+        let rates = CallRates::of_calls(conn, calls.iter().map(|called| &called.call)).await?;
         let mut folding = Folding {
             reach: Reach::of(&state),
             state,
             book: Book::default(),
         };
         for called in &calls {
-            let rates = called.call.price_id.and_then(|id| rates.get(&id).copied());
-            let sums = Sums::of_call(&called.call, rates);
+            let sums = Sums::of_call(&called.call, rates.of(&called.call));
             folding.add(
                 called.call.at,
                 Key::of_call(called),
@@ -101,7 +106,7 @@ impl Command for Fold {
             .filter(run::Column::Id.is_in(ids))
             .exec(conn)
             .await?;
-        let left = if count == RUNS {
+        let left = if count == most {
             Left::More
         } else {
             Left::Nothing

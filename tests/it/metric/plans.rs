@@ -1,0 +1,152 @@
+//! What PostgreSQL goes through for figures.
+
+use std::path::Path;
+
+use domain::metric::rollup;
+use entity::{run, usage_ledger};
+use sea_orm::{ConnectionTrait as _, IdenStatic as _, Iterable as _};
+use serde_json::{Value, json};
+use tests::postgres::Postgres;
+use tests::{TestApp, TestDb};
+
+use super::{coworker, priced, work};
+use crate::look;
+
+/// Copies of a run, and of its calls.
+const COPIES: usize = 20_000;
+/// They end one after the other, so many milliseconds apart: over some 230 days.
+const STEP: usize = 1_000_000;
+
+/// Has every statement's plan logged, with what it went through.
+const EXPLAINED: [&str; 4] = [
+    "session_preload_libraries = ''auto_explain''",
+    "auto_explain.log_min_duration = 0",
+    "auto_explain.log_analyze = on",
+    "auto_explain.log_format = json",
+];
+
+/// The plans of the figures' statements about single runs and calls that a log has after a number of bytes.
+fn plans(log: &Path, after: usize) -> Vec<Value> {
+    let log = std::fs::read_to_string(log).unwrap();
+    let plans = log[after..].split(" plan:\n").skip(1).map(|plan| {
+        let lines = plan.lines().take_while(|line| line.starts_with('\t'));
+        let plan: String = lines.collect();
+        serde_json::from_str::<Value>(&plan).unwrap_or_else(|err| panic!("{err}: {plan}"))
+    });
+    let of_rows = |plan: &Value| {
+        let text = plan["Query Text"].as_str().unwrap();
+        text.contains(r#""usage_ledger"."at" >= "#) || text.contains(r#""run"."ended_at" >= "#)
+    };
+    plans.filter(of_rows).collect()
+}
+
+/// How many rows of the large tables a node of a plan, and those below it, looked at.
+fn looked_at(node: &Value) -> f64 {
+    let number = |name: &str| node[name].as_f64().unwrap_or_default();
+    let below = node["Plans"].as_array().into_iter().flatten();
+    let below: f64 = below.map(looked_at).sum();
+    let large = matches!(node["Relation Name"].as_str(), Some("run" | "usage_ledger"));
+    if !large {
+        return below;
+    }
+    let each = number("Actual Rows")
+        + number("Rows Removed by Filter")
+        + number("Rows Removed by Index Recheck");
+    below + each * number("Actual Loops")
+}
+
+/// R69: also where PostgreSQL believes that everything is still to be folded, figures look at the few rows that are asked of them and
+/// at no others, whether calls alone tell what is asked or their runs do.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn figures_look_at_few_rows_whatever_the_statistics_say() {
+    let server = Postgres::start();
+    let db = TestDb::on(server.address()).await;
+    let conn = tests::db::connect(db.url()).await.unwrap();
+    for setting in EXPLAINED {
+        let told = format!(
+            "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET {setting}', current_database()); END $$"
+        );
+        conn.execute_unprepared(&told).await.unwrap();
+    }
+    conn.close().await.unwrap();
+    let app = TestApp::start_on(db, |_| {}).await;
+    priced(&app).await;
+    let worker = coworker(&app, "one", "{ input: 1000 }", "{ input: 2000 }").await;
+    work(&app, &worker).await;
+    copy(&app).await;
+    rollup::fold_all(&app.store().await, || true).await.unwrap();
+
+    let log = server.address().dir.join("log");
+    let query = "query ($filter: MetricsFilter) { metrics(range: { start: \"-P182D\" }, timeZone: \"Asia/Kathmandu\", filter: $filter) { \
+        series(interval: WEEK, by: [COWORKER]) { points { totals { runs cost { amount } duration { p95 } } } } \
+        trend(interval: WEEK, by: []) { changes { cost { absolute } } } } }";
+    for filter in [
+        json!({ "coworker": { "eq": worker } }),
+        json!({ "trigger": { "eq": "ASSIGNED" } }),
+    ] {
+        let before = std::fs::metadata(&log).unwrap().len();
+        let found = app.gql(query, json!({ "filter": filter })).await;
+        let points = look::list(found["metrics"]["series"][0]["points"].clone());
+        assert!(
+            points.iter().all(|point| point["totals"]["runs"] != 0),
+            "{found:#}"
+        );
+        let plans = plans(&log, usize::try_from(before).unwrap());
+        // Calls of the series and of the trend, and runs: what is not folded, and what lies at the rims.
+        assert!(plans.len() >= 4, "{filter}: {plans:#?}");
+        for plan in plans {
+            let (looked_at, found) = (looked_at(&plan["Plan"]), &plan["Plan"]["Actual Rows"]);
+            // A call is looked at with its run, and what was folded since the last VACUUM is still in the index of what is not.
+            let most = 3.0 * found.as_f64().unwrap() + 10.0;
+            assert!(
+                looked_at <= most,
+                "{filter}: {looked_at} rows for {found}: {plan:#}"
+            );
+        }
+    }
+    app.stop().await;
+}
+
+/// Writes copies of the run that there is, and of its calls, none of them folded, and has PostgreSQL learn that for good.
+async fn copy(app: &TestApp) {
+    let id = "CAST(lpad(to_hex(n), 32, '0') AS UUID)".to_owned();
+    let earlier = |column: &str| format!("{column} - n * {STEP}");
+    let runs = run::Column::iter().map(|column| match column.as_str() {
+        "id" => id.clone(),
+        "number" => "number + n".to_owned(),
+        name @ ("started_at" | "ended_at") => earlier(name),
+        "rolled_up" => "FALSE".to_owned(),
+        name => name.to_owned(),
+    });
+    let calls = usage_ledger::Column::iter().map(|column| match column.as_str() {
+        "run_id" => id.clone(),
+        "at" => earlier("at"),
+        "rolled_up" => "FALSE".to_owned(),
+        name => name.to_owned(),
+    });
+    let names = [
+        run::Column::iter()
+            .map(|column| column.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
+        usage_ledger::Column::iter()
+            .map(|column| column.as_str())
+            .collect::<Vec<_>>()
+            .join(", "),
+    ];
+    let values = [
+        runs.collect::<Vec<_>>().join(", "),
+        calls.collect::<Vec<_>>().join(", "),
+    ];
+    for ((table, names), values) in ["run", "usage_ledger"].into_iter().zip(names).zip(values) {
+        for statement in [
+            format!("ALTER TABLE {table} SET (autovacuum_enabled = off)"),
+            format!(
+                "INSERT INTO {table} ({names}) SELECT {values} FROM {table}, generate_series(CAST(1 AS BIGINT), {COPIES}) AS n"
+            ),
+            format!("ANALYZE {table}"),
+        ] {
+            look::tamper(app, &statement).await;
+        }
+    }
+}
