@@ -237,7 +237,7 @@ async fn a_backlog_is_folded_by_what_is_left_of_it() {
         .expect("one")
         .id;
     let mut statement = fresh::oldest(DbBackend::Postgres, workspace)
-        .limit(500)
+        .limit(1_000)
         .build(DbBackend::Postgres);
     statement.sql = format!("EXPLAIN {}", statement.sql);
     let lines = conn.query_all_raw(statement).await.expect("a plan");

@@ -39,8 +39,6 @@ pub struct Done {
     pub turn_count: i32,
     /// Tool calls.
     pub tool_call_count: i32,
-    /// Whether the rollups hold it.
-    pub rolled_up: bool,
 }
 
 /// A run that ended.
@@ -106,7 +104,6 @@ pub fn done(workspace: WorkspaceId) -> Select<run::Entity> {
             run::Column::EndedAt,
             run::Column::TurnCount,
             run::Column::ToolCallCount,
-            run::Column::RolledUp,
         ])
         .filter(run::Column::WorkspaceId.eq(workspace))
         .filter(run::Column::EndedAt.is_not_null())
@@ -174,33 +171,38 @@ impl CallRates {
         calls: impl IntoIterator<Item = &usage_ledger::Model>,
     ) -> Result<Self> {
         let ids = calls.into_iter().filter_map(|call| call.price_id);
-        let own: HashSet<_> = ids.filter(|id| price::by_id(*id).is_none()).collect();
-        if own.is_empty() {
-            return Ok(Self::default());
-        }
-        Self::find(conn, model_price::Column::Id.is_in(own)).await
+        Self::of(conn, ids.collect()).await
     }
 
-    /// Those of all calls of a workspace.
+    /// Those of calls that are yet to be read.
     ///
     /// # Errors
     /// What the database said.
-    pub async fn of_workspace<C: ConnectionTrait>(
+    pub async fn of_selected<C: ConnectionTrait>(
         conn: &C,
-        workspace: WorkspaceId,
+        calls: &Select<usage_ledger::Entity>,
     ) -> Result<Self> {
-        Self::find(conn, model_price::Column::WorkspaceId.eq(workspace)).await
+        use usage_ledger::Column::PriceId;
+        let ids = calls.clone().filter(PriceId.is_not_null());
+        let ids = ids.select_only().column(PriceId).distinct();
+        let ids: Vec<ModelPriceId> = ids.into_tuple().all(conn).await?;
+        Self::of(conn, ids.into_iter().collect()).await
     }
 
-    async fn find<C: ConnectionTrait>(conn: &C, which: Expr) -> Result<Self> {
-        let rows = model_price::Entity::find().filter(which).all(conn).await?;
+    async fn of<C: ConnectionTrait>(conn: &C, mut ids: HashSet<ModelPriceId>) -> Result<Self> {
+        ids.retain(|id| price::by_id(*id).is_none());
+        if ids.is_empty() {
+            return Ok(Self::default());
+        }
+        let rows = model_price::Entity::find().filter(model_price::Column::Id.is_in(ids));
+        let rows = rows.all(conn).await?;
         Ok(Self {
             own: rows.iter().map(|row| (row.id, Rates::from(row))).collect(),
         })
     }
 
     /// What a call was priced at; none: it had no price.
-    pub fn of(&self, call: &usage_ledger::Model) -> Option<Rates> {
+    pub fn rates(&self, call: &usage_ledger::Model) -> Option<Rates> {
         let id = call.price_id?;
         let own = self.own.get(&id).copied();
         own.or_else(|| price::by_id(id).map(Rates::from))

@@ -1,4 +1,4 @@
-//! Rows of many spans of time, in one statement.
+//! Rows of many spans of time, or of many keys, in one statement.
 
 use entity::{Millis, RollupCube, RollupGrain, usage_rollup};
 use sea_orm::sea_query::{
@@ -53,7 +53,7 @@ pub(super) struct Level {
 }
 
 impl Level {
-    /// Whether rollups are those that their span means; only within [`of_each`].
+    /// Whether rollups are those that their part means; only within [`each`] and [`of_each`].
     pub(super) fn is_meant() -> Condition {
         use usage_rollup::Column as C;
         Condition::all()

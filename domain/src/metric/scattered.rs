@@ -67,17 +67,13 @@ impl<'a> Scattered<'a> {
             workspace,
             ..
         } = self.ask;
-        // Only what calls cost line by line needs them; and while rows come, nothing else can be read.
-        let rates = match Measure::COSTS
+        // Only what calls cost line by line needs them.
+        let priced = Measure::COSTS
             .iter()
-            .any(|line| self.ask.measures.contains(line))
-        {
-            true => CallRates::of_workspace(tx, *workspace).await?,
-            false => CallRates::default(),
-        };
+            .any(|line| self.ask.measures.contains(line));
         let alone = which.of_calls(by);
+        let at = usage_ledger::Column::At.into_expr();
         for readings in self.readings(tx) {
-            let at = usage_ledger::Column::At.into_expr();
             let used = any_of(&readings, |reading| {
                 // The workspace in each of them: an index is found for each by itself.
                 let mine = reading
@@ -85,21 +81,29 @@ impl<'a> Scattered<'a> {
                     .add(usage_ledger::Column::WorkspaceId.eq(*workspace));
                 mine.add_option(reading.fresh.then(fresh::of_ledger))
             });
+            let calls = match alone {
+                Some(calls) => usage_ledger::Entity::find().filter(calls.clone()),
+                None => fresh::called().filter(which.runs.clone()),
+            };
+            let calls = calls.filter(used);
+            let prices = match priced {
+                // First of all: while calls come, nothing else can be read.
+                true => CallRates::of_selected(tx, &calls).await?,
+                false => CallRates::default(),
+            };
             let mut add = |call: &usage_ledger::Model, group| {
-                let Some(place) = self.place_of(&readings, call.at, call.rolled_up) else {
+                let Some(place) = self.place_of(&readings, call.at) else {
                     return Ok(());
                 };
-                facts.fact_of(group, place)?.sums += Sums::of_call(call, rates.of(call));
+                facts.fact_of(group, place)?.sums += Sums::of_call(call, prices.rates(call));
                 Ok::<_, Error>(())
             };
-            if let Some(calls) = alone {
-                let calls = usage_ledger::Entity::find().filter(calls.clone());
-                let mut calls = calls.filter(used).stream(tx).await?;
+            if alone.is_some() {
+                let mut calls = calls.stream(tx).await?;
                 while let Some(call) = calls.try_next().await? {
                     add(&call, Group::of_call(by, call.coworker_id, &call.model))?;
                 }
             } else {
-                let calls = fresh::called().filter(which.runs.clone()).filter(used);
                 let mut calls = calls.into_model::<Called>().stream(tx).await?;
                 while let Some(called) = calls.try_next().await? {
                     add(&called.call, called.group(by))?;
@@ -138,7 +142,7 @@ impl<'a> Scattered<'a> {
             };
             let runs = runs.filter(ended).filter(which.runs.clone());
             let mut add = |run: &Done, group| {
-                let Some(place) = self.place_of(&readings, run.ended_at, run.rolled_up) else {
+                let Some(place) = self.place_of(&readings, run.ended_at) else {
                     return Ok(());
                 };
                 let fact = facts.fact_of(group, place)?;
@@ -189,14 +193,10 @@ impl<'a> Scattered<'a> {
         fresh.into_iter().chain(rims)
     }
 
-    /// The interval that a row counts in, if these readings are those that count it.
-    fn place_of(&self, readings: &[Reading], at: Millis, rolled_up: bool) -> Option<usize> {
-        let at_rim = |reading: &Reading| !reading.fresh && reading.start <= at && at < reading.end;
-        if readings.iter().any(at_rim) {
-            return place_of(&self.rims, at);
-        }
-        let fresh = !rolled_up && readings.iter().any(|reading| reading.fresh);
-        fresh.then(|| place_of(&self.whole, at)).flatten()
+    /// The interval that a row of these readings counts in; none: it lies in a rim, and what is read is what is not folded.
+    fn place_of(&self, readings: &[Reading], at: Millis) -> Option<usize> {
+        let fresh = readings.iter().any(|reading| reading.fresh);
+        place_of(if fresh { &self.whole } else { &self.rims }, at)
     }
 }
 

@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 /// What makes a transaction of PostgreSQL a snapshot.
 const OF_ONE_MOMENT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
 /// What decides how it is read is what is asked: how far a span reaches, and for how many coworkers. A plan for any of it is
-/// slower by more than it takes to make one. And where statistics are older than what was folded since, a whole table seems to be as
-/// near as the few rows of an index: no index that is needed is missing, so none is gone through.
+/// slower by more than it takes to make one. And where statistics are older than what was folded since, a table seems to be gone
+/// through as fast as the index of the few rows of it that are asked for: every statement of a snapshot has such an index.
 const PLAN_FOR_THIS: &str =
     "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_seqscan = off";
 

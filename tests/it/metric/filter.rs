@@ -5,15 +5,18 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tests::{TestApp, both_dbs};
 
-use super::{coworker, fold, priced, work};
+use super::{audit, coworker, fold, priced, work};
 use crate::look;
+
+/// The name of a model, with what JSON and SQL must leave as it is.
+const ANOTHER: &str = r#"p:a"b\c-ü"#;
 
 /// As if the second coworker had a model of its own.
 async fn another_model(app: &TestApp) {
     for table in ["run", "usage_ledger"] {
         let second = "SELECT id FROM coworker WHERE handle = 'two'";
         let other = format!(
-            "UPDATE {table} SET model = 'another' WHERE coworker_id = ({second}) AND NOT rolled_up"
+            "UPDATE {table} SET model = '{ANOTHER}' WHERE coworker_id = ({second}) AND NOT rolled_up"
         );
         look::tamper(app, &other).await;
     }
@@ -46,8 +49,8 @@ both_dbs! {
                 app.advance(Duration::from_secs(1)).await;
             }
             for (same, cost) in [
-                ([json!({ "coworker": { "eq": one } }), json!({ "model": { "neq": "another" } })], costs[0]),
-                ([json!({ "coworker": { "eq": two } }), json!({ "model": { "eq": "another" } })], costs[1]),
+                ([json!({ "coworker": { "eq": one } }), json!({ "model": { "neq": ANOTHER } })], costs[0]),
+                ([json!({ "coworker": { "eq": two } }), json!({ "model": { "eq": ANOTHER } })], costs[1]),
             ] {
                 let first = ask(same[0].clone()).await;
                 let totals = &first["totals"];
@@ -63,5 +66,6 @@ both_dbs! {
             }
             fold(&app).await;
         }
+        audit::sound(&app).await;
     }
 }

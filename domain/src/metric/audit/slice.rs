@@ -185,6 +185,8 @@ impl Slice {
         };
         Condition::all()
             .add(C::WorkspaceId.eq(self.workspace))
+            // All of them, for the index: the key has it before the rest.
+            .add(C::Cube.is_in(RollupCube::ALL.iter().copied()))
             .add(C::Grain.is_in(self.part.grains().iter().copied()))
             .add(C::Generation.eq(generation))
     }
@@ -274,7 +276,7 @@ impl Slice {
         let rates = CallRates::of_calls(tx, calls.iter().map(|called| &called.call)).await?;
         for called in &calls {
             let call = &called.call;
-            let sums = Sums::of_call(call, rates.of(call));
+            let sums = Sums::of_call(call, rates.rates(call));
             add(call.at, Key::of_call(called), sums, &Durations::default())?;
         }
         let at = run::Column::EndedAt;

@@ -1,6 +1,6 @@
 //! What no fold and no slice gets to: nobody leaves it behind, but a database that was restored in parts, or written to by hand.
 
-use entity::{RollupGrain, WorkspaceId, rollup_state, run, usage_ledger, usage_rollup};
+use entity::{RollupCube, RollupGrain, WorkspaceId, rollup_state, run, usage_ledger, usage_rollup};
 use sea_orm::sea_query::{Expr, ExprTrait as _, IntoCondition as _};
 use sea_orm::{
     ColumnTrait as _, Condition, DatabaseTransaction, EntityTrait, PaginatorTrait as _,
@@ -104,6 +104,8 @@ impl Strays {
     fn rows(&self, state: &rollup_state::Model) -> Condition {
         Condition::all()
             .add(C::WorkspaceId.eq(self.workspace))
+            // All of them, for the index: the key has it before the rest.
+            .add(C::Cube.is_in(RollupCube::ALL.iter().copied()))
             .add(C::Grain.is_in([RollupGrain::Day, RollupGrain::Week]))
             .add(C::Generation.into_expr().gt(state.generation))
     }

@@ -14,7 +14,7 @@ use sea_orm::{
 use serde_json::json;
 use usage_rollup::Column as C;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::metric::cover::floor;
 use crate::metric::fresh::{Called, Ended};
 use crate::metric::measure::{Measure, Sums};
@@ -230,9 +230,10 @@ impl Book {
                 let key = usize::try_from(place)
                     .ok()
                     .and_then(|place| keys.get(place));
-                if let Some((_, durations)) = key.and_then(|key| self.0.get_mut(key)) {
-                    durations.merge(&Durations::read(Some(&bytes))?)?;
-                }
+                let row = key.and_then(|key| self.0.get_mut(key));
+                let (_, durations) =
+                    row.ok_or_else(|| Error::internal("a rollup that was not asked for"))?;
+                durations.merge(&Durations::read(Some(&bytes))?)?;
             }
         }
         Ok(())

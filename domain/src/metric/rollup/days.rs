@@ -122,7 +122,7 @@ impl BuildDay {
             for called in &calls {
                 add(
                     Key::of_call(called),
-                    Sums::of_call(&called.call, rates.of(&called.call)),
+                    Sums::of_call(&called.call, rates.rates(&called.call)),
                     &Durations::default(),
                 )?;
             }

@@ -75,7 +75,7 @@ impl Command for Fold {
             book: Book::default(),
         };
         for called in &calls {
-            let sums = Sums::of_call(&called.call, rates.of(&called.call));
+            let sums = Sums::of_call(&called.call, rates.rates(&called.call));
             folding.add(
                 called.call.at,
                 Key::of_call(called),
