@@ -133,7 +133,7 @@ async fn trend(
 async fn seed(conn: &DatabaseConnection, runs: u64) -> Result<()> {
     let now = number(conn, "SELECT MAX(ended_at) FROM run").await?;
     let step = SPAN / i64::try_from(runs)?;
-    let first = number(conn, "SELECT MAX(number) FROM run").await?;
+    let last = number(conn, "SELECT MAX(number) FROM run").await?;
     let sqlite = conn.get_database_backend() == DbBackend::Sqlite;
     // The times of day and the order of coworkers differ from one day to the next: a step is no part of a day.
     let ended = format!("({now} - {SPAN} + s.n * {step})");
@@ -147,7 +147,7 @@ async fn seed(conn: &DatabaseConnection, runs: u64) -> Result<()> {
         "run",
         &[
             ("id", id),
-            ("number", &format!("{first} + s.n")),
+            ("number", &format!("{last} + s.n")),
             ("started_at", &format!("{ended} - 60000 - s.n % 977 * 100")),
             ("ended_at", &ended),
             ("rolled_up", "FALSE"),
@@ -164,6 +164,12 @@ async fn seed(conn: &DatabaseConnection, runs: u64) -> Result<()> {
         ],
     )
     .await?;
+    // By themselves: no statement goes through what those before it wrote.
+    let first = [("first_run", "run"), ("first_call", "usage_ledger")];
+    for (first, table) in first {
+        let copy = format!("CREATE TABLE {first} AS SELECT * FROM {table}");
+        conn.execute_unprepared(&copy).await?;
+    }
     let mut from = 1;
     while from <= runs {
         let to = (from + CHUNK - 1).min(runs);
@@ -177,11 +183,11 @@ async fn seed(conn: &DatabaseConnection, runs: u64) -> Result<()> {
         let template = format!("t.number = (s.n * 7 + s.n / {COWORKERS}) % {COWORKERS} + 1");
         let (into, values) = &run;
         let of_run = format!(
-            "{series} INSERT INTO run ({into}) SELECT {values} FROM s JOIN run AS t ON {template}"
+            "{series} INSERT INTO run ({into}) SELECT {values} FROM s JOIN first_run AS t ON {template}"
         );
         let (into, values) = &call;
         let of_call = format!(
-            "{series} INSERT INTO usage_ledger ({into}) SELECT {values} FROM s JOIN run AS r ON {} JOIN usage_ledger AS t ON t.run_id = r.id",
+            "{series} INSERT INTO usage_ledger ({into}) SELECT {values} FROM s JOIN first_run AS r ON {} JOIN first_call AS t ON t.run_id = r.id",
             template.replace("t.number", "r.number")
         );
         for statement in [of_run, of_call] {
@@ -197,7 +203,11 @@ async fn seed(conn: &DatabaseConnection, runs: u64) -> Result<()> {
         say(&format!("{to} of {runs}"));
         from = to + 1;
     }
-    let counters = format!("UPDATE workspace SET last_run_number = {first} + {runs}");
+    for (first, _) in first {
+        conn.execute_unprepared(&format!("DROP TABLE {first}"))
+            .await?;
+    }
+    let counters = format!("UPDATE workspace SET last_run_number = {last} + {runs}");
     conn.execute_unprepared(&counters).await?;
     settle(conn).await
 }

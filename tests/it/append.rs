@@ -106,7 +106,8 @@ on_both! {
     async fn an_append_that_fails_takes_no_other_of_its_batch_with_it(backend: Backend) {
         let app = idle(backend).await;
         let store = app.store().await;
-        let mut logs = claim(&app, &store, 12).await;
+        // So many that some are in each lane: which one is chance.
+        let mut logs = claim(&app, &store, 40).await;
         let hold = Hold::begin(&app, &store, &mut logs).await;
         let before = written(&store).await;
         let mut lost = BTreeMap::new();

@@ -76,6 +76,14 @@ impl Reach {
         pieces
     }
 
+    /// Where a span may end that ends at a moment after which nothing is: with a week, so that its last days are whole buckets.
+    pub fn to_whole_days(&self, end: Millis) -> Millis {
+        match self.days_from <= self.zone.day(end) {
+            true => self.ceil(Interval::Week, end),
+            false => end,
+        }
+    }
+
     /// The pieces of a span without days.
     pub fn without_days(&self, start: Millis, end: Millis) -> Vec<Piece> {
         let mut pieces = Vec::new();

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use entity::{Millis, RollupCube, RollupGrain, WorkspaceId, rollup_state, usage_rollup};
 use futures_util::TryStreamExt as _;
-use sea_orm::sea_query::{ExprTrait as _, Func, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Query};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, QueryResult,
-    StreamTrait as _,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
+    QueryResult, QuerySelect as _, StreamTrait as _,
 };
 
 use super::cover::{Piece, Reach, Weeks};
+use super::fresh;
 use super::group::{Dimension, Group, Which};
 use super::measure::{Measure, Sums};
 use super::parts::{Level, Part, Placed, Rows, of_each};
@@ -60,11 +61,14 @@ impl Snapshot for Ask {
     type Output = Facts;
 
     async fn read(&self, tx: &DatabaseTransaction) -> Result<Facts> {
-        let state = rollup_state::Entity::find_by_id(self.workspace)
-            .one(tx)
-            .await?;
+        let known = self.known(tx).await?;
+        let state = known.as_ref().map(|known| &known.state);
+        // What ends now ends with the buckets of now: quarter-hours of a day, and rows at its rim, would be many times as many.
+        let open = self
+            .end()
+            .filter(|_| known.as_ref().is_some_and(|known| !known.later));
         let intervals = self.intervals.iter().enumerate();
-        let parts: Vec<Part> = match &state {
+        let parts: Vec<Part> = match state {
             Some(state) => {
                 let reach = Reach::of(state);
                 // Only the smaller cube keeps them.
@@ -74,8 +78,12 @@ impl Snapshot for Ask {
                     Weeks::Kept
                 };
                 let parts = intervals.flat_map(|(interval, (start, end))| {
+                    let end = match open == Some(*end) {
+                        true => reach.to_whole_days(*end),
+                        false => *end,
+                    };
                     reach
-                        .cover(*start, *end, weeks)
+                        .cover(*start, end, weeks)
                         .into_iter()
                         .map(move |piece| Part { interval, piece })
                 });
@@ -101,10 +109,11 @@ impl Snapshot for Ask {
         let (whole, rims): (Vec<_>, Vec<_>) = parts
             .into_iter()
             .partition(|part| part.piece.grain.is_some());
-        if let Some(state) = state.as_ref().filter(|_| !whole.is_empty()) {
+        if let Some(state) = state.filter(|_| !whole.is_empty()) {
             self.rollups(tx, state, &whole, &mut sums).await?;
         }
-        let rows = Scattered::of(self, whole, rims);
+        let oldest_run = known.as_ref().and_then(|known| known.oldest_run);
+        let rows = Scattered::of(self, whole, rims, oldest_run);
         if self.measures.iter().any(|measure| !measure.is_of_runs()) {
             rows.calls(tx, &mut sums).await?;
         }
@@ -116,6 +125,25 @@ impl Snapshot for Ask {
 }
 
 impl Ask {
+    /// How far the rollups are; none: nothing was ever rolled up.
+    async fn known(&self, tx: &DatabaseTransaction) -> Result<Option<Known>> {
+        let backend = ConnectionTrait::get_database_backend(tx);
+        let oldest = fresh::oldest_end(backend, self.workspace);
+        let later = match self.end() {
+            Some(end) => fresh::is_any_since(backend, self.workspace, end),
+            None => Expr::val(true),
+        };
+        let known = rollup_state::Entity::find_by_id(self.workspace)
+            .expr_as(Expr::SubQuery(None, Box::new(oldest.into())), "oldest_run")
+            .expr_as(later, "later");
+        Ok(known.into_model::<Known>().one(tx).await?)
+    }
+
+    /// The moment after the last interval.
+    fn end(&self) -> Option<Millis> {
+        self.intervals.iter().map(|(_, end)| *end).max()
+    }
+
     /// Adds what whole buckets hold.
     async fn rollups(
         &self,
@@ -198,6 +226,17 @@ impl Ask {
     fn is_full(&self) -> bool {
         self.which.of_calls(&self.by).is_none()
     }
+}
+
+/// How far the rollups are.
+#[derive(FromQueryResult)]
+struct Known {
+    #[sea_orm(nested)]
+    state: rollup_state::Model,
+    /// When the first of the runs ended that they do not hold yet.
+    oldest_run: Option<Millis>,
+    /// Whether there may be anything after the last interval.
+    later: bool,
 }
 
 /// Sums while they are gathered.

@@ -6,10 +6,10 @@ use entity::{
     CoworkerId, Millis, ModelPriceId, Outcome, RequestSource, RunId, RunStatus, Trigger,
     WorkspaceId, model_price, request, run, usage_ledger,
 };
-use sea_orm::sea_query::{Expr, ExprTrait as _, IntoCondition as _, Order};
+use sea_orm::sea_query::{Expr, ExprTrait as _, IntoCondition as _, Order, SelectStatement};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, JoinType,
-    QueryFilter, QueryOrder as _, QuerySelect, RelationDef, Select,
+    QueryFilter, QueryOrder as _, QuerySelect, QueryTrait as _, RelationDef, Select,
 };
 
 use super::group::{Dimension, Group};
@@ -152,6 +152,35 @@ pub fn ended_at(backend: DbBackend) -> Expr {
 pub fn oldest(backend: DbBackend, workspace: WorkspaceId) -> Select<run::Entity> {
     let oldest = ended(workspace).filter(of_runs());
     oldest.order_by(ended_at(backend), Order::Asc)
+}
+
+/// When the oldest run of a workspace ended that no rollup holds: nothing else is read to tell that there is none.
+pub fn oldest_end(backend: DbBackend, workspace: WorkspaceId) -> SelectStatement {
+    let ends = run::Entity::find().select_only();
+    ends.column(run::Column::EndedAt)
+        .filter(run::Column::WorkspaceId.eq(workspace))
+        .filter(run::Column::EndedAt.is_not_null())
+        .filter(of_runs())
+        .order_by(ended_at(backend), Order::Asc)
+        .limit(1)
+        .into_query()
+}
+
+/// Whether any call or run of a workspace may have ended at a moment or later.
+pub fn is_any_since(backend: DbBackend, workspace: WorkspaceId, at: Millis) -> Expr {
+    let calls = usage_ledger::Entity::find()
+        .filter(usage_ledger::Column::WorkspaceId.eq(workspace))
+        .filter(usage_ledger::Column::At.gte(at));
+    let runs = run::Entity::find().filter(run::Column::EndedAt.gte(at));
+    let runs = match backend {
+        DbBackend::Sqlite => runs.filter(run::Column::WorkspaceId.eq(workspace)),
+        // Of any workspace: ended runs are in the order of time there, and most often there is none.
+        _ => runs,
+    };
+    let one = |mut rows: SelectStatement| {
+        Expr::exists(rows.clear_selects().expr(Expr::val(1)).to_owned())
+    };
+    one(calls.into_query()).or(one(runs.into_query()))
 }
 
 /// What calls were priced at.

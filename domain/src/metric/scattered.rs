@@ -22,6 +22,8 @@ pub(super) struct Scattered<'a> {
     whole: Vec<Part>,
     /// What no bucket holds: all of it.
     rims: Vec<Part>,
+    /// When the first of the runs ended that are not folded; none: there is none.
+    oldest_run: Option<Millis>,
 }
 
 /// Rows that one condition finds.
@@ -51,8 +53,18 @@ fn any_of(readings: &[Reading], is_one: impl Fn(&Reading) -> Condition) -> Condi
 
 impl<'a> Scattered<'a> {
     /// Those of two lists of parts, each in the order of time.
-    pub(super) fn of(ask: &'a Ask, whole: Vec<Part>, rims: Vec<Part>) -> Self {
-        Self { ask, whole, rims }
+    pub(super) fn of(
+        ask: &'a Ask,
+        whole: Vec<Part>,
+        rims: Vec<Part>,
+        oldest_run: Option<Millis>,
+    ) -> Self {
+        Self {
+            ask,
+            whole,
+            rims,
+            oldest_run,
+        }
     }
 
     /// Adds model calls.
@@ -128,7 +140,15 @@ impl<'a> Scattered<'a> {
         let alone = which.of_calls(by).is_some();
         let at = run::Column::EndedAt.into_expr();
         let fresh_at = fresh::ended_at(ConnectionTrait::get_database_backend(tx));
+        let ended_later = |reading: &Reading| self.oldest_run.is_none_or(|run| run >= reading.end);
         for readings in self.readings(tx) {
+            // Most of the time all that ended is folded.
+            if readings
+                .iter()
+                .all(|reading| reading.fresh && ended_later(reading))
+            {
+                continue;
+            }
             let ended = any_of(&readings, |reading| {
                 let mine = run::Column::WorkspaceId.eq(*workspace);
                 match reading.fresh {

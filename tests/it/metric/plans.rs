@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use domain::metric::anew::fold_until;
 use entity::{run, usage_ledger};
-use sea_orm::{ConnectionTrait as _, IdenStatic as _, Iterable as _};
+use sea_orm::{ConnectionTrait as _, IdenStatic as _, Iterable as _, TransactionTrait as _};
 use serde_json::{Value, json};
 use tests::postgres::Postgres;
 use tests::{TestApp, TestDb};
 
-use super::{coworker, priced, work, workspace_of};
+use super::{MINUTE, coworker, priced, work, workspace_of};
 use crate::look;
 
 /// Copies of a run, and of its calls.
@@ -26,7 +27,7 @@ const EXPLAINED: [&str; 4] = [
     "auto_explain.log_format = json",
 ];
 
-/// What a statement is about: which table, and whether only what is not folded.
+/// What a statement is about: of which table, and whether only of what is not folded.
 type Kind = (&'static str, bool);
 
 /// The plans of the figures' statements about single runs and calls that a log has after a number of bytes.
@@ -40,13 +41,14 @@ fn plans(log: &Path, after: usize) -> Vec<(Kind, Value)> {
     let of_rows = |plan: Value| {
         let text = plan["Query Text"].as_str().unwrap();
         // Which prices a statement needs is asked with the same conditions; what finds backlogs has no span.
-        let tables = ["run", "usage_ledger"].into_iter();
-        let mut tables = tables.filter(|table| text.contains(&format!("FROM \"{table}\"")));
         let is_one = text.contains(" >= ") && !text.starts_with("SELECT DISTINCT");
-        let kind = (
-            tables.next().filter(|_| is_one)?,
-            text.contains("rolled_up))"),
-        );
+        let of = |table: &str| text.contains(&format!("FROM \"{table}\""));
+        let kind = match () {
+            () if text.contains("oldest_run") => ("oldest run", true),
+            () if is_one && of("usage_ledger") => ("usage_ledger", text.contains("rolled_up))")),
+            () if is_one && of("run") => ("run", text.contains("rolled_up))")),
+            () => return None,
+        };
         Some((kind, plan))
     };
     plans.filter_map(of_rows).collect()
@@ -96,6 +98,16 @@ async fn figures_look_at_few_rows_whatever_the_statistics_say() {
         assert_eq!(look::number(&app, &left).await, 0, "{table}");
     }
 
+    // One more, which nobody folds, an hour later.
+    let folds = tests::db::connect(app.db().url()).await.unwrap();
+    let folds = folds.begin().await.unwrap();
+    folds
+        .execute_unprepared("SELECT * FROM rollup_state FOR UPDATE")
+        .await
+        .unwrap();
+    work(&app, &worker).await;
+    app.advance(Duration::from_secs(60 * MINUTE)).await;
+
     let log = server.address().dir.join("log");
     let query = "query ($filter: MetricsFilter) { metrics(range: { start: \"-P182D\" }, timeZone: \"Asia/Kathmandu\", filter: $filter) { \
         series(interval: WEEK, by: [COWORKER]) { points { totals { runs cost { amount } duration { p95 } } } } \
@@ -127,6 +139,7 @@ async fn figures_look_at_few_rows_whatever_the_statistics_say() {
             );
         }
     }
+    folds.rollback().await.unwrap();
     app.stop().await;
 }
 
@@ -170,5 +183,8 @@ async fn copy(app: &TestApp) {
             format!("ANALYZE {table}"),
         ]);
     }
+    all.push(format!(
+        "UPDATE workspace SET last_run_number = last_run_number + {COPIES}"
+    ));
     look::tamper(app, &all.join("; ")).await;
 }
