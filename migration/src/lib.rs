@@ -23,6 +23,7 @@ mod m20261123_000017_slices;
 mod m20261123_000019_rests;
 mod m20261123_000020_weeks;
 mod m20261123_000021_whole_sum;
+mod m20261123_000022_fresh_calls;
 mod sql;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -55,6 +56,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261123_000019_rests::Migration),
             Box::new(m20261123_000020_weeks::Migration),
             Box::new(m20261123_000021_whole_sum::Migration),
+            Box::new(m20261123_000022_fresh_calls::Migration),
         ]
     }
 }

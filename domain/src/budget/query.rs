@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use entity::{BudgetPeriod, Millis, RollupCube, RollupGrain, WorkspaceId};
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Value};
 use uuid::Uuid;
 
 use super::rows::columns;
@@ -71,8 +71,15 @@ impl Use {
             "0",
         );
         let folded = format!("CASE WHEN EXISTS (SELECT 1 {state}) THEN {days} ELSE {fine} END");
+        let backend = conn.get_database_backend();
+        // As the index of such calls has it: see [`crate::metric::fresh::fresh_at`].
+        let at = if backend == DbBackend::Sqlite {
+            "at"
+        } else {
+            "at + 0"
+        };
         let fresh = format!(
-            "FROM usage_ledger WHERE workspace_id = ? AND NOT rolled_up AND at >= ? AND {column} = ?"
+            "FROM usage_ledger WHERE workspace_id = ? AND NOT rolled_up AND {at} >= ? AND {column} = ?"
         );
         let limit = match key.period {
             BudgetPeriod::Day => "daily_budget_nano",
@@ -111,7 +118,6 @@ impl Use {
         values.extend(slices);
         values.extend(runs);
         values.extend([now_value, scope, period]);
-        let backend = conn.get_database_backend();
         let found = Self::find_by_statement(statement(backend, &sql, values));
         let found = found.one(conn).await?;
         found.ok_or_else(|| Error::internal("a budget could not be added up"))

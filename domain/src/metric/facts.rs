@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use entity::{Millis, RollupCube, RollupGrain, WorkspaceId, rollup_state, usage_rollup};
 use futures_util::TryStreamExt as _;
-use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Query};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func, Query, SelectStatement};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait, FromQueryResult,
     QueryResult, QuerySelect as _, StreamTrait as _,
@@ -19,6 +19,7 @@ use super::group::{Dimension, Group, Which};
 use super::measure::{Measure, Sums};
 use super::parts::{Level, Part, Placed, Rows, of_each};
 use super::query::whole;
+use super::rims::{self, Summed};
 use super::scattered::Scattered;
 use super::sketch::Durations;
 use crate::error::{Error, Result};
@@ -61,6 +62,7 @@ impl Snapshot for Ask {
     type Output = Facts;
 
     async fn read(&self, tx: &DatabaseTransaction) -> Result<Facts> {
+        let backend = ConnectionTrait::get_database_backend(tx);
         let known = self.known(tx).await?;
         let state = known.as_ref().map(|known| &known.state);
         // What ends now ends with the buckets of now: quarter-hours of a day, and rows at its rim, would be many times as many.
@@ -112,12 +114,18 @@ impl Snapshot for Ask {
         if let Some(state) = state.filter(|_| !whole.is_empty()) {
             self.rollups(tx, state, &whole, &mut sums).await?;
         }
-        let oldest_run = known.as_ref().and_then(|known| known.oldest_run);
-        let rows = Scattered::of(self, whole, rims, oldest_run);
         if self.measures.iter().any(|measure| !measure.is_of_runs()) {
+            let summed = rims::calls(self, backend, &rims);
+            let rims = self.sum_up(tx, summed, &rims, &mut sums).await?;
+            let oldest = known.as_ref().and_then(|known| known.oldest_call);
+            let rows = Scattered::of(self, &whole, rims, oldest);
             rows.calls(tx, &mut sums).await?;
         }
         if self.durations || self.measures.iter().any(Measure::is_of_runs) {
+            let summed = rims::runs(self, backend, &rims);
+            let rims = self.sum_up(tx, summed, &rims, &mut sums).await?;
+            let oldest = known.as_ref().and_then(|known| known.oldest_run);
+            let rows = Scattered::of(self, &whole, rims, oldest);
             rows.runs(tx, &mut sums).await?;
         }
         Ok(sums.facts)
@@ -128,13 +136,16 @@ impl Ask {
     /// How far the rollups are; none: nothing was ever rolled up.
     async fn known(&self, tx: &DatabaseTransaction) -> Result<Option<Known>> {
         let backend = ConnectionTrait::get_database_backend(tx);
-        let oldest = fresh::oldest_end(backend, self.workspace);
+        let oldest = |rows: SelectStatement| Expr::SubQuery(None, Box::new(rows.into()));
+        let oldest_run = oldest(fresh::oldest_run(backend, self.workspace));
+        let oldest_call = oldest(fresh::oldest_call(backend, self.workspace));
         let later = match self.end() {
             Some(end) => fresh::is_any_since(backend, self.workspace, end),
             None => Expr::val(true),
         };
         let known = rollup_state::Entity::find_by_id(self.workspace)
-            .expr_as(Expr::SubQuery(None, Box::new(oldest.into())), "oldest_run")
+            .expr_as(oldest_run, "oldest_run")
+            .expr_as(oldest_call, "oldest_call")
             .expr_as(later, "later");
         Ok(known.into_model::<Known>().one(tx).await?)
     }
@@ -153,27 +164,15 @@ impl Ask {
         facts: &mut Gathered<'_>,
     ) -> Result<()> {
         use usage_rollup::Column as C;
-        let mut select = Query::select();
-        select
-            .columns(self.by.iter().map(|by| (usage_rollup::Entity, by.column())))
-            .cond_where(C::WorkspaceId.eq(self.workspace))
-            .cond_where(Level::is_meant())
-            .cond_where(self.which.rollups.clone());
         let backend = ConnectionTrait::get_database_backend(tx);
-        let mut sums = select.clone();
-        for measure in &self.measures {
-            let column = measure.column().into_expr();
-            let sum = match backend {
-                DbBackend::Sqlite => whole(column.sum()),
-                // Its own sum of whole numbers is a NUMERIC, which takes about a fifth of the statement's time.
-                _ => Func::cust("whole_sum").arg(column).into(),
-            };
-            sums.expr_as(sum, measure.column());
-        }
-        for by in &self.by {
-            sums.add_group_by([by.column().into_expr()]);
-        }
-        let of_each = |rows, kind| {
+        let filtered = |mut select: SelectStatement| {
+            select
+                .cond_where(C::WorkspaceId.eq(self.workspace))
+                .cond_where(Level::is_meant())
+                .cond_where(self.which.rollups.clone());
+            select
+        };
+        let of_each = |select, kind| {
             let spans = parts.iter().map(|part| Placed {
                 place: part.interval,
                 first: part.piece.start,
@@ -181,19 +180,15 @@ impl Ask {
                 level: part.piece.grain.map(|grain| self.level(state, grain)),
             });
             let table = (usage_rollup::Entity, C::Bucket.into_expr());
-            of_each(backend, spans, table, (rows, kind), |_| {})
+            of_each(backend, spans, table, (select, kind), |_| {})
         };
-        let sums = of_each(sums, Rows::Summed);
-        let mut rows = tx.stream(&sums).await?;
-        while let Some(row) = rows.try_next().await? {
-            let fact = facts.fact_of_row(&row)?;
-            for measure in &self.measures {
-                let name = sea_orm::IdenStatic::as_str(&measure.column());
-                fact.sums[*measure] = fact.sums[*measure].saturating_add(row.try_get("", name)?);
-            }
-        }
-        drop(rows);
+        let each = self.measures.iter();
+        let each = each.map(|measure| (*measure, measure.column().into_expr()));
+        let sums = self.sums(backend, usage_rollup::Entity, each);
+        let sums = of_each(filtered(sums), Rows::Summed);
+        self.add_sums(tx, &sums, &self.measures, facts).await?;
         if self.durations {
+            let mut select = filtered(self.groups(usage_rollup::Entity));
             select
                 .column((usage_rollup::Entity, C::Durations))
                 .and_where(C::Durations.is_not_null());
@@ -206,6 +201,69 @@ impl Ask {
             }
         }
         Ok(())
+    }
+
+    /// A statement that gives the groups of a table's rows.
+    fn groups(&self, table: impl EntityTrait) -> SelectStatement {
+        let columns = self.by.iter().map(|by| (table, by.column()));
+        Query::select().columns(columns).to_owned()
+    }
+
+    /// A statement that sums up a table's rows, group by group: by what each of them adds to a measure.
+    pub(super) fn sums(
+        &self,
+        backend: DbBackend,
+        table: impl EntityTrait,
+        each: impl Iterator<Item = (Measure, Expr)>,
+    ) -> SelectStatement {
+        let mut select = self.groups(table);
+        for (measure, each) in each {
+            let sum = match backend {
+                DbBackend::Sqlite => whole(each.sum()),
+                // Its own sum of whole numbers is a NUMERIC, which takes about a fifth of the statement's time.
+                _ => Func::cust("whole_sum").arg(each).into(),
+            };
+            select.expr_as(sum, measure.column());
+        }
+        for by in &self.by {
+            select.add_group_by([Expr::col((table, by.column()))]);
+        }
+        select
+    }
+
+    /// Adds what such a statement found.
+    async fn add_sums(
+        &self,
+        tx: &DatabaseTransaction,
+        select: &SelectStatement,
+        measures: &[Measure],
+        facts: &mut Gathered<'_>,
+    ) -> Result<()> {
+        let mut rows = tx.stream(select).await?;
+        while let Some(row) = rows.try_next().await? {
+            let fact = facts.fact_of_row(&row)?;
+            for measure in measures {
+                let name = sea_orm::IdenStatic::as_str(&measure.column());
+                fact.sums[*measure] = fact.sums[*measure].saturating_add(row.try_get("", name)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the rows at the rims, if they can be summed up; gives those that are left, to be read one by one.
+    async fn sum_up<'a>(
+        &self,
+        tx: &DatabaseTransaction,
+        summed: Option<Summed>,
+        rims: &'a [Part],
+        facts: &mut Gathered<'_>,
+    ) -> Result<&'a [Part]> {
+        let Some(summed) = summed.filter(|_| !rims.is_empty()) else {
+            return Ok(rims);
+        };
+        let Summed { measures, select } = summed;
+        self.add_sums(tx, &select, &measures, facts).await?;
+        Ok(&[])
     }
 
     /// Which rollups of a grain hold what is asked: only days and weeks are kept in the smaller cube.
@@ -235,6 +293,8 @@ struct Known {
     state: rollup_state::Model,
     /// When the first of the runs ended that they do not hold yet.
     oldest_run: Option<Millis>,
+    /// When the first of such calls ended.
+    oldest_call: Option<Millis>,
     /// Whether there may be anything after the last interval.
     later: bool,
 }

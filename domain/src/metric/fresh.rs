@@ -138,10 +138,10 @@ pub fn of_runs() -> Condition {
     Expr::cust("NOT run.rolled_up").into_condition()
 }
 
-/// When runs ended that no rollup holds: as the index of such runs has it and no other, on PostgreSQL. It would else go through
-/// all that ended, most of it folded.
-pub fn ended_at(backend: DbBackend) -> Expr {
-    let at = run::Column::EndedAt.into_expr();
+/// When rows happened that no rollup holds: as the index of such rows has it and no other, on PostgreSQL. It would else go through
+/// all that happened, most of it folded.
+pub fn fresh_at(backend: DbBackend, at: impl ColumnTrait) -> Expr {
+    let at = at.into_expr();
     match backend {
         DbBackend::Sqlite => at,
         _ => at.add(Expr::cust("0")),
@@ -151,17 +151,29 @@ pub fn ended_at(backend: DbBackend) -> Expr {
 /// The ended runs of a workspace that no rollup holds, the oldest first.
 pub fn oldest(backend: DbBackend, workspace: WorkspaceId) -> Select<run::Entity> {
     let oldest = ended(workspace).filter(of_runs());
-    oldest.order_by(ended_at(backend), Order::Asc)
+    oldest.order_by(fresh_at(backend, run::Column::EndedAt), Order::Asc)
 }
 
 /// When the oldest run of a workspace ended that no rollup holds: nothing else is read to tell that there is none.
-pub fn oldest_end(backend: DbBackend, workspace: WorkspaceId) -> SelectStatement {
+pub fn oldest_run(backend: DbBackend, workspace: WorkspaceId) -> SelectStatement {
     let ends = run::Entity::find().select_only();
     ends.column(run::Column::EndedAt)
         .filter(run::Column::WorkspaceId.eq(workspace))
         .filter(run::Column::EndedAt.is_not_null())
         .filter(of_runs())
-        .order_by(ended_at(backend), Order::Asc)
+        .order_by(fresh_at(backend, run::Column::EndedAt), Order::Asc)
+        .limit(1)
+        .into_query()
+}
+
+/// As [`oldest_run`], of calls.
+pub fn oldest_call(backend: DbBackend, workspace: WorkspaceId) -> SelectStatement {
+    let calls = usage_ledger::Entity::find().select_only();
+    calls
+        .column(usage_ledger::Column::At)
+        .filter(usage_ledger::Column::WorkspaceId.eq(workspace))
+        .filter(of_ledger())
+        .order_by(fresh_at(backend, usage_ledger::Column::At), Order::Asc)
         .limit(1)
         .into_query()
 }

@@ -11,6 +11,7 @@ pub mod group;
 pub mod measure;
 mod parts;
 pub mod query;
+mod rims;
 pub mod rollup;
 mod scattered;
 pub mod series;

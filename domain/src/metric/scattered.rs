@@ -2,9 +2,9 @@
 
 use entity::{Millis, run, usage_ledger};
 use futures_util::TryStreamExt as _;
-use sea_orm::sea_query::{Expr, ExprTrait as _, IntoCondition as _};
+use sea_orm::sea_query::{ExprTrait as _, IntoCondition as _};
 use sea_orm::{
-    ColumnTrait as _, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait as _,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, EntityTrait as _,
     QueryFilter,
 };
 
@@ -19,11 +19,11 @@ use crate::error::{Error, Result};
 pub(super) struct Scattered<'a> {
     ask: &'a Ask,
     /// What whole buckets hold: of it, the rows that are not folded.
-    whole: Vec<Part>,
+    whole: &'a [Part],
     /// What no bucket holds: all of it.
-    rims: Vec<Part>,
-    /// When the first of the runs ended that are not folded; none: there is none.
-    oldest_run: Option<Millis>,
+    rims: &'a [Part],
+    /// When the first of the rows happened that are not folded; none: there is none.
+    oldest: Option<Millis>,
 }
 
 /// Rows that one condition finds.
@@ -37,8 +37,12 @@ struct Reading {
 
 impl Reading {
     /// That a row's time is within it.
-    fn holds(&self, at: &Expr) -> Condition {
-        let within = at.clone().gte(self.start).and(at.clone().lt(self.end));
+    fn holds(&self, backend: DbBackend, at: impl ColumnTrait) -> Condition {
+        let at = match self.fresh {
+            true => fresh::fresh_at(backend, at),
+            false => at.into_expr(),
+        };
+        let within = at.clone().gte(self.start).and(at.lt(self.end));
         within.into_condition()
     }
 }
@@ -55,15 +59,15 @@ impl<'a> Scattered<'a> {
     /// Those of two lists of parts, each in the order of time.
     pub(super) fn of(
         ask: &'a Ask,
-        whole: Vec<Part>,
-        rims: Vec<Part>,
-        oldest_run: Option<Millis>,
+        whole: &'a [Part],
+        rims: &'a [Part],
+        oldest: Option<Millis>,
     ) -> Self {
         Self {
             ask,
             whole,
             rims,
-            oldest_run,
+            oldest,
         }
     }
 
@@ -84,12 +88,12 @@ impl<'a> Scattered<'a> {
             .iter()
             .any(|line| self.ask.measures.contains(line));
         let alone = which.of_calls(by);
-        let at = usage_ledger::Column::At.into_expr();
-        for readings in self.readings(tx) {
+        let backend = ConnectionTrait::get_database_backend(tx);
+        for readings in self.readings(backend) {
             let used = any_of(&readings, |reading| {
                 // The workspace in each of them: an index is found for each by itself.
                 let mine = reading
-                    .holds(&at)
+                    .holds(backend, usage_ledger::Column::At)
                     .add(usage_ledger::Column::WorkspaceId.eq(*workspace));
                 mine.add_option(reading.fresh.then(fresh::of_ledger))
             });
@@ -138,23 +142,13 @@ impl<'a> Scattered<'a> {
             ..
         } = self.ask;
         let alone = which.of_calls(by).is_some();
-        let at = run::Column::EndedAt.into_expr();
-        let fresh_at = fresh::ended_at(ConnectionTrait::get_database_backend(tx));
-        let ended_later = |reading: &Reading| self.oldest_run.is_none_or(|run| run >= reading.end);
-        for readings in self.readings(tx) {
-            // Most of the time all that ended is folded.
-            if readings
-                .iter()
-                .all(|reading| reading.fresh && ended_later(reading))
-            {
-                continue;
-            }
+        let backend = ConnectionTrait::get_database_backend(tx);
+        for readings in self.readings(backend) {
             let ended = any_of(&readings, |reading| {
-                let mine = run::Column::WorkspaceId.eq(*workspace);
-                match reading.fresh {
-                    true => reading.holds(&fresh_at).add(mine).add(fresh::of_runs()),
-                    false => reading.holds(&at).add(mine),
-                }
+                let mine = reading
+                    .holds(backend, run::Column::EndedAt)
+                    .add(run::Column::WorkspaceId.eq(*workspace));
+                mine.add_option(reading.fresh.then(fresh::of_runs))
             });
             let runs = match alone {
                 true => fresh::done(*workspace),
@@ -188,9 +182,11 @@ impl<'a> Scattered<'a> {
     }
 
     /// What is read at once. Rows that no rollup holds are few: all from the first bucket to the last are looked at, by a statement
-    /// of their own, for which there are indexes of such rows alone. Those at a rim are many, so only they are.
-    fn readings(&self, tx: &DatabaseTransaction) -> impl Iterator<Item = Vec<Reading>> {
+    /// of their own, for which there are indexes of such rows alone. Most of the time there are none since `oldest`, so that nothing
+    /// is asked. Those at a rim are many, so only they are looked at.
+    fn readings(&self, backend: DbBackend) -> impl Iterator<Item = Vec<Reading>> {
         let fresh = self.whole.first().zip(self.whole.last());
+        let fresh = fresh.filter(|(_, last)| self.oldest.is_some_and(|at| at < last.piece.end));
         let fresh = fresh.map(|(first, last)| {
             vec![Reading {
                 start: first.piece.start,
@@ -199,7 +195,7 @@ impl<'a> Scattered<'a> {
             }]
         });
         let mut rims: Vec<Reading> = Vec::new();
-        for Part { piece, .. } in &self.rims {
+        for Part { piece, .. } in self.rims {
             match rims.last_mut() {
                 Some(rim) if rim.end == piece.start => rim.end = piece.end,
                 _ => rims.push(Reading {
@@ -209,21 +205,21 @@ impl<'a> Scattered<'a> {
                 }),
             }
         }
-        let rims: Vec<_> = rims.chunks(at_once(tx)).map(<[_]>::to_vec).collect();
+        let rims: Vec<_> = rims.chunks(at_once(backend)).map(<[_]>::to_vec).collect();
         fresh.into_iter().chain(rims)
     }
 
     /// The interval that a row of these readings counts in; none: it lies in a rim, and what is read is what is not folded.
     fn place_of(&self, readings: &[Reading], at: Millis) -> Option<usize> {
         let fresh = readings.iter().any(|reading| reading.fresh);
-        place_of(if fresh { &self.whole } else { &self.rims }, at)
+        place_of(if fresh { self.whole } else { self.rims }, at)
     }
 }
 
 /// How many spans are read at once. PostgreSQL knows how many rows each has, and then finds each by an index; SQLite does not know,
 /// and goes through all of the workspace for some.
-fn at_once(tx: &DatabaseTransaction) -> usize {
-    match ConnectionTrait::get_database_backend(tx) {
+fn at_once(backend: DbBackend) -> usize {
+    match backend {
         DbBackend::Sqlite => 1,
         _ => 32,
     }

@@ -13,6 +13,7 @@
 
 pub mod append;
 mod batch;
+mod check;
 mod draft;
 mod fetch;
 mod job;
@@ -57,6 +58,8 @@ pub struct Store {
 
 struct Inner {
     read: DatabaseConnection,
+    /// For [`Snapshot`]s alone; on SQLite those for reading.
+    snapshots: DatabaseConnection,
     lanes: Lanes,
     clock: Clock,
     bus: Bus,

@@ -4,16 +4,18 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use sqlx::Connection as _;
 use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Bench;
+use super::check::{check_postgres, check_sqlite};
 use super::lane::Lanes;
 use super::schema::prepare;
 use super::side::Side;
+use super::snapshot;
 use super::{Inner, Store};
 use crate::alert::Listening;
 use crate::bus::Bus;
@@ -30,6 +32,8 @@ const LANE_PATIENCE: &str = "1s";
 const PATIENCE: &str = "10s";
 /// Connections for reading.
 const READERS: u32 = 8;
+/// Connections for snapshots, on PostgreSQL: however many figures are asked for, single rows are read beside them.
+const SNAPSHOTS: u32 = 4;
 
 /// How to open a database.
 #[derive(Clone, Debug)]
@@ -65,7 +69,7 @@ pub(super) async fn open(url: &str, options: OpenOptions) -> Result<Store> {
         listening: listening.clone(),
         side: None,
     };
-    let (read, lanes, lock) = match kind(url)? {
+    let (read, snapshots, lanes, lock) = match kind(url)? {
         Kind::Sqlite(path) => {
             let lock = if options.own {
                 Some(lock(&path)?)
@@ -76,7 +80,7 @@ pub(super) async fn open(url: &str, options: OpenOptions) -> Result<Store> {
             check_sqlite(&write, url).await?;
             prepare(&write, url, options.migrate).await?;
             let read = connect(url, sqlite(url, &path, READERS, true)).await?;
-            (read, Lanes::one(bench(write))?, lock)
+            (read.clone(), read, Lanes::one(bench(write))?, lock)
         }
         Kind::Postgres => {
             let side = connect(url, postgres(url, SIDE, PATIENCE)).await?;
@@ -95,12 +99,15 @@ pub(super) async fn open(url: &str, options: OpenOptions) -> Result<Store> {
                 ..lane(LANE_PATIENCE).await?
             };
             let read = connect(url, postgres(url, READERS, PATIENCE)).await?;
-            (read, Lanes::many(appends, commands), None)
+            let snapshots = postgres_with(url, SNAPSHOTS, PATIENCE, &snapshot::SETTINGS);
+            let snapshots = connect(url, snapshots).await?;
+            (read, snapshots, Lanes::many(appends, commands), None)
         }
     };
     let store = Store {
         inner: std::sync::Arc::new(Inner {
             read,
+            snapshots,
             lanes,
             clock: options.clock,
             bus,
@@ -277,6 +284,16 @@ fn sqlite(url: &str, path: &Path, connections: u32, read_only: bool) -> ConnectO
 }
 
 fn postgres(url: &str, connections: u32, lock_timeout: &'static str) -> ConnectOptions {
+    postgres_with(url, connections, lock_timeout, &[])
+}
+
+/// With further settings of the sessions.
+fn postgres_with(
+    url: &str,
+    connections: u32,
+    lock_timeout: &'static str,
+    settings: &'static [(&'static str, &'static str)],
+) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
@@ -287,14 +304,15 @@ fn postgres(url: &str, connections: u32, lock_timeout: &'static str) -> ConnectO
         .acquire_timeout(Duration::from_secs(5))
         .set_application_name("stint");
     options.map_sqlx_postgres_opts(move |o| {
-        o.statement_cache_capacity(512).options([
+        let o = o.statement_cache_capacity(512).options([
             // Shorter than a budget's slice outlives what may be written down of it.
             ("idle_in_transaction_session_timeout", "10s"),
             // To compile a statement takes some ten milliseconds, more than the longest of ours: the planner, which can't know
             // how few rows a join will find, does so all the same.
             ("jit", "off"),
             ("lock_timeout", lock_timeout),
-        ])
+        ]);
+        o.options(settings.iter().copied())
     });
     options
 }
@@ -317,79 +335,4 @@ async fn connect(url: &str, options: ConnectOptions) -> Result<DatabaseConnectio
         Ok(Err(err)) => Err(unavailable(url, err)),
         Err(_) => Err(unavailable(url, "it did not answer within 10 s")),
     }
-}
-
-async fn setting(conn: &DatabaseConnection, sql: &'static str) -> Result<String> {
-    let row = conn
-        .query_one_raw(Statement::from_string(conn.get_database_backend(), sql))
-        .await?;
-    let row = row.ok_or_else(|| Error::internal(format!("no answer to {sql}")))?;
-    let text = row.try_get_by_index::<String>(0);
-    Ok(match text {
-        Ok(text) => text,
-        Err(_) => row.try_get_by_index::<i64>(0)?.to_string(),
-    })
-}
-
-async fn check_sqlite(conn: &DatabaseConnection, url: &str) -> Result<()> {
-    for (pragma, wanted, why) in [
-        (
-            "PRAGMA journal_mode",
-            "wal",
-            "its file system does not support write-ahead logging; put it on a local disk",
-        ),
-        (
-            "PRAGMA synchronous",
-            "2",
-            "a power cut could lose acknowledged work",
-        ),
-        ("PRAGMA foreign_keys", "1", "rows could refer to nothing"),
-    ] {
-        let found = setting(conn, pragma)
-            .await
-            .map_err(|err| unavailable(url, err))?;
-        if found != wanted {
-            return Err(unavailable(
-                url,
-                format_args!("{pragma} is {found}, not {wanted}: {why}"),
-            ));
-        }
-    }
-    Ok(())
-}
-
-async fn check_postgres(conn: &DatabaseConnection, url: &str) -> Result<()> {
-    for (sql, allowed, why) in [
-        (
-            "SHOW fsync",
-            &["on"][..],
-            "a power cut could destroy the database",
-        ),
-        (
-            "SHOW full_page_writes",
-            &["on"],
-            "a power cut could destroy the database",
-        ),
-        (
-            "SHOW synchronous_commit",
-            &["on", "remote_apply"],
-            "work that was acknowledged could be lost; set it to on for this role and database",
-        ),
-        (
-            "SHOW default_transaction_isolation",
-            &["read committed"],
-            "Stint's locking is made for read committed",
-        ),
-    ] {
-        let found = setting(conn, sql)
-            .await
-            .map_err(|err| unavailable(url, err))?;
-        if !allowed.contains(&found.as_str()) {
-            return Err(unavailable(
-                url,
-                format_args!("{} is {found}, not {}: {why}", &sql[5..], allowed[0]),
-            ));
-        }
-    }
-    Ok(())
 }

@@ -8,13 +8,30 @@ use tokio::sync::oneshot;
 use super::Store;
 use crate::error::{Error, Result};
 
-/// What makes a transaction of PostgreSQL a snapshot.
-const OF_ONE_MOMENT: &str = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY";
-/// What decides how it is read is what is asked: how far a span reaches, and for how many coworkers. A plan for any of it is
-/// slower by more than it takes to make one. And where statistics are older than what was folded since, a table seems to be gone
-/// through as fast as the index of the few rows of it that are asked for: every statement of a snapshot has such an index.
-const PLAN_FOR_THIS: &str =
-    "SET LOCAL plan_cache_mode = force_custom_plan; SET LOCAL enable_seqscan = off";
+/// How PostgreSQL is to find rows: by what is asked. What decides it is how far a span reaches, and for how many coworkers: a plan
+/// for any of it is slower by more than it takes to make one. And where statistics are older than what was folded since, it seems
+/// as fast to go through a table as through the index of the few rows of it that are asked for, and to join all of another with
+/// them: every statement of a snapshot has such an index, and every join goes by a key.
+const PLANS: [(&str, &str); 4] = [
+    ("plan_cache_mode", "force_custom_plan"),
+    ("enable_seqscan", "off"),
+    ("enable_hashjoin", "off"),
+    ("enable_mergejoin", "off"),
+];
+
+/// What PostgreSQL's sessions for snapshots are set to.
+pub(super) const SETTINGS: [(&str, &str); 6] = {
+    let [a, b, c, d] = PLANS;
+    let isolation = ("default_transaction_isolation", "repeatable read");
+    [
+        a,
+        b,
+        c,
+        d,
+        isolation,
+        ("default_transaction_read_only", "on"),
+    ]
+};
 
 /// Has PostgreSQL plan each statement of a transaction for what it asks, as snapshots do.
 ///
@@ -22,7 +39,8 @@ const PLAN_FOR_THIS: &str =
 /// What the database said.
 pub async fn plan_for_this(tx: &DatabaseTransaction) -> Result<()> {
     if tx.get_database_backend() != DbBackend::Sqlite {
-        tx.execute_unprepared(PLAN_FOR_THIS).await?;
+        let set = PLANS.map(|(name, value)| format!("SET LOCAL {name} = {value}"));
+        tx.execute_unprepared(&set.join("; ")).await?;
     }
     Ok(())
 }
@@ -48,23 +66,15 @@ impl Store {
     /// # Errors
     /// What was read said; [`Error::Unavailable`] if the database does not answer.
     pub async fn snapshot<S: Snapshot>(&self, snapshot: S) -> Result<S::Output> {
-        let conn = self.read().clone();
+        let conn = self.inner.snapshots.clone();
         let (tell, told) = oneshot::channel();
         let reading = tokio::spawn(async move {
             let tx = match conn.begin().await {
                 Ok(tx) => tx,
                 Err(err) => return drop(tell.send(Err(err.into()))),
             };
-            let found = async {
-                // SQLite's transactions are snapshots from their first read on.
-                if tx.get_database_backend() != DbBackend::Sqlite {
-                    // In one message.
-                    let set = format!("{OF_ONE_MOMENT}; {PLAN_FOR_THIS}");
-                    tx.execute_unprepared(&set).await?;
-                }
-                snapshot.read(&tx).await
-            };
-            drop(tell.send(found.await));
+            // SQLite's transactions are snapshots from their first read on; PostgreSQL's by how these sessions are set.
+            drop(tell.send(snapshot.read(&tx).await));
             // Nothing was written, so nobody waits for the end of it, nor is told if it fails.
             drop(tx.commit().await);
         });
