@@ -21,6 +21,7 @@ mod figures;
 mod filter;
 mod outcome;
 mod plans;
+mod rims;
 mod unpriced;
 
 use figures::{HOUR_MS, agree_everywhere, moment, nano, truth};

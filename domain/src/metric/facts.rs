@@ -17,7 +17,7 @@ use super::cover::{Piece, Reach, Weeks};
 use super::fresh;
 use super::group::{Dimension, Group, Which};
 use super::measure::{Measure, Sums};
-use super::parts::{Level, Part, Placed, Rows, of_each};
+use super::parts::{Level, Part, Rows, of_each};
 use super::query::whole;
 use super::rims::{self, Summed};
 use super::scattered::Scattered;
@@ -173,11 +173,9 @@ impl Ask {
             select
         };
         let of_each = |select, kind| {
-            let spans = parts.iter().map(|part| Placed {
-                place: part.interval,
-                first: part.piece.start,
-                last: part.piece.end,
-                level: part.piece.grain.map(|grain| self.level(state, grain)),
+            let spans = parts.iter().map(|part| {
+                let level = part.piece.grain.map(|grain| self.level(state, grain));
+                part.placed(level)
             });
             let table = (usage_rollup::Entity, C::Bucket.into_expr());
             of_each(backend, spans, table, (select, kind), |_| {})

@@ -19,6 +19,18 @@ pub(super) struct Part {
     pub piece: Piece,
 }
 
+impl Part {
+    /// Its span.
+    pub(super) fn placed(&self, level: Option<Level>) -> Placed {
+        Placed {
+            place: self.interval,
+            first: self.piece.start,
+            last: self.piece.end,
+            level,
+        }
+    }
+}
+
 /// What a statement gives of a span.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rows {

@@ -40,7 +40,7 @@ pub(super) fn calls(ask: &Ask, backend: DbBackend, rims: &[Part]) -> Option<Summ
     Some(Summed { measures, select })
 }
 
-/// The runs that are asked for; none: how long each took is asked, or their requests tell some of it.
+/// The runs that are asked for; none: how long each took is asked, or more than calls tell as well.
 pub(super) fn runs(ask: &Ask, backend: DbBackend, rims: &[Part]) -> Option<Summed> {
     if ask.durations || ask.which.of_calls(&ask.by).is_none() {
         return None;
@@ -61,12 +61,7 @@ pub(super) fn runs(ask: &Ask, backend: DbBackend, rims: &[Part]) -> Option<Summe
 }
 
 fn spans(rims: &[Part]) -> impl Iterator<Item = Placed> {
-    rims.iter().map(|part| Placed {
-        place: part.interval,
-        first: part.piece.start,
-        last: part.piece.end,
-        level: None,
-    })
+    rims.iter().map(|rim| rim.placed(None))
 }
 
 /// What a call's row adds to a measure, as [`Sums::of_call`](super::measure::Sums::of_call) has it; none: it takes more than the row.

@@ -14,6 +14,7 @@ use super::group::Group;
 use super::measure::{Measure, Sums};
 use super::parts::Part;
 use crate::error::{Error, Result};
+use crate::store::join_by_keys;
 
 /// Rows that are looked at one by one, and the intervals that they count in.
 pub(super) struct Scattered<'a> {
@@ -88,6 +89,9 @@ impl<'a> Scattered<'a> {
             .iter()
             .any(|line| self.ask.measures.contains(line));
         let alone = which.of_calls(by);
+        if alone.is_none() {
+            join_by_keys(tx).await?;
+        }
         let backend = ConnectionTrait::get_database_backend(tx);
         for readings in self.readings(backend) {
             let used = any_of(&readings, |reading| {
@@ -182,8 +186,8 @@ impl<'a> Scattered<'a> {
     }
 
     /// What is read at once. Rows that no rollup holds are few: all from the first bucket to the last are looked at, by a statement
-    /// of their own, for which there are indexes of such rows alone. Most of the time there are none since `oldest`, so that nothing
-    /// is asked. Those at a rim are many, so only they are looked at.
+    /// of their own, for which there are indexes of such rows alone. Where there are none since `oldest`, nothing is asked. Those at a
+    /// rim are many, so only they are looked at.
     fn readings(&self, backend: DbBackend) -> impl Iterator<Item = Vec<Reading>> {
         let fresh = self.whole.first().zip(self.whole.last());
         let fresh = fresh.filter(|(_, last)| self.oldest.is_some_and(|at| at < last.piece.end));

@@ -3,6 +3,7 @@
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 
 use super::open::unavailable;
+use super::snapshot::OF_ONE_MOMENT;
 use crate::error::{Error, Result};
 
 async fn setting(conn: &DatabaseConnection, sql: &'static str) -> Result<String> {
@@ -74,6 +75,29 @@ pub(super) async fn check_postgres(conn: &DatabaseConnection, url: &str) -> Resu
             return Err(unavailable(
                 url,
                 format_args!("{} is {found}, not {}: {why}", &sql[5..], allowed[0]),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the settings of the sessions for snapshots arrived: a pooler between Stint and PostgreSQL can be told to drop them.
+pub(super) async fn check_snapshots(conn: &DatabaseConnection, url: &str) -> Result<()> {
+    for (name, wanted) in OF_ONE_MOMENT {
+        let row = Statement::from_string(
+            conn.get_database_backend(),
+            format!("SELECT current_setting('{name}') AS found"),
+        );
+        let row = conn.query_one_raw(row).await;
+        let row = row.map_err(|err| unavailable(url, err))?;
+        let found: String = row.map_or(Ok(String::new()), |row| row.try_get("", "found"))?;
+        if found != wanted {
+            return Err(unavailable(
+                url,
+                format_args!(
+                    "{name} is {found} where Stint asked for {wanted}: figures would mix what was before and after a change; \
+                     connect to PostgreSQL itself, or let the pooler pass the startup parameter `options` on"
+                ),
             ));
         }
     }

@@ -36,7 +36,7 @@ pub use fetch::{Counter, Needs};
 pub use open::{OpenOptions, describe, embedded_file, migrate};
 pub use projection::Projection;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
-pub use snapshot::{Snapshot, plan_for_this};
+pub use snapshot::{Snapshot, join_by_keys, plan_for_this};
 use tokio::sync::oneshot;
 use tokio_util::sync::{CancellationToken, DropGuard};
 pub(crate) use tx::statement;

@@ -11,11 +11,11 @@ use sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
 use tokio_util::sync::CancellationToken;
 
 use super::batch::Bench;
-use super::check::{check_postgres, check_sqlite};
+use super::check::{check_postgres, check_snapshots, check_sqlite};
 use super::lane::Lanes;
 use super::schema::prepare;
 use super::side::Side;
-use super::snapshot;
+use super::snapshot::{OF_ONE_MOMENT, PLANNED_FOR_THIS};
 use super::{Inner, Store};
 use crate::alert::Listening;
 use crate::bus::Bus;
@@ -33,7 +33,7 @@ const PATIENCE: &str = "10s";
 /// Connections for reading.
 const READERS: u32 = 8;
 /// Connections for snapshots, on PostgreSQL: however many figures are asked for, single rows are read beside them.
-const SNAPSHOTS: u32 = 4;
+const SNAPSHOTS: u32 = 8;
 
 /// How to open a database.
 #[derive(Clone, Debug)]
@@ -99,8 +99,10 @@ pub(super) async fn open(url: &str, options: OpenOptions) -> Result<Store> {
                 ..lane(LANE_PATIENCE).await?
             };
             let read = connect(url, postgres(url, READERS, PATIENCE)).await?;
-            let snapshots = postgres_with(url, SNAPSHOTS, PATIENCE, &snapshot::SETTINGS);
+            let settings = || OF_ONE_MOMENT.into_iter().chain(PLANNED_FOR_THIS);
+            let snapshots = postgres_with(url, SNAPSHOTS, PATIENCE, settings);
             let snapshots = connect(url, snapshots).await?;
+            check_snapshots(&snapshots, url).await?;
             (read, snapshots, Lanes::many(appends, commands), None)
         }
     };
@@ -284,15 +286,15 @@ fn sqlite(url: &str, path: &Path, connections: u32, read_only: bool) -> ConnectO
 }
 
 fn postgres(url: &str, connections: u32, lock_timeout: &'static str) -> ConnectOptions {
-    postgres_with(url, connections, lock_timeout, &[])
+    postgres_with(url, connections, lock_timeout, std::iter::empty)
 }
 
 /// With further settings of the sessions.
-fn postgres_with(
+fn postgres_with<I: Iterator<Item = (&'static str, &'static str)>>(
     url: &str,
     connections: u32,
     lock_timeout: &'static str,
-    settings: &'static [(&'static str, &'static str)],
+    settings: impl Fn() -> I + Send + Sync + 'static,
 ) -> ConnectOptions {
     let mut options = ConnectOptions::new(url);
     options
@@ -312,7 +314,7 @@ fn postgres_with(
             ("jit", "off"),
             ("lock_timeout", lock_timeout),
         ]);
-        o.options(settings.iter().copied())
+        o.options(settings())
     });
     options
 }

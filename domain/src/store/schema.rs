@@ -9,6 +9,11 @@ use super::open::unavailable;
 use super::statistics;
 use crate::error::Result;
 
+/// Has a transaction wait until no other node migrates, and then stay open however long that takes: an index of a large table is
+/// not made within what other transactions are given.
+const ALONE: &str = "SET LOCAL lock_timeout = '10min'; SET LOCAL idle_in_transaction_session_timeout = 0; \
+    SELECT pg_advisory_xact_lock(7253801164)";
+
 /// Checks that this release knows the schema, and applies what is missing.
 pub(super) async fn prepare(
     conn: &DatabaseConnection,
@@ -21,8 +26,7 @@ pub(super) async fn prepare(
         // to the transaction, so that it can't outlive this process.
         use sea_orm::TransactionTrait;
         let tx = conn.begin().await?;
-        tx.execute_unprepared("SELECT pg_advisory_xact_lock(7253801164)")
-            .await?;
+        tx.execute_unprepared(ALONE).await?;
         let applied = bring_up(conn, url, migrate).await;
         tx.commit().await?;
         return applied;

@@ -8,30 +8,20 @@ use tokio::sync::oneshot;
 use super::Store;
 use crate::error::{Error, Result};
 
-/// How PostgreSQL is to find rows: by what is asked. What decides it is how far a span reaches, and for how many coworkers: a plan
-/// for any of it is slower by more than it takes to make one. And where statistics are older than what was folded since, it seems
-/// as fast to go through a table as through the index of the few rows of it that are asked for, and to join all of another with
-/// them: every statement of a snapshot has such an index, and every join goes by a key.
-const PLANS: [(&str, &str); 4] = [
+/// What makes each transaction of a session of PostgreSQL a snapshot.
+pub(super) const OF_ONE_MOMENT: [(&str, &str); 2] = [
+    ("default_transaction_isolation", "repeatable read"),
+    ("default_transaction_read_only", "on"),
+];
+/// What decides how it is read is what is asked: how far a span reaches, and for how many coworkers. A plan for any of it is
+/// slower by more than it takes to make one. And where statistics are older than what was folded since, a table seems to be gone
+/// through as fast as the index of the few rows of it that are asked for: every statement of a snapshot has such an index.
+pub(super) const PLANNED_FOR_THIS: [(&str, &str); 2] = [
     ("plan_cache_mode", "force_custom_plan"),
     ("enable_seqscan", "off"),
-    ("enable_hashjoin", "off"),
-    ("enable_mergejoin", "off"),
 ];
-
-/// What PostgreSQL's sessions for snapshots are set to.
-pub(super) const SETTINGS: [(&str, &str); 6] = {
-    let [a, b, c, d] = PLANS;
-    let isolation = ("default_transaction_isolation", "repeatable read");
-    [
-        a,
-        b,
-        c,
-        d,
-        isolation,
-        ("default_transaction_read_only", "on"),
-    ]
-};
+/// Where statistics say that there are as many rows of one table as of another, they would be joined whole, or from the wrong end.
+const JOINED_BY_KEYS: &str = "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL join_collapse_limit = 1";
 
 /// Has PostgreSQL plan each statement of a transaction for what it asks, as snapshots do.
 ///
@@ -39,8 +29,20 @@ pub(super) const SETTINGS: [(&str, &str); 6] = {
 /// What the database said.
 pub async fn plan_for_this(tx: &DatabaseTransaction) -> Result<()> {
     if tx.get_database_backend() != DbBackend::Sqlite {
-        let set = PLANS.map(|(name, value)| format!("SET LOCAL {name} = {value}"));
+        let set = PLANNED_FOR_THIS.map(|(name, value)| format!("SET LOCAL {name} = {value}"));
         tx.execute_unprepared(&set.join("; ")).await?;
+    }
+    Ok(())
+}
+
+/// Has PostgreSQL join tables in the order in which they are written, for the rest of a transaction, and look each row up by its key:
+/// for statements whose first table has few rows, whatever the statistics say.
+///
+/// # Errors
+/// What the database said.
+pub async fn join_by_keys(tx: &DatabaseTransaction) -> Result<()> {
+    if tx.get_database_backend() != DbBackend::Sqlite {
+        tx.execute_unprepared(JOINED_BY_KEYS).await?;
     }
     Ok(())
 }
