@@ -18,12 +18,24 @@ pub(crate) enum Kind {
     Postgres,
 }
 
-/// A fresh database; removed with this value.
+impl Kind {
+    /// Of the database at a URL.
+    pub(crate) fn of(url: &str) -> Self {
+        match url.starts_with("sqlite:") {
+            true => Self::Sqlite,
+            false => Self::Postgres,
+        }
+    }
+}
+
+/// A fresh database, removed with this value; or one that is there.
 pub(crate) enum Database {
     /// A file in this folder.
     Sqlite(TempDir),
     /// A server, stopped with this value.
     Postgres(Box<Postgres>),
+    /// Somebody else's.
+    There(String),
 }
 
 impl Database {
@@ -45,6 +57,7 @@ impl Database {
         match self {
             Self::Sqlite(dir) => format!("sqlite://{}/stint.db", dir.path().display()),
             Self::Postgres(server) => server.address().url("postgres"),
+            Self::There(url) => url.clone(),
         }
     }
 

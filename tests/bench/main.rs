@@ -45,6 +45,8 @@ pub(crate) struct Options {
     programs: Vec<Program>,
     /// How many runs the trends are over.
     pub(crate) runs: u64,
+    /// A database that is there, and an API key for it: trends are asked of it, and nothing is written.
+    pub(crate) there: Option<(String, String)>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -64,6 +66,7 @@ impl Options {
             databases: Vec::new(),
             programs: Vec::new(),
             runs: 1_000_000,
+            there: None,
         };
         while let Some(arg) = args.next() {
             match arg.as_str() {
@@ -83,8 +86,18 @@ impl Options {
                     let runs = args.next().and_then(|runs| runs.parse().ok());
                     options.runs = runs.context("--runs says how many")?;
                 }
+                "--there" => {
+                    let url = args.next().context("--there names a database")?;
+                    let key = std::env::var("STINT_KEY")
+                        .context("--there wants an API key of that database in STINT_KEY")?;
+                    options.there = Some((url, key));
+                    options.programs = vec![Program::Trend];
+                }
                 other => bail!("unknown: {other}; see tests/bench/run --help"),
             }
+        }
+        if let Some((url, _)) = &options.there {
+            options.databases = vec![Kind::of(url)];
         }
         if options.databases.is_empty() {
             options.databases = vec![Kind::Sqlite, Kind::Postgres];

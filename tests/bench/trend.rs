@@ -28,6 +28,23 @@ const LIMIT: Duration = Duration::from_secs(7_200);
 const PLAYBOOK: &str = "turns:\n  - calls:\n      - tool: finish\n        arguments: { outcome: DECLINED, reason: No., summary: \"It can't be done.\" }\n    usage: { input: 900, cache_read: 2100, output: 150 }\n";
 
 pub(crate) async fn measure(options: &Options, kind: Kind, table: &mut Table) -> Result<()> {
+    if let Some((url, key)) = &options.there {
+        let conn = tests::db::connect(url).await?;
+        let runs = number(&conn, "SELECT COUNT(*) FROM run").await?;
+        conn.close().await?;
+        let server = Server::start(options, &Database::There(url.clone()))?;
+        let mut http = Http::connect(server.address(), key).await?;
+        let ids = coworkers(&mut http).await?;
+        figures(
+            options,
+            kind,
+            (&mut http, &ids),
+            u64::try_from(runs)?,
+            table,
+        )
+        .await?;
+        return server.stop();
+    }
     let runs = options.runs;
     let database = Database::new(kind)?;
     let server = Server::start(options, &database)?;
@@ -68,8 +85,6 @@ pub(crate) async fn measure(options: &Options, kind: Kind, table: &mut Table) ->
         kind,
         digits(rate),
     );
-
-    say(&format!("{kind}: asking for figures"));
     let mut http = Http::connect(server.address(), &key).await?;
     let all = trend(&mut http, "-P740D", None, &ids, 1).await?;
     ensure!(
@@ -77,6 +92,35 @@ pub(crate) async fn measure(options: &Options, kind: Kind, table: &mut Table) ->
         "{} runs in the figures",
         all.1
     );
+    figures(options, kind, (&mut http, &ids), runs, table).await?;
+    server.stop()
+}
+
+/// The first coworkers of a workspace, by their ids.
+async fn coworkers(http: &mut Http) -> Result<Vec<String>> {
+    let found = ask(http, "{ coworkers(first: 50) { nodes { id } } }", json!({})).await?;
+    let nodes = found["coworkers"]["nodes"].as_array();
+    let nodes = nodes.with_context(|| found.to_string())?;
+    let ids = nodes.iter().filter_map(|node| node["id"].as_str());
+    let ids: Vec<_> = ids.map(str::to_owned).collect();
+    ensure!(
+        ids.len() == COWORKERS,
+        "{} coworkers, not {COWORKERS}",
+        ids.len()
+    );
+    Ok(ids)
+}
+
+/// Asks for weekly costs of some coworkers, many times.
+async fn figures(
+    options: &Options,
+    kind: Kind,
+    (http, ids): (&mut Http, &[String]),
+    runs: u64,
+    table: &mut Table,
+) -> Result<()> {
+    let size = digits(runs as f64 / 1e6);
+    say(&format!("{kind}: asking for figures"));
     let elsewhere = "26 weeks × 20 coworkers, not in the reporting zone";
     for (name, start, zone, shown) in [
         ("26 weeks × 20 coworkers", "-P182D", None, SHOWN),
@@ -85,7 +129,7 @@ pub(crate) async fn measure(options: &Options, kind: Kind, table: &mut Table) ->
     ] {
         let slow = zone.is_some();
         let rounds = if options.quick || slow { 50 } else { 400 };
-        let (mut samples, _) = trend(&mut http, start, zone, &ids[..shown], rounds).await?;
+        let (mut samples, _) = trend(http, start, zone, &ids[..shown], rounds).await?;
         let told = samples.p50_p99();
         say(&format!("{kind}: {name}: {told}"));
         table.put(
@@ -94,7 +138,7 @@ pub(crate) async fn measure(options: &Options, kind: Kind, table: &mut Table) ->
             told,
         );
     }
-    server.stop()
+    Ok(())
 }
 
 /// How long the answers take, and how many runs the last one counts.

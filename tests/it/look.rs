@@ -7,7 +7,7 @@ use domain::run::rebuild;
 use entity::RunId;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use serde_json::{Value, json};
-use tests::{Client, TestApp};
+use tests::{Backend, Client, TestApp};
 
 /// What tests read of a run.
 const RUN: &str = "id number identifier status outcome failureCode reason trigger startedAt endedAt attempt summary \
@@ -287,6 +287,22 @@ pub async fn tamper(app: &TestApp, sql: &str) {
         .await
         .unwrap_or_else(|error| panic!("{sql}: {error}"));
     db.close().await.expect("closed");
+}
+
+/// Has the database change rows of a table as soon as they are written, by these statements: before anything else sees them.
+pub async fn as_written(app: &TestApp, table: &str, changes: &[String]) {
+    let changes = changes.join("; ");
+    let name = format!("as_written_{table}");
+    let trigger = match app.db().backend() {
+        Backend::Sqlite => {
+            format!("CREATE TRIGGER {name} AFTER INSERT ON {table} BEGIN {changes}; END")
+        }
+        Backend::Postgres => format!(
+            "CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {changes}; RETURN NULL; END $$; \
+             CREATE TRIGGER {name} AFTER INSERT ON {table} EXECUTE FUNCTION {name}()"
+        ),
+    };
+    tamper(app, &trigger).await;
 }
 
 /// Another application in the place of this one, with other settings. Stop it at the end of the test.

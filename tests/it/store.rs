@@ -1,6 +1,7 @@
 //! Commands and their faults: what fails takes nothing else with it, and what was acknowledged stands.
 
 mod commands;
+mod snapshot;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
